@@ -1,0 +1,1 @@
+"""Who may: one question asked at every door, and the parts that answer it."""

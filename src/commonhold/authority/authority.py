@@ -1,0 +1,159 @@
+"""The question asked at every door, and the types of its answer.
+
+    subject = authority.who(fingerprint, pass_id)
+    permit = authority.permit(subject, Verb.READ, door, path)     # or raises Refused
+    share.read(permit)
+
+A `Permit` is the only key that opens anything, and only this file makes one: a door that forgot to
+ask has nothing to open with. Three answers exist, `closed`, `peer` and `server`; no door knows
+which it asks.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, Protocol, final
+
+import msgspec
+
+from commonhold.errors import Refused
+from commonhold.names import Fingerprint, PersonId, SharePath
+
+ROOT = SharePath()
+
+
+class Verb(StrEnum):
+    """What one may do at a door. The first five are the words of rules."""
+
+    LIST = "list"
+    READ = "read"
+    ADD = "add"  # new files only: a drop-box
+    WRITE = "write"  # also overwrite, rename, delete
+    RUN = "run"
+    GOVERN = "govern"  # say who may: the owner's, and the admins' of a server
+    ADMIT = "admit"  # let computers in: the guards'
+
+
+# A verb that is granted grants these too.
+INCLUDES: dict[Verb, frozenset[Verb]] = {
+    Verb.LIST: frozenset({Verb.LIST}),
+    Verb.READ: frozenset({Verb.READ, Verb.LIST}),
+    Verb.ADD: frozenset({Verb.ADD}),
+    Verb.WRITE: frozenset({Verb.WRITE, Verb.ADD, Verb.READ, Verb.LIST}),
+    Verb.RUN: frozenset({Verb.RUN}),
+}
+
+
+class Door(msgspec.Struct, frozen=True):
+    """What rules speak of. Decisions rest on `id`; `name` is what people read."""
+
+    kind: Literal["share", "compute", "job", "network"]
+    id: str  # of a share: drawn when it is offered, so that a later share of the same name inherits no rule
+    name: str
+    owner: PersonId | None = None  # may do everything here
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One line: who, verb, door. `who` and `door` are ids or the words below; the names are for reading."""
+
+    id: int
+    who: str  # a PersonId, "members", "guests", or "group:NAME"
+    who_name: str
+    verb: Verb
+    door: str  # Door.id, or EVERY_SHARE
+    door_name: str
+    effect: Literal["allow", "deny"] = "allow"
+    until: datetime | None = None
+
+    def __str__(self) -> str:
+        end = f" until {self.until:%Y-%m-%d %H:%M}" if self.until else ""
+        return f"{self.effect} {self.who_name} {self.verb} {self.door_name}{end}"
+
+
+EVERY_SHARE = "*"
+COMPUTE = "compute"
+
+
+class Standing(StrEnum):
+    MEMBER = "member"
+    REMOVED = "removed"  # was one: its requests are answered with the sentence that says so
+    STRANGER = "stranger"  # no member's certificate
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Who knocks: a computer, acting for its person; under a pass it may do what the pass says and nothing else."""
+
+    standing: Standing
+    computer: Fingerprint | None = None
+    computer_name: str = ""
+    person: PersonId | None = None
+    person_name: str = ""
+    guest: bool = False
+    pass_id: str | None = None
+
+    def __str__(self) -> str:
+        return self.person_name or self.computer_name or "a stranger"
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Allowed or refused, and why. `rule` is the deciding line, if one decided; `hint` says who can change it."""
+
+    allowed: bool
+    reason: str
+    rule: Rule | None = None
+    hint: str = ""
+
+
+_SEAL = object()
+
+
+@final
+class Permit:
+    """Proof that the authority was asked and said yes: for this verb, at this door, at this path."""
+
+    __slots__ = ("door", "path", "subject", "verb")
+
+    def __init__(self, seal: object, subject: Subject, verb: Verb, door: Door, path: SharePath) -> None:
+        if seal is not _SEAL:
+            raise TypeError("only an authority makes permits")
+        self.subject = subject
+        self.verb = verb
+        self.door = door
+        self.path = path
+
+    def require(self, verb: Verb, door_id: str) -> None:
+        """Raise Refused unless this permit is for that door and its verb includes that one."""
+        if self.door.id != door_id or verb not in INCLUDES[self.verb]:
+            raise Refused(f"A permit to {self.verb} {self.door.name} does not open this door.")
+
+
+class Authority(Protocol):
+    """Who decides here. `closed`, `peer` and `server` answer; tests/authority/suite.py asks all three."""
+
+    def who(self, fingerprint: Fingerprint | None, pass_id: str | None = None) -> Subject:
+        """Who presented this certificate (already verified by TLS), and under which pass, if any."""
+        ...
+
+    def decide(self, subject: Subject, verb: Verb, door: Door, path: SharePath = ROOT) -> Decision: ...
+
+
+def permit(authority: Authority, subject: Subject, verb: Verb, door: Door, path: SharePath = ROOT) -> Permit:
+    """A permit, or Refused with the decision's reason and rule.
+
+    The sentence names what was asked, never whether it exists: somebody who may not list a share
+    learns nothing from the answer.
+    """
+    decision = authority.decide(subject, verb, door, path)
+    if not decision.allowed:
+        raise refusal(decision, subject, verb, door)
+    return Permit(_SEAL, subject, verb, door, path)
+
+
+def refusal(decision: Decision, subject: Subject, verb: Verb, door: Door) -> Refused:
+    return Refused(
+        f"{subject} may not {verb} {door.name}: {decision.reason}.",
+        decision.hint,
+        reason=decision.reason,
+        rule=str(decision.rule) if decision.rule else None,
+    )

@@ -1,0 +1,1 @@
+"""Disk: shares, served and used over WebDAV."""

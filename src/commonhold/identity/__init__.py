@@ -1,0 +1,1 @@
+"""Who: keys, certificates, signed envelopes, short codes, the conversation of joining."""

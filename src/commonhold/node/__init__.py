@@ -1,0 +1,1 @@
+"""The node: builds and joins all parts."""
