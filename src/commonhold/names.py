@@ -159,7 +159,7 @@ class SharePath:
         """Raise WrongUsage when some platform could not hold a new file of this name."""
         for part in self.parts:
             if any(c in '<>:"|?*' for c in part):
-                raise WrongUsage(f"“{part}” cannot be made: Windows holds no name with one of < > : \" | ? *.")
+                raise WrongUsage(f'“{part}” cannot be made: Windows holds no name with one of < > : " | ? *.')
             if part.endswith((" ", ".")):
                 raise WrongUsage(f"“{part}” cannot be made: Windows holds no name that ends with a space or a dot.")
             if part.casefold().partition(".")[0] in DEVICES:
