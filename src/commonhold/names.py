@@ -122,7 +122,8 @@ class SharePath:
             if trouble := _component_trouble(part):
                 shown = "".join("�" if _is_control(c) else c for c in part[:LONGEST_NAME])
                 raise WrongUsage(f"“{shown}” cannot stand in a path: {trouble}.", "name the file as `ls` shows it")
-        if self.parts and self.parts[0].casefold() == HIDDEN:
+        # At any depth: a share may lie inside another, and its versions and temporary files with it.
+        if any(part.casefold() == HIDDEN for part in self.parts):
             raise WrongUsage(f"“{HIDDEN}” belongs to Commonhold itself and is reachable by no door.")
         if len(str(self).encode(errors="replace")) > LONGEST_PATH:
             raise WrongUsage(f"The path is longer than {LONGEST_PATH} bytes.")
