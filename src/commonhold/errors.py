@@ -8,7 +8,8 @@
      │   └─ NotAdmitted        4   no member's certificate: nothing is served
      ├─ Unreachable            5   the other computer does not answer
      │   └─ NodeNotRunning     5   this computer's own node does not
-     ├─ Conflict               6   it changed meanwhile, or a name is taken
+     ├─ Conflict               6   a name is taken, or something else stands in the way
+     │   └─ Changed            6   it is not what the asker had seen: a condition of the request failed
      ├─ NoSpace                7   the disk is full
      ├─ PartlyFailed           8   some of many failed
      ├─ Damaged                1   a file of our own, or a transfer, is not what it was
@@ -82,6 +83,12 @@ class Conflict(CommonholdError):
     status = 409
 
 
+class Changed(Conflict):
+    """A condition of the request failed (RFC 9110, 13.1): nothing was done."""
+
+    status = 412
+
+
 class NoSpace(CommonholdError):
     exit_code = 7
     status = 507
@@ -111,6 +118,7 @@ KINDS: dict[str, type[CommonholdError]] = {
         Unreachable,
         NodeNotRunning,
         Conflict,
+        Changed,
         NoSpace,
         PartlyFailed,
         Damaged,
@@ -124,7 +132,7 @@ BY_STATUS: dict[int, type[CommonholdError]] = {
     403: Refused,
     404: NotFound,
     409: Conflict,
-    412: Conflict,
+    412: Changed,
     504: Unreachable,
     507: NoSpace,
 }
