@@ -1,0 +1,134 @@
+"""The home: the folder where one node keeps what it must not forget.
+
+    key.pem          the computer's identity, 0600, never leaves
+    certificate.der  its self-signed certificate
+    settings.json    how this computer takes part; written last, so its presence means "has joined"
+    state.db         SQLite: roster, rules, invitations, shares, addresses, jobs
+    gateway.json     where the running node answers its own person's programs, and the secret they show; 0600
+    audit.jsonl      what was done
+    node.log         what the node says of itself (rotated)
+    node.lock        held by the node that runs
+    jobs/            the folders of jobs
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import platformdirs
+
+from commonhold.errors import Conflict, Damaged, NodeNotRunning, NotFound
+from commonhold.names import ComputerName
+
+NOT_JOINED = "This computer belongs to no network yet."
+NOT_JOINED_HINT = "commonhold create NETWORK, or commonhold join CODE"
+
+
+class Lending(msgspec.Struct, frozen=True):
+    """The terms on which this computer lends its processors."""
+
+    when: Literal["always", "never"] = "always"
+    cores: int = 0  # 0: all of them
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How this computer takes part. Names are labels; `network` is the id of the founding charter."""
+
+    network: str
+    computer: str
+    listen: tuple[str, ...] = ()  # "HOST:PORT" each; empty: every private address
+    lend: Lending = Lending()
+
+
+class GatewayCard(msgspec.Struct, frozen=True):
+    """How a program of this person finds and opens the node's gateway."""
+
+    url: str
+    secret: str
+    pid: int
+
+
+class Home:
+    """One node's folder. Nothing is made before `make`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = folder / "key.pem"
+        self.certificate = folder / "certificate.der"
+        self.settings_file = folder / "settings.json"
+        self.state = folder / "state.db"
+        self.gateway_file = folder / "gateway.json"
+        self.audit = folder / "audit.jsonl"
+        self.log = folder / "node.log"
+        self.lock = folder / "node.lock"
+        self.jobs = folder / "jobs"
+
+    @classmethod
+    def find(cls, named: str | None = None) -> Home:
+        """The home named, else that of $COMMONHOLD_HOME, else the platform's place for a user's data."""
+        chosen = named or os.environ.get("COMMONHOLD_HOME") or platformdirs.user_data_dir("commonhold")
+        return cls(Path(chosen).expanduser().absolute())
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def make(self) -> None:
+        """Make the folder, for its owner alone. Raises Conflict where a file stands in the way."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise Conflict(f"{self.folder} is not a folder.", "name another with --home DIR") from error
+
+    @property
+    def joined(self) -> bool:
+        return self.settings_file.exists()
+
+    def settings(self) -> Settings:
+        """Raises NotFound before `create` or `join`, Damaged when the file cannot be read."""
+        try:
+            return msgspec.json.decode(self.settings_file.read_bytes(), type=Settings)
+        except FileNotFoundError as error:
+            raise NotFound(NOT_JOINED, NOT_JOINED_HINT) from error
+        except msgspec.DecodeError as error:
+            raise Damaged(
+                f"{self.settings_file} is damaged: {error}.",
+                "mend that line by hand, or put back a copy; keys, rules and files are not affected",
+            ) from error
+
+    def save_settings(self, settings: Settings) -> None:
+        write_private(self.settings_file, msgspec.json.format(msgspec.json.encode(settings), indent=2))
+
+    def computer(self) -> ComputerName:
+        return ComputerName(self.settings().computer)
+
+    def gateway(self) -> GatewayCard:
+        """Raises NotFound when this computer has not joined, NodeNotRunning when no node left its card here."""
+        try:
+            return msgspec.json.decode(self.gateway_file.read_bytes(), type=GatewayCard)
+        except (FileNotFoundError, msgspec.DecodeError) as error:
+            self.settings()
+            raise NodeNotRunning("The node of this computer is not running.", "commonhold up") from error
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file atomically and durably, readable by its owner alone: temporary file, fsync, rename, fsync."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
