@@ -1,0 +1,34 @@
+"""HTTPS between computers, and plain HTTP inside one: nothing else here opens a connection.
+
+tls       contexts, and whose certificate was shown
+addresses where computers are, and sockets bound here
+listener  the door                dial    reaching one computer at any of its addresses
+answers   errors and JSON as sent caller  asking other computers (Caller), or a stranger (Knock)
+local     the gateway on loopback, and asking it
+"""
+
+from commonhold.transport.addresses import DEFAULT_PORT, Address, private_addresses
+from commonhold.transport.answers import answer_lines, caller_of, json_lines, problems
+from commonhold.transport.caller import ROSTER_HEADER, Caller, Knock, Peer
+from commonhold.transport.listener import Listener
+from commonhold.transport.local import Gateway, LocalCaller
+from commonhold.transport.loop import LoopThread, run
+
+__all__ = [
+    "DEFAULT_PORT",
+    "ROSTER_HEADER",
+    "Address",
+    "Caller",
+    "Gateway",
+    "Knock",
+    "Listener",
+    "LocalCaller",
+    "LoopThread",
+    "Peer",
+    "answer_lines",
+    "caller_of",
+    "json_lines",
+    "private_addresses",
+    "problems",
+    "run",
+]

@@ -1,0 +1,103 @@
+"""The gateway: plain HTTP on this computer's loopback, for its own person's programs; and its asking side."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from yarl import URL
+
+from commonhold.errors import NodeNotRunning
+from commonhold.transport.addresses import Address, bind
+from commonhold.transport.answers import json_lines, read_json
+from commonhold.transport.caller import Upload, exchange, sendable, session_over
+from commonhold.transport.listener import runner_of
+
+LOOPBACK = "127.0.0.1"
+
+
+class Gateway:
+    """Serves an application on a random port of 127.0.0.1, and nowhere else."""
+
+    def __init__(self) -> None:
+        self.address: Address | None = None
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, app: web.Application, port: int = 0) -> Address:
+        """Serve `app`; port 0 lets the system choose. Raises Conflict when the port is in use."""
+        (listening,) = bind([Address(LOOPBACK, port)])
+        self._runner = runner_of(app)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening).start()
+        self.address = Address(*listening.getsockname())
+        return self.address
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = self.address = None
+
+
+class LocalCaller:
+    """Asks this computer's own node, at `url`, with the secret that lies in the home.
+
+    `of` is how messages call the node's home.
+    """
+
+    def __init__(self, url: str, secret: str, of: str = "this computer") -> None:
+        self._url, self._of = URL(url), of
+        self._headers = {"Authorization": f"Bearer {secret}"}
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        data: Any = None,
+        ok: Collection[int] = (),
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer to one request; `path` is percent-encoded already.
+
+        Statuses other than 2xx and `ok` are raised as the error that the node reported. Raises
+        NodeNotRunning when nothing answers.
+        """
+        if self._session is None:
+            self._session = session_over(aiohttp.TCPConnector(limit=0))
+        body = sendable(data)
+        url = URL(f"{self._url.origin()}{path}", encoded=True)
+        together = {**self._headers, **(headers or {})}
+        try:
+            async with exchange(
+                self._session, method, url, headers=together, params=params, body=body, ok=ok
+            ) as answer:
+                yield answer
+        except aiohttp.ClientConnectorError as error:
+            raise NodeNotRunning(f"The node of {self._of} is not running.", "commonhold up") from error
+        except aiohttp.ClientError as error:
+            if isinstance(body, Upload) and body.trouble is not None:
+                raise body.trouble from None
+            raise NodeNotRunning(f"The node of {self._of} stopped before it answered.", "commonhold up") from error
+
+    async def ask(self, method: str, path: str, body: object = None) -> Any:
+        """JSON in, JSON out (None for an empty answer)."""
+        async with self.request(method, path, data=None if body is None else msgspec.json.encode(body)) as answer:
+            return await read_json(answer)
+
+    async def stream(self, method: str, path: str, body: object = None) -> AsyncIterator[Any]:
+        """The JSON documents of a long answer, one a line, as they come; raises the error that ended them."""
+        async with self.request(method, path, data=None if body is None else msgspec.json.encode(body)) as answer:
+            async for item in json_lines(answer):
+                yield item
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
