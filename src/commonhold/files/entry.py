@@ -1,0 +1,61 @@
+"""What a listing says about a file or folder, and the conditions that a request may put on it. *Pure.*"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from commonhold.errors import Changed
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One file or folder of a share.
+
+    `path` is relative to the share, with slashes; `size` is in bytes, 0 for a folder; `etag` is a strong
+    validator (RFC 9110, 8.8.1) without its quotes, and changes with every change of the file.
+    """
+
+    path: str
+    kind: Literal["file", "folder"]
+    size: int
+    modified: datetime
+    etag: str
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+ANYTHING = frozenset({"*"})
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """`If-Match`, `If-Unmodified-Since` and `If-None-Match` of a request that changes something.
+
+    A set holds etags without quotes, or is ANYTHING for `*`; None means that the header was not sent.
+    """
+
+    if_match: frozenset[str] | None = None
+    if_none_match: frozenset[str] | None = None
+    unmodified_since: datetime | None = None
+
+    def require(self, current: Entry | None) -> None:
+        """Raise Changed unless `current` (None: nothing is there) is as the request demands (RFC 9110, 13.2.2)."""
+        if self.if_match is not None:
+            if current is None:
+                raise Changed("It is not there any more; nothing was done.", "look again, then repeat")
+            if self.if_match != ANYTHING and current.etag not in self.if_match:
+                raise Changed("It was changed meanwhile by somebody else; nothing was done.", "look again, then repeat")
+        elif self.unmodified_since and current and current.modified.replace(microsecond=0) > self.unmodified_since:
+            raise Changed("It was changed meanwhile by somebody else; nothing was done.", "look again, then repeat")
+        if self.if_none_match is not None and current is not None:
+            if self.if_none_match == ANYTHING:
+                raise Changed(f"There is a “{current.name}” already; nothing was done.", "choose another name")
+            if current.etag in self.if_none_match:
+                raise Changed("It is still what it was; nothing was done.")
+
+
+NONE = Conditions()
+NEW = Conditions(if_none_match=ANYTHING)

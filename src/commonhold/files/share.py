@@ -1,0 +1,448 @@
+"""One offered folder. The only file of Commonhold that opens anything inside a share.
+
+Every path is walked from the share's folder component by component with O_NOFOLLOW, so that neither
+`..` nor a symbolic link leads out, not even one swapped in during the request. openat2(2) would do
+it in one call, but needs ctypes and answers EAGAIN when a rename races with it; the walk costs 2.7 to
+11.5 µs. The folder itself is opened anew for each request: an open handle would keep the owner from
+unmounting a disk. Only folders and regular files exist here; links, pipes, devices and sockets don't.
+
+Methods block (disk): call them in a thread. Each takes a Permit, and works on the permit's path.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from commonhold.authority.authority import Door, Permit, Verb
+from commonhold.errors import Conflict, Damaged, NotFound, Refused, WrongUsage
+from commonhold.files.disk import explained, sync_folder
+from commonhold.files.entry import NONE, Conditions, Entry
+from commonhold.names import HIDDEN, SharePath
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not make us wait
+NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+WORKPLACE = "tmp"  # in HIDDEN: uploads under way, and folders being removed
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
+
+
+class Share:
+    """A folder offered under a name. Raises NotFound, Refused, Conflict, Changed, NoSpace, WrongUsage or Damaged."""
+
+    def __init__(self, door: Door, root: Path) -> None:
+        """Removes what uploads of a process that died have left."""
+        self.door = door
+        self.root = root
+        with suppress(OSError, NotFound):
+            self._clear_away()
+
+    @property
+    def missing(self) -> bool:
+        """Whether the folder is gone, for instance because its disk was taken away."""
+        return not self.root.is_dir()
+
+    def stat(self, permit: Permit) -> Entry:
+        """The file or folder at the permit's path."""
+        permit.require(Verb.LIST, self.door.id)
+        path = permit.path
+        with self._explained(path), self._parent(path) as folder:
+            status = os.fstat(folder) if not path.parts else _require(folder, path.name)[1]
+            return _entry(str(path), status)
+
+    def list(self, permit: Permit) -> Iterator[Entry]:
+        """What lies in the folder at the permit's path, in no order; nothing that could not be opened through a share.
+
+        The folder is opened before this returns; the entries are read as the iterator goes.
+        """
+        permit.require(Verb.LIST, self.door.id)
+        with self._explained(permit.path), self._folder(permit.path) as folder:
+            return self._entries(permit.path, os.scandir(folder))  # scandir duplicates the handle
+
+    def _entries(self, path: SharePath, found: Iterator[os.DirEntry[str]]) -> Iterator[Entry]:
+        prefix = f"{path}/" if path.parts else ""
+        with self._explained(path):
+            for item in found:
+                if not _speakable(item.name):
+                    continue
+                try:
+                    status = item.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                    yield _entry(prefix + item.name, status)
+
+    def read(self, permit: Permit) -> tuple[BinaryIO, Entry]:
+        """The file at the permit's path, open and unbuffered, and what it is. The caller closes it."""
+        permit.require(Verb.READ, self.door.id)
+        path = permit.path
+        with self._explained(path), self._parent(path) as folder:
+            if not path.parts:
+                raise WrongUsage(f"“{self.door.name}” is a folder.", "name a file in it")
+            name, status = _require(folder, path.name)
+            if stat.S_ISDIR(status.st_mode):
+                raise WrongUsage(f"“{path}” is a folder.", "name a file in it")
+            handle = os.open(name, FILE, dir_fd=folder)
+            try:
+                status = os.fstat(handle)
+                if not stat.S_ISREG(status.st_mode):  # swapped since we looked
+                    raise FileNotFoundError(errno.ENOENT, "not a file")
+                return os.fdopen(handle, "rb", buffering=0), _entry(str(path), status)
+            except BaseException:
+                os.close(handle)
+                raise
+
+    def write(self, permit: Permit, size: int | None = None) -> Upload:
+        """Begin to write the file at the permit's path, of so many bytes if that is known.
+
+        A permit to add makes new files only. Raises NoSpace at once when `size` is more than is free.
+        """
+        permit.require(Verb.ADD, self.door.id)
+        self._creatable(permit.path)
+        with self._explained(permit.path):
+            with self._parent(permit.path, creating=True) as folder:
+                if size is not None:
+                    _require_space(folder, size)
+            return Upload(self, permit, *self._new_file())
+
+    def mkdir(self, permit: Permit) -> Entry:
+        """Make the folder at the permit's path; raises Conflict when something of that name exists."""
+        permit.require(Verb.ADD, self.door.id)
+        self._creatable(permit.path)
+        path = permit.path
+        with self._explained(path), self._parent(path, creating=True) as folder:
+            if _look(folder, path.name):
+                raise FileExistsError(errno.EEXIST, "exists")
+            os.mkdir(path.name, dir_fd=folder)
+            sync_folder(folder)
+            return _entry(str(path), os.stat(path.name, dir_fd=folder, follow_symlinks=False))
+
+    def delete(self, permit: Permit, conditions: Conditions = NONE) -> Entry:
+        """Remove the file, or the folder with all that is in it, at the permit's path. Returns what was removed.
+
+        The name vanishes in one step, also that of a folder: it is moved away first, then taken apart.
+        """
+        permit.require(Verb.WRITE, self.door.id)
+        path = permit.path
+        if not path.parts:
+            raise Refused(
+                f"“{self.door.name}” itself can't be deleted through the network.", "its owner can unshare it"
+            )
+        with self._explained(path), self._parent(path) as folder:
+            with _lock(folder, path.name):
+                name, status = _require(folder, path.name)
+                entry = _entry(str(path), status)
+                conditions.require(entry)
+                moved = ""
+                if entry.kind == "file":
+                    os.unlink(name, dir_fd=folder)
+                else:
+                    moved = self._move_away(folder, name)
+            sync_folder(folder)
+            if moved:
+                with self._workplace() as workplace:
+                    shutil.rmtree(moved, ignore_errors=True, dir_fd=workplace)  # its name is gone already
+            return entry
+
+    # -- walking
+
+    @contextmanager
+    def _folder(self, path: SharePath, creating: bool = False) -> Iterator[int]:
+        """The open folder at `path`; raises OSError as open(2) does. Creating, its absence is a Conflict."""
+        folder = self._open_root()
+        try:
+            for part in path.parts:
+                inner = _open_folder(folder, part)
+                os.close(folder)
+                folder = inner
+        except OSError as error:
+            os.close(folder)
+            if creating and error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                raise Conflict(
+                    f"There is no folder “{path}” in {self.door.name} to put it in.", "make the folder first"
+                ) from error
+            raise
+        try:
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _open_root(self) -> int:
+        try:
+            return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(
+                f"The folder of the share {self.door.name} is not there at the moment.",
+                "its owner can bring it back, or unshare it",
+            ) from None
+
+    def _parent(self, path: SharePath, creating: bool = False) -> AbstractContextManager[int]:
+        """The open folder that holds `path`; of the share itself: its own."""
+        return self._folder(path.parent, creating)
+
+    def _explained(self, path: SharePath) -> AbstractContextManager[None]:
+        return explained(path if path.parts else self.door.name, self.door.name)
+
+    def _creatable(self, path: SharePath) -> None:
+        if not path.parts:
+            raise Conflict(f"“{self.door.name}” is the share itself.", "name a file or folder in it")
+        path.require_portable()
+
+    # -- our own folder
+
+    @contextmanager
+    def _workplace(self, make: bool = True) -> Iterator[int]:
+        """The open folder for temporary files, on the same disk as the share's files."""
+        with self._folder(SharePath()) as folder, ExitStack() as opened:
+            inner = folder
+            for name in (HIDDEN, WORKPLACE):
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, 0o700, dir_fd=inner)
+                inner = os.open(name, FOLDER, dir_fd=inner)
+                opened.callback(os.close, inner)
+            yield inner
+
+    def _new_file(self) -> tuple[str, int]:
+        """A new temporary file, and its handle. It is locked for as long as it is open: nobody tidies it away."""
+        with self._workplace() as workplace:
+            while True:
+                name = secrets.token_hex(12)
+                handle = os.open(name, NEW_FILE, 0o666, dir_fd=workplace)
+                with suppress(BlockingIOError):
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if os.fstat(handle).st_nlink:
+                        return name, handle
+                os.close(handle)  # another process tidied up between our two calls
+
+    def _drop_file(self, name: str) -> None:
+        with self._workplace(make=False) as workplace, suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=workplace)
+
+    def _move_away(self, folder: int, name: str) -> str:
+        moved = secrets.token_hex(12)
+        with self._workplace() as workplace:
+            os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=workplace)
+        return moved
+
+    def _clear_away(self) -> None:
+        with self._workplace(make=False) as workplace:
+            for name in os.listdir(workplace):  # noqa: PTH208 (a handle, not a path)
+                with suppress(OSError):
+                    handle = os.open(name, FILE, dir_fd=workplace)
+                    try:
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        if stat.S_ISDIR(os.fstat(handle).st_mode):
+                            shutil.rmtree(name, dir_fd=workplace)
+                        else:
+                            os.unlink(name, dir_fd=workplace)
+                    finally:
+                        os.close(handle)
+
+    # -- putting an upload in its place
+
+    def _place(self, temporary: str, handle: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
+        """Make the temporary file the file at the permit's path, durably. Returns it, and whether the name is new."""
+        path = permit.path
+        with self._parent(path, creating=True) as folder, self._workplace() as workplace:
+            if before := _look(folder, path.name):
+                os.fchmod(handle, stat.S_IMODE(before[1].st_mode) & 0o777)
+            os.fsync(handle)
+            with _lock(folder, path.name):
+                created = self._rename(workplace, temporary, folder, permit, conditions)
+                entry = _entry(str(path), os.fstat(handle))
+            sync_folder(folder)
+            return entry, created
+
+    def _rename(self, workplace: int, temporary: str, folder: int, permit: Permit, conditions: Conditions) -> bool:
+        """Give the temporary file its name, if what has that name now is as demanded. True: nothing had it.
+
+        A new name comes by link(2), which never replaces: programs on the owner's disk don't know our lock.
+        """
+        while True:
+            before = _look(folder, permit.path.name)
+            self._require_replaceable(before, permit, conditions)
+            if before:
+                os.rename(temporary, before[0], src_dir_fd=workplace, dst_dir_fd=folder)
+                return False
+            try:
+                os.link(temporary, permit.path.name, src_dir_fd=workplace, dst_dir_fd=folder, follow_symlinks=False)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                os.rename(temporary, permit.path.name, src_dir_fd=workplace, dst_dir_fd=folder)
+                return True
+            os.unlink(temporary, dir_fd=workplace)
+            return True
+
+    def _require_replaceable(
+        self, before: tuple[str, os.stat_result] | None, permit: Permit, conditions: Conditions
+    ) -> None:
+        if before and permit.verb is not Verb.WRITE:  # before any condition: an etag is not for them to guess
+            raise Conflict(
+                f"There is a “{permit.path}” in {self.door.name} already, and {permit.subject} may only add.",
+                "choose another name",
+            )
+        if before and stat.S_ISDIR(before[1].st_mode):
+            raise IsADirectoryError(errno.EISDIR, "a folder")
+        if before and not stat.S_ISREG(before[1].st_mode):
+            raise Conflict(
+                f"“{permit.path}” in {self.door.name} is taken by something that is not shared.", "choose another name"
+            )
+        conditions.require(_entry(str(permit.path), before[1]) if before else None)
+
+
+class Upload:
+    """A file on its way in, beside the others: nobody sees it before `commit`, and nothing stays of it after `abort`.
+
+    Methods block; they may be called from any thread, one after the other or not.
+    """
+
+    def __init__(self, share: Share, permit: Permit, temporary: str, handle: int) -> None:
+        self.created = False  # after commit: whether nothing had that name before
+        self.size = 0
+        self._share = share
+        self._permit = permit
+        self._temporary = temporary
+        self._handle = handle
+        self._hash = hashlib.sha256()
+        self._busy = threading.Lock()
+
+    @property
+    def sha256(self) -> bytes:
+        """The digest of what was written so far."""
+        return self._hash.digest()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append. Raises NoSpace when the disk is full; the upload is then over."""
+        with self._busy, self._ending_on_error():
+            rest = memoryview(data)
+            while rest:
+                written = os.write(self._handle, rest)
+                self._hash.update(rest[:written])
+                rest = rest[written:]
+                self.size += written
+
+    def commit(self, conditions: Conditions = NONE, sha256: bytes | None = None) -> Entry:
+        """Put the file in its place: when this returns, it is there and on the disk; when it raises, nothing changed.
+
+        Raises Damaged when `sha256` is given and is not that of what was written, Changed when a condition
+        fails, Conflict when the permit is to add only and something of that name exists.
+        """
+        with self._busy, self._ending_on_error():
+            if sha256 is not None and sha256 != self._hash.digest():
+                raise Damaged(f"“{self._permit.path}” arrived damaged; nothing was changed.", "send it again")
+            entry, self.created = self._share._place(self._temporary, self._handle, self._permit, conditions)
+            os.close(self._handle)
+            self._handle = -1
+            return entry
+
+    def abort(self) -> None:
+        """Leave nothing; after `commit` there is nothing to do."""
+        with self._busy:
+            self._end()
+
+    @contextmanager
+    def _ending_on_error(self) -> Iterator[None]:
+        if self._handle < 0:
+            raise Conflict(f"The upload of “{self._permit.path}” is over.", "send it again")
+        try:
+            with self._share._explained(self._permit.path):
+                yield
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        if self._handle >= 0:
+            with suppress(OSError, NotFound):  # the disk is gone: the next one who opens the share tidies up
+                self._share._drop_file(self._temporary)
+            os.close(self._handle)
+            self._handle = -1
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    """The name as given, then its composed and decomposed forms: macOS writes NFD, everybody else NFC."""
+    if name.isascii():
+        return (name,)
+    return tuple(dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))))
+
+
+def _look(folder: int, name: str) -> tuple[str, os.stat_result] | None:
+    """The stored form of `name` and its status, whatever it is; None when there is none."""
+    for form in _forms(name):
+        try:
+            return form, os.stat(form, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+    return None
+
+
+def _require(folder: int, name: str) -> tuple[str, os.stat_result]:
+    """As `_look`, for files and folders only; raises FileNotFoundError."""
+    found = _look(folder, name)
+    if not found or not (stat.S_ISREG(found[1].st_mode) or stat.S_ISDIR(found[1].st_mode)):
+        raise FileNotFoundError(errno.ENOENT, "no file or folder")
+    return found
+
+
+def _open_folder(folder: int, name: str) -> int:
+    *others, last = _forms(name)
+    for form in others:
+        with suppress(FileNotFoundError):
+            return os.open(form, FOLDER, dir_fd=folder)
+    return os.open(last, FOLDER, dir_fd=folder)
+
+
+def _speakable(name: str) -> bool:
+    """Whether a SharePath could name it: no undecodable bytes, control characters, backslashes, nor our own folder."""
+    if name.isascii() and name.isprintable() and "\\" not in name and not name.startswith("."):
+        return True
+    try:
+        SharePath((name,))
+    except WrongUsage:
+        return False
+    return True
+
+
+def _entry(path: str, status: os.stat_result) -> Entry:
+    """The inode and both times are in the etag: a file written twice in one tick of the clock is a new inode."""
+    identity = f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    folder = stat.S_ISDIR(status.st_mode)
+    return Entry(
+        path,
+        "folder" if folder else "file",
+        0 if folder else status.st_size,
+        datetime.fromtimestamp(status.st_mtime, UTC),
+        hashlib.sha256(identity.encode()).hexdigest()[:24],
+    )
+
+
+def _require_space(folder: int, size: int) -> None:
+    room = os.fstatvfs(folder)
+    if size > room.f_bavail * room.f_frsize:
+        raise OSError(errno.ENOSPC, "no room")
+
+
+# Between looking at what a name holds and giving it to another file nobody else may do the same. A fixed set of
+# locks, picked by folder and name, holds for every share of the process, also when one lies inside another.
+_locks = tuple(threading.Lock() for _ in range(64))
+
+
+def _lock(folder: int, name: str) -> threading.Lock:
+    status = os.fstat(folder)
+    return _locks[hash((status.st_dev, status.st_ino, unicodedata.normalize("NFC", name))) % len(_locks)]
