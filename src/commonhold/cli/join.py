@@ -1,0 +1,74 @@
+"""`commonhold join`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from commonhold.cli.command import command as declare
+from commonhold.cli.session import Session
+from commonhold.errors import NotFound
+from commonhold.node import background
+
+if TYPE_CHECKING:
+    from commonhold.answers import Ruling, Status
+
+
+@declare(
+    "join",
+    "commonhold join 7-otter-plum",
+    "commonhold join 7-otter-plum@192.168.1.5:7440 --computer laptop",
+    "commonhold join 7-otter-plum --share ~/photos --lend never",
+)
+@click.argument("code", metavar="CODE[@HOST:PORT]")
+@click.option("--person", metavar="NAME", help="Who you are.  [default: as invited, else your user name]")
+@click.option("--computer", metavar="NAME", help="What this computer is called.  [default: the machine's name]")
+@click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where it answers others; may be given again.")
+@click.option("--share", "folder", metavar="FOLDER", help="Offer this folder at once.")
+@click.option("--lend", type=click.Choice(["always", "never"]), help="When it lends its processors.")
+def command(
+    session: Session,
+    *,
+    code: str,
+    person: str | None,
+    computer: str | None,
+    listen: tuple[str, ...],
+    folder: str | None,
+    lend: str | None,
+) -> None:
+    """Finds the computer that invited by itself on the local network, or at the address given."""
+    if folder is not None and not Path(folder).expanduser().is_dir():  # before the code is spent
+        raise NotFound(f"There is no folder {folder}.", "name a folder that exists with --share")
+    from commonhold.node import founding  # noqa: PLC0415 - late: --help and wrong usage need no libraries
+
+    begun = founding.join(session.home, code, person, computer, listen, lend)
+    background.start(session.home)
+    with session.network() as network:
+        if folder is not None:
+            network.share(folder)
+        status = network.status()
+        runners = [] if status.role == "client" else network.rules("compute")
+    session.out.answer(
+        {**asdict(begun), "shares": status.shares, "lend": status.lend, "compute": runners},
+        f"{begun.computer} has joined {begun.network} ({begun.shape}), invited by {begun.inviter}.",
+        standing(status, runners),
+    )
+
+
+def standing(status: Status, runners: list[Ruling]) -> str:
+    """What this computer shares and lends now, and how to change it, in one sentence."""
+    if status.role == "client":
+        return f"{status.computer} is a client: it shares nothing, lends nothing and opens no port."
+    names = ", ".join(offer.share for offer in status.shares)
+    shares = f"shares {names}" if names else "shares nothing yet (commonhold share FOLDER)"
+    people = ", ".join(rule.who for rule in runners if rule.effect == "allow")
+    if status.lend.when == "never":
+        lends = "never lends its processors"
+    elif people:
+        lends = f"lends its processors to {people} (commonhold deny WHO run compute)"
+    else:
+        lends = "lends its processors to nobody (commonhold allow WHO run compute)"
+    return f"{status.computer} {shares} and {lends}."

@@ -1,0 +1,41 @@
+"""`commonhold ls`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from commonhold.cli.command import command as declare
+from commonhold.cli.output import aligned, local, size
+from commonhold.cli.session import Session
+
+if TYPE_CHECKING:
+    from commonhold.files.entry import Entry
+
+ENDING = {"computer": "", "share": "/", "folder": "/"}  # computers come with their colon
+
+
+@declare(
+    "ls", "commonhold ls", "commonhold ls tower:", "commonhold ls -l tower:photos/2026", "commonhold ls -r tower:photos"
+)
+@click.argument("remote", default="")
+@click.option("-r", "--recursive", is_flag=True, help="With everything in the folders, too.")
+@click.option("-l", "--long", is_flag=True, help="With size and time of change.")
+def command(session: Session, remote: str, recursive: bool, long: bool) -> None:
+    """Without REMOTE it lists the computers; `COMPUTER:` lists that computer's shares."""
+    with session.network() as network:
+        entries = network.ls(remote, recursive=recursive)
+    names = [(entry.path if recursive else entry.name) + ENDING.get(entry.kind, "") for entry in entries]
+    lines = [_long(entry, name) for entry, name in zip(entries, names, strict=True)]
+    session.out.answer(entries, *(_columns(lines) if long else names))
+
+
+def _long(entry: Entry, name: str) -> tuple[str, str, str]:
+    return (size(entry.size) if entry.kind == "file" else "-", local(entry.modified), name)
+
+
+def _columns(rows: list[tuple[str, str, str]]) -> list[str]:
+    """Sizes to the right, so that their digits stand below one another."""
+    width = max((len(row[0]) for row in rows), default=0)
+    return aligned([(row[0].rjust(width), *row[1:]) for row in rows]) if rows else []

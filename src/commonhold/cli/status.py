@@ -1,0 +1,53 @@
+"""`commonhold status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from commonhold.cli.command import command as declare
+from commonhold.cli.output import aligned, counted
+from commonhold.cli.session import Session
+from commonhold.errors import NodeNotRunning
+
+if TYPE_CHECKING:
+    from commonhold.answers import Status
+
+
+@declare("status", "commonhold status", "commonhold --json status")
+def command(session: Session) -> None:
+    """When the node is down it shows what is known without it."""
+    settings = session.home.settings()
+    try:
+        with session.network() as network:
+            status = network.status()
+    except NodeNotRunning as error:
+        known = {"computer": settings.computer, "network_id": settings.network, "running": False}
+        session.out.answer(known, *aligned([("computer:", settings.computer), ("running:", "no")]))
+        session.out.remark(f"hint: {error.hint}")
+        return
+    session.out.answer(status, *aligned(list(_rows(status))))
+
+
+def _rows(status: Status) -> list[tuple[str, str]]:
+    rows = [
+        ("network:", f"{status.network} ({status.shape}{', trusting' if status.trusting else ''})"),
+        ("computer:", f"{status.computer} ({status.role}), {counted(status.members, 'member')} in all"),
+        ("person:", status.person),
+        ("key:", status.words),
+        ("running:", f"yes, process {status.pid}"),
+        ("listener:", ", ".join(status.listener) or "none"),
+        ("gateway:", status.gateway or "none"),
+        ("lends:", _lends(status)),
+        ("jobs run at:", status.jobs_at),
+        ("open codes:", ", ".join(map(str, status.invitations))),
+        ("alarm:", status.alarm),
+    ]
+    rows += [("shares:", f"{o.share}  {o.folder}{'  (missing now)' if o.missing else ''}") for o in status.shares]
+    return [(head, text) for head, text in rows if text]
+
+
+def _lends(status: Status) -> str:
+    if status.role == "client" or status.lend.when == "never":
+        return "never"
+    cores = counted(status.lend.cores, "core") if status.lend.cores else "all cores"
+    return f"{status.lend.when}, {cores}, tasks held by {status.sandbox or 'nothing'}"

@@ -1,0 +1,45 @@
+"""Every command's name, group and purpose. `commonhold --help` reads this and loads no command."""
+
+from __future__ import annotations
+
+GROUPS: dict[str, dict[str, str]] = {
+    "Network": {
+        "create": "Found a network on this computer.",
+        "invite": "Print a code with which another computer joins.",
+        "join": "Join a network with a code.",
+        "up": "Start this computer's node.",
+        "down": "Stop this computer's node.",
+        "status": "Show this computer and its node.",
+    },
+    "People and rules": {
+        "members": "List the computers of the network.",
+        "remove": "Remove a computer or a person from the network.",
+        "allow": "Say who may do what at a door.",
+        "deny": "Say who may not do what at a door.",
+        "rules": "List the rules of this computer.",
+        "explain": "Say whether somebody may do something, and why.",
+    },
+    "Files": {
+        "share": "Offer a folder to the network.",
+        "unshare": "Stop offering a folder.",
+        "ls": "List computers, shares, folders and files.",
+        "get": "Copy files from another computer.",
+        "put": "Copy files to another computer.",
+        "cat": "Print a file of another computer.",
+        "mkdir": "Make a folder on another computer.",
+        "rm": "Delete a file or folder on another computer.",
+    },
+    "Processors": {
+        "run": "Run a command over many inputs on the network's processors.",
+        "jobs": "List the jobs.",
+        "log": "Print what the tasks of a job printed.",
+    },
+}
+PURPOSES: dict[str, str] = {name: purpose for group in GROUPS.values() for name, purpose in group.items()}
+
+EXAMPLES = (
+    "commonhold create home",
+    "commonhold share ~/photos --to members",
+    "commonhold get tower:photos/cat.jpg",
+    "commonhold run --into tower:small 'convert {} -resize 25% {.}.jpg' ::: 'tower:photos/*.png'",
+)
