@@ -43,7 +43,7 @@ class Certificate(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, der: bytes) -> Certificate:
         """Check a certificate from outside. Raises Refused, naming what is wrong with it."""
-        if trouble := _trouble(der):
+        if trouble := f"it is larger than {LARGEST} bytes" if len(der) > LARGEST else _trouble(der):
             raise Refused(f"This certificate is not one of a computer of Commonhold: {trouble}.")
         return cls(der)
 
@@ -76,8 +76,6 @@ def _spki(der: bytes) -> bytes:
 @functools.lru_cache(maxsize=4096)
 def _trouble(der: bytes) -> str:
     """The rule that a certificate breaks, or nothing. Kept: a roster is built anew with every fact."""
-    if len(der) > LARGEST:
-        return f"it is larger than {LARGEST} bytes"
     try:
         certificate = x509.load_der_x509_certificate(der)
         spki = _spki_written(certificate)

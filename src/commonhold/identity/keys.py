@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Self, final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from commonhold.errors import Conflict, Damaged
 from commonhold.names import Fingerprint
 
 # P-256 and not Ed25519: the same key shows itself to browsers, which know no other curve of ours.
 ECDSA = ec.ECDSA(hashes.SHA256())
+ECDSA_OF_DIGEST = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
 LARGEST_FILE = 16 * 1024  # bytes; a PKCS #8 PEM of P-256 has 241
 
 
@@ -95,6 +97,7 @@ def fingerprint_of(spki: bytes) -> Fingerprint:
     return Fingerprint(hashlib.sha256(spki).hexdigest())
 
 
+@functools.lru_cache(maxsize=1024)  # a roster verifies hundreds of signatures of a few guards
 def public_key(spki: bytes) -> ec.EllipticCurvePublicKey | None:
     """The P-256 key in this DER SubjectPublicKeyInfo, if that is what it is, and in the one form we write.
 
@@ -112,11 +115,19 @@ def public_key(spki: bytes) -> ec.EllipticCurvePublicKey | None:
 
 def verify(spki: bytes, message: bytes, signature: bytes) -> bool:
     """Whether this key signed this message; anything malformed is no signature."""
+    return verify_digest(spki, hashlib.sha256(message).digest(), signature)
+
+
+@functools.lru_cache(
+    maxsize=16_384
+)  # about 6 MB: a roster is built anew with every fact, a signature stays what it was
+def verify_digest(spki: bytes, digest: bytes, signature: bytes) -> bool:
+    """`verify`, where the message's SHA-256 is known already."""
     key = public_key(spki)
     if key is None:
         return False
     try:
-        key.verify(signature, message, ECDSA)
+        key.verify(signature, digest, ECDSA_OF_DIGEST)
     except InvalidSignature:
         return False
     return True
