@@ -1,0 +1,57 @@
+# Two commands on a fresh machine with Python 3.11 or newer, pip and make:
+#   make demo    a whole network on this machine, in under a minute
+#   make test    everything that is promised, tried
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test bench lint fmt docs lock clean
+
+demo: $(READY)
+	@$(BIN)/commonhold demo
+
+test: $(READY) programs
+	$(BIN)/pytest
+
+bench: $(READY) programs
+	$(BIN)/python bench/run.py
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(READY)
+	$(BIN)/python -m commonhold.cli.reference > docs/cli.md
+
+# The exact versions, with their digests. pip itself comes from outside the environment, since a
+# system's Python may lack ensurepip.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Commonhold needs Python 3.11 or newer: make PYTHON=python3.12 demo" >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip --clear .venv
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Programs of the system that the tests use when they may be installed; without bubblewrap the
+# tests of the sandbox try the weaker one instead.
+.PHONY: programs
+programs:
+	@command -v bwrap >/dev/null && command -v strace >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y bubblewrap strace >/dev/null; } || \
+	  echo "bubblewrap and strace are not here and cannot be installed by this user: their tests will say so"
+
+lock:
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \
+	  --no-header --no-emit-index-url --upgrade -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

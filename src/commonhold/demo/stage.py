@@ -1,0 +1,158 @@
+"""Three computers on one machine: homes in a temporary folder, nodes as real processes, an address for each."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import socket
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from commonhold.api import Network, connect
+from commonhold.demo.steps import DemoFailed, require
+from commonhold.errors import CommonholdError, Refused
+from commonhold.home import Home
+from commonhold.node import background, founding
+from commonhold.transport import DEFAULT_PORT
+
+PATIENCE = 10.0  # seconds until all computers must have heard of something
+
+
+class Computer:
+    """One of the three: its home, its node, and its person's view of the network."""
+
+    def __init__(self, folder: Path, computer: str, person: str, address: str) -> None:
+        self.name = computer
+        self.person = person
+        self.address = address
+        self.folder = folder
+        self.home = Home(folder / "home")
+        self.net: Network = None  # type: ignore[assignment] # from `create` or `join` on
+        self.pid = 0
+
+    def create(self, network: str, shape: str = "peer-to-peer", trusting: bool = False) -> None:
+        founding.create(self.home, network, shape, trusting, self.person, self.name, [self.address])
+        self._up()
+
+    def join(self, inviter: Computer) -> None:
+        """By a code that the inviter's computer prints, at its address."""
+        code = inviter.net.invite().code
+        founding.join(self.home, f"{code}@{inviter.address}", self.person, self.name, [self.address])
+        self._up()
+
+    def _up(self) -> None:
+        background.start(self.home)
+        self.net = connect(self.home)
+        self.pid = self.net.status().pid
+
+    def down(self) -> None:
+        if self.net is not None:
+            self.net.close()
+        if background.running(self.home):
+            background.stop(self.home)
+
+
+class Stage:
+    """The machine's temporary three computers. Leaving it ends every node and removes every file."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="commonhold-demo-"))
+        self.computers: list[Computer] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for computer in self.computers:
+            computer.down()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def computer(self, computer: str, person: str) -> Computer:
+        number = len(self.computers)
+        made = Computer(self.folder / f"{number}-{computer}", computer, person, _free_address(number % 3))
+        made.folder.mkdir()
+        self.computers.append(made)
+        return made
+
+    def clear(self) -> None:
+        """End this act's nodes, so that the next one begins with nothing."""
+        for computer in self.computers:
+            computer.down()
+
+    def require_nothing_left(self) -> None:
+        """No process of ours runs and no file of ours lies about."""
+        for computer in self.computers:
+            require(not psutil.pid_exists(computer.pid), f"the node of {computer.name} still runs")
+        require(not psutil.Process().children(recursive=True), "a process of the demo still runs")
+        require(not self.folder.exists(), f"{self.folder} was not removed")
+
+
+def _free_address(number: int) -> str:
+    """127.0.0.2, .3 or .4 where the platform has them, else 127.0.0.1; a port that is free now."""
+    for host in (f"127.0.0.{number + 2}", "127.0.0.1"):
+        for port in (DEFAULT_PORT, 0):
+            with socket.socket() as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    trial.bind((host, port))
+                except OSError:
+                    continue
+                return f"{host}:{trial.getsockname()[1]}"
+    raise DemoFailed("This machine has no free port on loopback.")
+
+
+def library(folder: Path) -> Path:
+    """A copy of the Python standard library's sources: real files of every size, about 2,000 of them."""
+    source = Path(sysconfig.get_path("stdlib"))
+
+    def skipped(_: str, names: list[str]) -> list[str]:
+        return [
+            name
+            for name in names
+            if name in {"site-packages", "dist-packages", "__pycache__", "idle_test"} or not _wanted(name)
+        ]
+
+    def _wanted(name: str) -> bool:
+        return name.endswith(".py") or "." not in name
+
+    shutil.copytree(source, folder, ignore=skipped, symlinks=True)
+    return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file below a folder, by relative path."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def refused(what: Callable[[], object], sentence: str) -> str:
+    """The reason of the refusal; it must be one."""
+    try:
+        what()
+    except Refused as refusal:
+        return refusal.sentence
+    raise DemoFailed(f"{sentence}: nobody refused it")
+
+
+def wait_until(condition: Callable[[], bool], sentence: str) -> None:
+    """Wait for news to spread."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except CommonholdError:
+            pass
+        time.sleep(0.05)
+    raise DemoFailed(sentence)

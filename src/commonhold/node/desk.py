@@ -1,0 +1,178 @@
+"""The desk: where rules are said, listed and explained.
+
+Its routes stand at the gateway (for this computer's own person) and at the listener (for whoever
+the authority lets govern: `commonhold allow ann read tower:photos`, typed on another computer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from aiohttp import web
+
+from commonhold.answers import Explanation, Ruling
+from commonhold.authority.authority import (
+    COMPUTE,
+    EVERY_SHARE,
+    Authority,
+    Door,
+    Rule,
+    Standing,
+    Subject,
+    Verb,
+    permit,
+)
+from commonhold.authority.book import RuleBook
+from commonhold.authority.gate import SUBJECT
+from commonhold.authority.roster import Roster
+from commonhold.errors import NotFound, WrongUsage
+from commonhold.files.shares import Shares
+from commonhold.names import PersonId, SharePath, ShareName
+
+Record = Callable[..., None]
+SAYABLE = (Verb.LIST, Verb.READ, Verb.ADD, Verb.WRITE, Verb.RUN)
+EVERY_SHARE_NAME = "every share"
+
+
+class Saying(msgspec.Struct, frozen=True):
+    """What somebody wants to be a rule: the body of POST /rules."""
+
+    effect: str
+    who: str
+    verb: str
+    door: str
+    until: datetime | None = None
+
+
+class Desk:
+    """Rules of this computer's doors, for those who may govern them."""
+
+    def __init__(
+        self,
+        roster: Callable[[], Roster],
+        book: RuleBook,
+        shares: Shares,
+        authority: Authority,
+        owner: PersonId,
+        record: Record,
+    ) -> None:
+        self.roster = roster
+        self.book = book
+        self.shares = shares
+        self.authority = authority
+        self.compute = Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=owner)
+        self.everything = Door(kind="share", id=EVERY_SHARE, name=EVERY_SHARE_NAME, owner=owner)
+        self.record = record
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/rules", self._list),
+            web.post("/rules", self._say),
+            web.get("/explanation", self._explain),
+        ]
+
+    def door(self, name: str) -> Door:
+        """The door of that name; a share that does not exist is a door that nobody but its owner finds missing."""
+        if name == COMPUTE:
+            return self.compute
+        if name == EVERY_SHARE_NAME:
+            return self.everything
+        share = self.shares.find(name)
+        return share.door if share else Door(kind="share", id="", name=ShareName(name), owner=self.compute.owner)
+
+    def who(self, text: str) -> tuple[str, str]:
+        """Whom a rule speaks of: (id or word, name). A computer can be denied by its name."""
+        if text in {"members", "guests"}:
+            return text, text
+        roster = self.roster()
+        for person, name in roster.persons.items():
+            if name.casefold() == text.casefold():
+                return person, name
+        if text.casefold() in {group.casefold() for group in self.book.groups()}:
+            return f"group:{text}", text
+        if (member := roster.find(text)) is not None:
+            return member.fingerprint, member.name
+        raise NotFound(f"There is nobody called “{text}” in the network {roster.network}.", "commonhold members")
+
+    async def _list(self, request: web.Request) -> web.Response:
+        name = request.query.get("door", "")
+        door = self._existing(request[SUBJECT], name) if name else None
+        if door is None:
+            permit(self.authority, request[SUBJECT], Verb.GOVERN, self.compute)
+        rules = self.book.list(door.id if door else None)
+        return _answer([_ruling(rule) for rule in rules])
+
+    def _existing(self, subject: Subject, name: str) -> Door:
+        door = self.door(name)
+        permit(self.authority, subject, Verb.GOVERN, door)
+        if not door.id:
+            raise NotFound(f"No folder is shared as “{name}” here.", "commonhold status")
+        return door
+
+    async def _say(self, request: web.Request) -> web.Response:
+        saying = msgspec.json.decode(await request.read(), type=Saying)
+        subject: Subject = request[SUBJECT]
+        verb = self._verb(saying.verb)
+        door = self._existing(subject, saying.door)
+        if (verb is Verb.RUN) != (door.kind == "compute"):
+            raise WrongUsage(
+                f"“{verb}” is nothing that one does at {door.name}.",
+                "at a share: list, read, add, write; at compute: run",
+            )
+        who, name = self.who(saying.who)
+        done = (
+            self.book.allow(who, name, verb, door, saying.until)
+            if saying.effect == "allow"
+            else self.book.deny(who, name, verb, door, saying.until)
+        )
+        self.record("rule", by=str(subject), effect=saying.effect, who=name, verb=str(verb), door=door.name)
+        return _answer(
+            Ruling(name, str(verb), door.name, saying.effect, f"{saying.effect} {name} {verb} {door.name}", saying.until, done)
+        )
+
+    def _verb(self, text: str) -> Verb:
+        if text not in SAYABLE:
+            raise WrongUsage(f"“{text}” is no verb of rules.", "at a share: list, read, add, write; at compute: run")
+        return Verb(text)
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        subject: Subject = request[SUBJECT]
+        verb = self._verb(request.query.get("verb", ""))
+        name, _, path = request.query.get("door", "").partition("/")
+        door = self.door(name)
+        asked = self._hypothetical(request.query.get("who", ""))
+        if asked.person is None or asked.person != subject.person:  # about oneself one may always ask
+            self._existing(subject, name)
+        decision = self.authority.decide(asked, verb, door, SharePath.parse(path))
+        return _answer(
+            Explanation(
+                who=str(asked),
+                verb=str(verb),
+                door=request.query.get("door", ""),
+                allowed=decision.allowed,
+                reason=decision.reason,
+                rule=str(decision.rule) if decision.rule else None,
+                hint=decision.hint,
+            )
+        )
+
+    def _hypothetical(self, text: str) -> Subject:
+        """The person, or the computer, of that name, as if knocking now; `members` is a member whom no rule names."""
+        who, name = self.who(text)
+        roster = self.roster()
+        for member in roster.members.values():
+            if who in {member.fingerprint, member.person}:
+                return self.authority.who(member.fingerprint)
+        if who in roster.persons:
+            return Subject(standing=Standing.MEMBER, person=PersonId(who), person_name=name)
+        return Subject(standing=Standing.MEMBER, person_name=name, guest=who == "guests")
+
+
+def _ruling(rule: Rule) -> Ruling:
+    return Ruling(rule.who_name, str(rule.verb), rule.door_name, rule.effect, str(rule), rule.until)
+
+
+def _answer(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")

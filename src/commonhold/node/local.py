@@ -1,0 +1,110 @@
+"""What the gateway answers to the commands, the API and the page of this computer's own person.
+
+Loopback only. A web page cannot get in: the Host must be the gateway's own (DNS rebinding), an
+Origin must be none or its own (CSRF), and the secret that lies in the home must be shown; other
+users of the machine cannot read it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from commonhold.answers import Invitation, Member, Offer, Place, Removal, Status
+from commonhold.authority.authority import Subject
+from commonhold.authority.gate import SUBJECT
+from commonhold.errors import NotAdmitted, Refused, WrongUsage
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class InvitationWish(msgspec.Struct, frozen=True):
+    person: str | None = None
+    minutes: float = 10
+    uses: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes <= 24 * 60:
+            raise WrongUsage("A code lives for more than nothing and at most a day.", "--minutes 10")
+        if not 1 <= self.uses <= 100:
+            raise WrongUsage("A code admits between 1 and 100 computers.", "--uses 1")
+
+
+class OfferWish(msgspec.Struct, frozen=True):
+    folder: str
+    name: str | None = None
+    to: str | None = None
+    verb: str | None = None
+
+
+class OwnNode(Protocol):
+    """What a node does for its own person."""
+
+    def status(self) -> Status: ...
+    def members(self) -> list[Member]: ...
+    async def place(self, computer: str) -> Place: ...
+    async def invite(self, wish: InvitationWish) -> Invitation: ...
+    async def remove(self, member: str) -> Removal: ...
+    async def offer(self, wish: OfferWish) -> Offer: ...
+    async def withdraw(self, name: str) -> Offer: ...
+
+
+def guard(secret: str, own_hosts: Callable[[], frozenset[str]], owner: Callable[[], Subject]) -> Any:
+    """The middleware before everything that the gateway serves."""
+    expected = f"Bearer {secret}".encode()
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        hosts = own_hosts()
+        origin = request.headers.get("Origin")
+        if request.host not in hosts or (origin is not None and origin.removeprefix("http://") not in hosts):
+            raise Refused("The gateway answers only programs of this computer that ask for it by its own address.")
+        if not hmac.compare_digest(request.headers.get("Authorization", "").encode(errors="replace"), expected):
+            raise NotAdmitted("The gateway answers only to the secret in its home.", "use the commonhold command")
+        request[SUBJECT] = owner()
+        return await handler(request)
+
+    return guarded
+
+
+def routes(node: OwnNode) -> list[web.RouteDef]:
+    """The routes under /api/."""
+
+    async def status(_: web.Request) -> web.Response:
+        return _answer(node.status())
+
+    async def members(_: web.Request) -> web.Response:
+        return _answer(node.members())
+
+    async def place(request: web.Request) -> web.Response:
+        return _answer(await node.place(request.match_info["computer"]))
+
+    async def invite(request: web.Request) -> web.Response:
+        return _answer(await node.invite(msgspec.json.decode(await request.read(), type=InvitationWish)))
+
+    async def remove(request: web.Request) -> web.Response:
+        return _answer(await node.remove(request.match_info["member"]))
+
+    async def offer(request: web.Request) -> web.Response:
+        return _answer(await node.offer(msgspec.json.decode(await request.read(), type=OfferWish)))
+
+    async def withdraw(request: web.Request) -> web.Response:
+        return _answer(await node.withdraw(request.match_info["name"]))
+
+    return [
+        web.get("/api/status", status),
+        web.get("/api/members", members),
+        web.delete("/api/members/{member}", remove),
+        web.get("/api/places/{computer}", place),
+        web.post("/api/invitations", invite),
+        web.post("/api/shares", offer),
+        web.delete("/api/shares/{name}", withdraw),
+    ]
+
+
+def _answer(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
