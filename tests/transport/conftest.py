@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from commonhold.errors import Refused
@@ -17,6 +18,11 @@ from commonhold.identity.keys import Key
 from commonhold.transport import Address, Caller, Listener, Peer, answer_lines, caller_of, problems
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """Both loops: uvloop is what runs, asyncio's own what remains where there is no uvloop."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
 @dataclass
@@ -31,7 +37,7 @@ class Computer:
     def __post_init__(self) -> None:
         self.certificate: Certificate = self_signed(self.key, NOON)
         self.caller = Caller(self.key, self.certificate)
-        self.listener = Listener(self._app(), self.key, self.certificate)
+        self.listener = Listener(self.app(), self.key, self.certificate)
         self.downloading = asyncio.Event()
 
     async def open(self, trusted: list[Computer]) -> None:
@@ -46,7 +52,7 @@ class Computer:
     def peer(self) -> Peer:
         return Peer(self.name, self.key.fingerprint, self.certificate, self.listener.addresses)
 
-    def _app(self) -> web.Application:
+    def app(self) -> web.Application:
         app = web.Application(middlewares=[problems], client_max_size=2**20)
         app.add_routes(
             [
@@ -56,8 +62,9 @@ class Computer:
                 web.get("/broken", self._broken),
                 web.get("/late", self._late),
                 web.get("/lines", self._lines),
+                web.get("/text", self._text),
                 web.get("/forever", self._forever),
-                web.get("/silent", self._silent),
+                web.post("/silent", self._silent),
                 web.put("/sink", self._sink),
                 web.put("/refused", self._refused),
                 web.get("/socket", self._socket),
@@ -77,6 +84,9 @@ class Computer:
 
     async def _broken(self, request: web.Request) -> web.Response:
         raise LookupError("secret details")
+
+    async def _text(self, request: web.Request) -> web.Response:
+        return web.Response(text="<html>")
 
     async def _late(self, request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": "1000000"})
