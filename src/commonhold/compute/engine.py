@@ -1,0 +1,220 @@
+"""Dask inside a sandboxed process: the scheduler's side and the worker's side of a session.
+
+Outcomes of tasks travel as events on the connection that a worker has with its scheduler anyway,
+just before Dask's own word that the task is finished: gathering each result by itself would cost two
+more round trips for each task. Nothing but the keys of tasks stays in the workers' memory.
+
+Dask's HTTP servers (metrics, dashboard; without any password) never start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any, ClassVar
+
+import dask
+from distributed import Client, Future, Scheduler, Security, Worker, get_worker
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from commonhold.compute import task
+from commonhold.compute.channel import Channel
+from commonhold.compute.comm import SCHEME, Wiring, register
+from commonhold.compute.inside import Orders
+
+SCHEDULER = "p0"
+OUTCOMES = "outcomes"  # the topic of the events that carry them
+REPORT_EVERY = 0.02  # seconds: changes are told in batches, each of them one transaction in the journal
+GIVEN_UP = 15  # seconds of silence after which a worker counts as lost
+
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 1,  # in peer-to-peer each try costs another person's worker
+    "distributed.scheduler.worker-ttl": f"{GIVEN_UP}s",
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    "distributed.comm.timeouts.connect": "10s",
+    "distributed.admin.low-level-log-length": 100,  # outcomes pass through this log
+    "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.dashboard.status.task-stream-length": 1,
+    "dataframe.convert-string": False,
+}
+
+
+class _Silent:
+    def start_http_server(self, *_: Any, **__: Any) -> None:
+        """Dask's own HTTP has no password and would answer any task: it is not served."""
+
+
+class QuietScheduler(_Silent, Scheduler):  # type: ignore[misc]
+    pass
+
+
+class QuietWorker(_Silent, Worker):  # type: ignore[misc]
+    pass
+
+
+def _security(orders: Orders) -> Security:
+    words = {"tls_ca_file": orders.authority, "require_encryption": True, "tls_min_version": ssl.TLSVersion.TLSv1_3}
+    for role in ("scheduler", "worker", "client"):
+        words |= {f"tls_{role}_cert": orders.certificate, f"tls_{role}_key": orders.key}
+    return Security(**words)
+
+
+async def run(
+    orders: Orders, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, streams: socket.socket, folder: str
+) -> None:
+    """Be what the orders say until the node closes the channel."""
+    with dask.config.set(SETTINGS):
+        register(Wiring(orders.me, streams))
+        side = SchedulerSide(orders) if orders.me == SCHEDULER else WorkerSide(orders, folder)
+        channel = Channel(reader, writer, side.answer)
+        serving = asyncio.create_task(channel.serve())
+        await side.start(channel)
+        channel.tell("ready")
+        await serving
+
+
+class SchedulerSide:
+    """Scheduler and client in one process; takes tasks from the node and tells it what becomes of them."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._futures: dict[str, Future] = {}
+
+    async def start(self, channel: Channel) -> None:
+        security = _security(self._orders)
+        self._scheduler = await QuietScheduler(
+            host=[f"{SCHEME}://{SCHEDULER}", None], protocol=[SCHEME, "inproc"], security=security, dashboard=False
+        )
+        self._observer = Observer(channel, self._futures)
+        self._scheduler.add_plugin(self._observer)
+        inner = self._scheduler.listeners[1].contact_address
+        self._client = await Client(inner, asynchronous=True, security=security, set_as_default=False)
+        self._reporting = asyncio.create_task(self._observer.report())
+
+    async def answer(self, what: str, words: dict[str, Any]) -> Any:
+        if what == "submit":
+            return self._submit(**words)
+        if what == "cancel":
+            return await self._cancel(**words)
+        raise ValueError(f"no such ask: {what}")
+
+    def _submit(self, specs: list[dict[str, Any]], retries: int, cores: int, on: list[str] | None) -> None:
+        """`specs` as task.perform takes them, each with its own `key`."""
+        keys = [spec["key"] for spec in specs]
+        futures = self._client.map(
+            perform,
+            specs,
+            key=keys,
+            retries=retries,
+            workers=[f"{SCHEME}://{one}" for one in on] if on else None,
+            resources={"cores": cores} if cores > 1 else None,
+            pure=False,
+        )
+        self._futures.update(zip(keys, futures, strict=True))
+
+    async def _cancel(self, keys: list[str]) -> None:
+        await self._client.cancel([self._futures.pop(key) for key in keys if key in self._futures], force=True)
+
+
+class Observer(SchedulerPlugin):  # type: ignore[misc]
+    """Sees each change of each task in the scheduler and tells the node, in batches."""
+
+    name: ClassVar[str] = "commonhold"
+
+    def __init__(self, channel: Channel, futures: dict[str, Future]) -> None:
+        self._channel = channel
+        self._futures = futures
+        self._outcomes: dict[str, dict[str, Any]] = {}
+        self._changes: list[dict[str, Any]] = []
+        self._some = asyncio.Event()
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        if topic == OUTCOMES:
+            self._outcomes[msg["key"]] = msg
+
+    def transition(self, key: Any, start: str, finish: str, *_: Any, **words: Any) -> None:
+        if key not in self._futures:
+            return
+        if finish == "processing":
+            self._note(key=key, state="running", at=words.get("worker") or self._where(key))
+        elif start == "processing" and finish in {"released", "waiting", "queued", "no-worker"}:
+            self._note(key=key, state="waiting")
+        elif finish == "memory":
+            self._note(key=key, state="done", outcome=self._outcomes.pop(key, {}))
+            self._futures.pop(key).release()
+        elif finish == "erred":
+            self._erred(key, words)
+
+    def _erred(self, key: str, words: dict[str, Any]) -> None:
+        outcome = self._outcomes.pop(key, None)
+        if outcome is None:
+            outcome = {"problem": "It ended the process that ran it, on two workers.", "exit": None}
+            if "KilledWorker" not in str(words.get("exception_text", "KilledWorker")):
+                outcome["problem"] = f"It could not be run: {words['exception_text'][:500]}."
+        self._note(key=key, state="failed", outcome=outcome)
+        self._futures.pop(key).release()
+
+    def _where(self, key: str) -> str:
+        return ""
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        self._note(joined=worker.removeprefix(f"{SCHEME}://"))
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
+        self._note(left=worker.removeprefix(f"{SCHEME}://"))
+
+    def _note(self, **change: Any) -> None:
+        self._changes.append(change)
+        self._some.set()
+
+    async def report(self) -> None:
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            changes, self._changes = self._changes, []
+            self._channel.tell("changes", changes=changes)
+            await asyncio.sleep(REPORT_EVERY)
+
+
+class WorkerSide:
+    def __init__(self, orders: Orders, folder: str) -> None:
+        self._orders = orders
+        self._folder = folder
+
+    async def start(self, channel: Channel) -> None:
+        orders = self._orders
+        task.node = task.Node(channel, asyncio.get_running_loop(), self._folder, orders.computer)
+        self._worker = await QuietWorker(
+            f"{SCHEME}://{SCHEDULER}",
+            host=f"{SCHEME}://{orders.me}",
+            nthreads=orders.cores,
+            resources={"cores": orders.cores},
+            memory_limit=orders.memory or None,
+            name=orders.me,
+            local_directory=self._folder,
+            security=_security(orders),
+            death_timeout=GIVEN_UP,
+        )
+        self._watching = asyncio.create_task(self._watch(channel))
+
+    async def _watch(self, channel: Channel) -> None:
+        """The process has no use without its worker: Dask closes it when the scheduler is gone."""
+        await self._worker.finished()
+        channel.close()
+
+    async def answer(self, what: str, words: dict[str, Any]) -> Any:
+        raise ValueError(f"no such ask: {what}")
+
+
+class Failed(Exception):
+    """The task's command failed; raised so that Dask tries it again as often as the job says."""
+
+
+def perform(spec: dict[str, Any]) -> None:
+    """What Dask calls for each task. The outcome goes to the scheduler as an event, ahead of the end."""
+    outcome = task.perform(spec)
+    get_worker().log_event(OUTCOMES, outcome | {"key": spec["key"]})
+    if outcome["exit"] != 0:
+        raise Failed(spec["key"])

@@ -1,0 +1,91 @@
+"""The program that runs in a sandbox: a session's scheduler, or one worker.
+
+    python -I -m commonhold.compute.inside DESCRIPTOR FOLDER
+
+Standard input is a Unix socket to its node, which sends one line of orders and then speaks as
+channel.py says; DESCRIPTOR is the socket over which connections travel (comm.py). The program ends
+when its standard input ends, so that no process outlives a node that was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import sys
+import traceback
+
+import msgspec
+
+from commonhold.compute.channel import LONGEST_LINE, Message
+from commonhold.compute.sandbox import end_session
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """The first line: who this process is in its session, and within what bounds."""
+
+    me: str  # participant: p0 is the scheduler
+    authority: str  # PEM of the session's own certificate authority
+    certificate: str  # PEM
+    key: str  # PEM
+    computer: str = ""  # its name, for results
+    cores: int = 1
+    memory: int = 0  # bytes that Dask may keep in a worker; 0: no limit
+    idle: bool = False  # compute only when nobody else wants the processor
+    open_files: int = 4096
+    file_size: int = 64 * 2**30  # bytes of one file
+
+
+def confine(orders: Orders) -> None:
+    """Take limits upon this process and all that it will start. Nobody but root can undo them from inside."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_NOFILE, orders.open_files)
+    _limit(resource.RLIMIT_FSIZE, orders.file_size)
+    if not orders.idle:
+        return
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(19)
+
+
+def _limit(what: int, wanted: int) -> None:
+    """Lower a limit; what holds already is never raised."""
+    _, hard = resource.getrlimit(what)
+    bound = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(what, (bound, bound))
+
+
+def _claim_input() -> socket.socket:
+    """Standard input for us alone: a task reads nothing there, and what it prints goes to the log."""
+    node = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return node
+
+
+async def _run(node: socket.socket, streams: socket.socket, folder: str) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=node, limit=LONGEST_LINE)
+    orders = msgspec.convert(msgspec.json.decode(await reader.readline(), type=Message).words, Orders)
+    confine(orders)
+    # Dask is loaded only now, so that its threads start under the limits.
+    from commonhold.compute import engine  # noqa: PLC0415
+
+    await engine.run(orders, reader, writer, streams, folder)
+
+
+def main() -> None:
+    try:
+        asyncio.run(_run(_claim_input(), socket.socket(fileno=int(sys.argv[1])), sys.argv[2]))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        end_session(os.getsid(0), spare=os.getpid())
+        os._exit(0)  # a task's thread may never end by itself
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Starts a process that may touch nothing of the owner's: with bubblewrap, or with limits only.
+
+With bubblewrap it sees the system's programs, the Python environment that runs us and a folder of
+its own; no home, no network (not even loopback), no other process. Without, it is an ordinary
+process of the owner's account with limits, fit for people whom the owner named (lend.py asks).
+
+Whichever it is, killing it is certain: the outer bubblewrap takes its whole process namespace along;
+otherwise everything in the process's POSIX session goes. Either dies with the node, by bubblewrap's
+--die-with-parent or because its standard input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import commonhold
+from commonhold.compute.channel import LONGEST_LINE, Channel, Handler
+
+PROGRAM = "commonhold.compute.inside"
+INSIDE = Path("/session")  # where the process sees its folder, under bubblewrap
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
+SETTINGS = (  # what programs need in order to start and to name users; nothing that is secret
+    "/etc/alternatives",
+    "/etc/group",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+)
+
+
+class Kind(StrEnum):
+    BUBBLEWRAP = "bubblewrap"
+    LIMITS = "limits"
+
+
+@functools.cache
+def bubblewrap() -> str | None:
+    """Where bubblewrap is."""
+    return shutil.which("bwrap")
+
+
+_known: dict[str, Kind] = {}
+
+
+async def here() -> Kind:
+    """Which sandbox holds on this computer: found out by starting one, once.
+
+    bubblewrap may be installed and yet be forbidden to make namespaces (Ubuntu ≥ 23.10: bubblewrap#632).
+    """
+    if "kind" not in _known:
+        _known["kind"] = Kind.BUBBLEWRAP if await _starts() else Kind.LIMITS
+    return _known["kind"]
+
+
+async def _starts() -> bool:
+    if sys.platform != "linux" or bubblewrap() is None:
+        return False
+    trial = await asyncio.create_subprocess_exec(
+        *_wrapped(Path("/usr")), "true", stdin=-3, stdout=-3, stderr=-3, env=_environment()
+    )
+    return await trial.wait() == 0
+
+
+def _environment() -> dict[str, str]:
+    """What the process is told of the owner's environment: nothing."""
+    return {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin")),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MALLOC_ARENA_MAX": "2",  # a worker's threads would each hold memory of their own (glibc)
+    }
+
+
+def _interpreter() -> Iterator[Path]:
+    """The folders without which this Python does not start; some lie in a home (pyenv, uv, pipx)."""
+    package = Path(commonhold.__file__).parent
+    for folder in (sys.prefix, sys.base_prefix, sys.exec_prefix, package):
+        yield Path(folder)
+        yield Path(folder).resolve()
+
+
+def _wrapped(folder: Path) -> list[str]:
+    """bubblewrap's command line up to the program."""
+    words = [str(bubblewrap()), "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words += ["--hostname", "commonhold", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+    for place in SYSTEM:
+        if Path(place).is_symlink():
+            words += ["--symlink", str(Path(place).readlink()), place]
+        else:
+            words += ["--ro-bind-try", place, place]
+    for place in SETTINGS:
+        words += ["--ro-bind-try", place, place]
+    seen = [Path(place) for place in SYSTEM]
+    for needed in _interpreter():
+        if not any(needed.is_relative_to(place) for place in seen):
+            seen.append(needed)
+            words += ["--ro-bind", str(needed), str(needed)]
+    return [*words, "--bind", str(folder), str(INSIDE), "--chdir", str(INSIDE), "--setenv", "HOME", str(INSIDE)]
+
+
+class Sandbox:
+    """One running process: `channel` to speak with it, `streams` over which connections travel (comm.py)."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, kind: Kind, streams: socket.socket, channel: Channel
+    ) -> None:
+        self.kind = kind
+        self.streams = streams
+        self.channel = channel
+        self._process = process
+
+    @classmethod
+    async def start(cls, folder: Path, handler: Handler, kind: Kind | None = None) -> Sandbox:
+        """Start our program in `folder`, which is the process's own; its errors are written beside it, in `FOLDER.log`."""
+        kind = kind or await here()
+        where = str(INSIDE) if kind is Kind.BUBBLEWRAP else str(folder)
+        prefix = _wrapped(folder) if kind is Kind.BUBBLEWRAP else []
+        streams, its_streams = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        speech, its_speech = socket.socketpair()
+        with its_streams, its_speech, folder.with_suffix(".log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *prefix,
+                *(sys.executable, "-I", "-m", PROGRAM, str(its_streams.fileno()), where),
+                stdin=its_speech,
+                stdout=log,
+                stderr=log,
+                pass_fds=(its_streams.fileno(),),
+                env=_environment() | {"HOME": where},
+                cwd=folder,
+                start_new_session=True,
+            )
+        streams.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=speech, limit=LONGEST_LINE)
+        return cls(process, kind, streams, Channel(reader, writer, handler))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """Until it has ended; what it left of its session is killed then."""
+        status = await self._process.wait()
+        self.kill()
+        return status
+
+    def kill(self) -> None:
+        """End it and all that it started, now. May be called twice."""
+        if self.kind is Kind.LIMITS:
+            end_session(self.pid)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self.channel.close()
+        self.streams.close()
+
+
+def end_session(leader: int, spare: int = 0) -> None:
+    """SIGKILL every process of the POSIX session `leader`, but `spare`.
+
+    A group is not enough: each task's command is a group of its own, so that its time-out can end it.
+    What calls setsid(2) itself escapes; that is one reason why this sandbox is for named people only.
+    """
+    for entry in Path("/proc").iterdir() if sys.platform == "linux" else ():
+        if entry.name.isdecimal() and int(entry.name) != spare:
+            with contextlib.suppress(OSError):
+                if os.getsid(int(entry.name)) == leader:
+                    os.kill(int(entry.name), signal.SIGKILL)
+    if not spare:
+        with contextlib.suppress(OSError):
+            os.killpg(leader, signal.SIGKILL)
