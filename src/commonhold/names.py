@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 from commonhold.errors import WrongUsage
 
@@ -203,3 +203,32 @@ class RemotePath:
 
     def __truediv__(self, name: str) -> RemotePath:
         return RemotePath(self.computer, self.share, self.path / name)
+
+
+HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")  # a name or IPv4, or IPv6
+
+
+class Address(NamedTuple):
+    """A host (name, IPv4 or IPv6) and a TCP port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From `HOST:PORT` or `[IPV6]:PORT`. Raises WrongUsage.
+
+        Addresses also arrive from other computers, so that whatever could mean something else in a
+        URL or on a terminal is refused here.
+        """
+        host, _, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            host = ""
+        if not HOST.fullmatch(host) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+            raise WrongUsage("That is no address of a computer.", "write HOST:PORT, for example 192.168.1.5:7440")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

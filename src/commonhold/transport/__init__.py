@@ -7,7 +7,8 @@ answers   errors and JSON as sent caller  asking other computers (Caller), or a 
 local     the gateway on loopback, and asking it
 """
 
-from commonhold.transport.addresses import DEFAULT_PORT, Address, private_addresses
+from commonhold.names import Address
+from commonhold.transport.addresses import DEFAULT_PORT, private_addresses
 from commonhold.transport.answers import answer_lines, caller_of, json_lines, problems
 from commonhold.transport.caller import ROSTER_HEADER, Caller, Knock, Peer
 from commonhold.transport.listener import Listener

@@ -1,49 +1,21 @@
-"""Where a computer can be reached: addresses, and the sockets bound to this computer's own."""
+"""This computer's own addresses, and the sockets bound to them."""
 
 from __future__ import annotations
 
 import errno
 import ipaddress
 import os
-import re
 import socket
 from collections.abc import Sequence
-from typing import NamedTuple, Self
 
 import psutil
 
 from commonhold.errors import CommonholdError, Conflict, WrongUsage
+from commonhold.names import Address
 
 DEFAULT_PORT = 7440
 NEXT_PORTS = 100  # how far `next_free` looks: more homes on one machine than anybody has
 BACKLOG = 512  # connections that wait to be taken; a few hundred members may wake up at once
-_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
-
-
-class Address(NamedTuple):
-    """A host (name, IPv4 or IPv6) and a TCP port."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """From `HOST:PORT` or `[IPV6]:PORT`. Raises WrongUsage.
-
-        Addresses also arrive from other computers, so that whatever could mean something else in a
-        URL or on a terminal is refused here.
-        """
-        host, _, port = text.rpartition(":")
-        if host.startswith("[") and host.endswith("]"):
-            host = host[1:-1]
-        elif ":" in host:
-            host = ""
-        if not _HOST.fullmatch(host) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-            raise WrongUsage("That is no address of a computer.", "write HOST:PORT, for example 192.168.1.5:7440")
-        return cls(host, int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def private_addresses() -> list[str]:

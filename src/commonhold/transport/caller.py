@@ -15,8 +15,7 @@ from yarl import URL
 from commonhold.errors import CommonholdError, Refused, Unreachable
 from commonhold.identity.certificate import SERVER_NAME, Certificate
 from commonhold.identity.keys import Key
-from commonhold.names import Fingerprint
-from commonhold.transport.addresses import Address
+from commonhold.names import Address, Fingerprint
 from commonhold.transport.answers import problem_in, problem_of_handshake, read_json
 from commonhold.transport.dial import Failed, Line, nobody
 from commonhold.transport.tls import calling_context, knocking_context

@@ -15,7 +15,8 @@ from aiohttp.tracing import Trace
 
 from commonhold.errors import CommonholdError, Refused, Unreachable
 from commonhold.identity.certificate import SERVER_NAME, Certificate
-from commonhold.transport.addresses import Address, notice_the_dead
+from commonhold.names import Address
+from commonhold.transport.addresses import notice_the_dead
 from commonhold.transport.tls import shown_certificate
 
 STAGGER = 0.25  # seconds before the next address is tried beside the first (RFC 8305, 8: 250 ms)

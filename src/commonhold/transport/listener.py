@@ -11,8 +11,8 @@ from aiohttp import web
 
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.keys import Key
-from commonhold.names import Fingerprint
-from commonhold.transport.addresses import BACKLOG, Address, bind
+from commonhold.names import Address, Fingerprint
+from commonhold.transport.addresses import BACKLOG, bind
 from commonhold.transport.answers import prepare
 from commonhold.transport.tls import fingerprint_shown, listening_context
 

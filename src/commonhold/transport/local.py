@@ -12,7 +12,8 @@ from aiohttp import web
 from yarl import URL
 
 from commonhold.errors import NodeNotRunning
-from commonhold.transport.addresses import Address, bind
+from commonhold.names import Address
+from commonhold.transport.addresses import bind
 from commonhold.transport.answers import json_lines, read_json
 from commonhold.transport.caller import Upload, exchange, sendable, session_over
 from commonhold.transport.listener import runner_of
