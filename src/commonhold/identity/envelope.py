@@ -88,3 +88,16 @@ def proven(envelope: Envelope, known: Mapping[Fingerprint, bytes]) -> dict[Finge
 def signers(envelope: Envelope, known: Mapping[Fingerprint, bytes]) -> frozenset[Fingerprint]:
     """Who of `known` signed this envelope."""
     return frozenset(proven(envelope, known))
+
+
+def witnessed(copies: Iterable[Envelope], known: Mapping[Fingerprint, bytes]) -> Envelope | None:
+    """One envelope from copies of one statement, with one signature of each key that holds; None without any."""
+    found: dict[Fingerprint, Signature] = {}
+    copy = None
+    for copy in copies:
+        for fingerprint, signature in proven(copy, known).items():
+            if fingerprint not in found or signature.sig < found[fingerprint].sig:
+                found[fingerprint] = signature
+    if copy is None or not found:
+        return None  # the last copy stands for all below: they differ in signatures only
+    return Envelope(copy.payload, copy.payload_type, tuple(found[fingerprint] for fingerprint in sorted(found)))
