@@ -267,7 +267,8 @@ def _signed(key: Key, fact: Fact) -> Envelope:
     return sign(msgspec.json.encode(fact), TYPES[type(fact)], [key])
 
 
-def _require_guard(key: Key, roster: Roster) -> None:
+def require_guard(key: Key, roster: Roster) -> None:
+    """Raise Refused unless this key's signature counts."""
     if key.fingerprint not in roster.guards:
         guards = " or ".join(sorted(roster.members[guard].name for guard in roster.guards))
         raise Refused("This computer is no guard of the network.", f"do it on {guards}")
@@ -317,7 +318,7 @@ def admit(
 
     Raises Conflict when a name is taken, Refused when the key or the person was removed or this computer is no guard.
     """
-    _require_guard(key, roster)
+    require_guard(key, roster)
     if roster.gone.intersection({certificate.fingerprint, person}):
         raise Refused(
             "This computer was removed from the network, for ever.", "join again with a new home and a new key"
@@ -339,7 +340,7 @@ def admit(
 
 def remove(key: Key, roster: Roster, subject: Fingerprint | PersonId) -> tuple[Envelope, ...]:
     """The fact that removes a computer, or a person with all computers. Raises NotFound, Refused for guards."""
-    _require_guard(key, roster)
+    require_guard(key, roster)
     leaving = [member for member in roster.members.values() if subject in {member.fingerprint, member.person}]
     if not leaving and subject not in roster.persons:
         raise NotFound("There is no such computer or person in the network.", "commonhold members")

@@ -1,0 +1,231 @@
+"""How computers of one network come to know the same facts.
+
+A new fact is pushed to all at once. Every answer carries the digest of the answering computer's
+roster, so that whoever asks for anything notices a difference; then the two tell each other what
+they have, and swap what is missing. Nothing that is learnt so is passed on by a push: who has not
+heard finds out by the digest, and the cost for each stays flat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from commonhold.authority.facts import FactStore
+from commonhold.authority.roster import mark
+from commonhold.errors import CommonholdError, NotAdmitted, WrongUsage
+from commonhold.identity.envelope import Envelope
+from commonhold.names import Fingerprint
+from commonhold.transport import ROSTER_HEADER, Caller, Peer, caller_of
+
+LARGEST_BODY = 16 * 2**20  # bytes of one request
+LARGEST_BATCH = 8 * 2**20  # bytes of payloads in one message: base64 and JSON add a third
+MOST_ADDRESSES = 8  # of one computer
+MANY = 32  # envelopes; verifying more takes long enough (0.1 ms each) for a thread
+AT_ONCE = 50  # computers asked at a time
+
+log = logging.getLogger(__name__)
+
+
+class Swap(msgspec.Struct, frozen=True):
+    """What one computer tells another. `marks`: all that it has, when it wants to know what it lacks."""
+
+    digest: str = ""
+    envelopes: tuple[Envelope, ...] = ()
+    marks: tuple[str, ...] | None = None
+    addresses: dict[str, tuple[str, ...]] = {}
+
+
+class Told(msgspec.Struct, frozen=True):
+    """The answer: what the asking computer lacks, and the marks of what this one lacks."""
+
+    digest: str = ""
+    envelopes: tuple[Envelope, ...] = ()
+    wanted: tuple[str, ...] = ()
+    addresses: dict[str, tuple[str, ...]] = {}
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """Who has heard, and who could not be reached."""
+
+    told: tuple[Fingerprint, ...]
+    not_reached: tuple[Fingerprint, ...]
+
+
+class Exchange:
+    """Tells and hears facts. `hints` gives addresses to pass on, `learn` takes those of others in."""
+
+    def __init__(
+        self,
+        facts: FactStore,
+        caller: Caller,
+        peers: Callable[[], Sequence[Peer]],
+        hints: Callable[[], Mapping[str, Sequence[str]]],
+        learn: Callable[[dict[str, list[str]]], object],
+    ) -> None:
+        self._facts, self._caller, self._peers, self._hints, self._learn = facts, caller, peers, hints, learn
+        self._greeting: set[Fingerprint] = set()
+        self._in_vain: dict[Fingerprint, tuple[str, str]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/roster", self._show), web.post("/roster", self._swap)]
+
+    async def stamp(self, request: web.Request, response: web.StreamResponse) -> None:
+        """For the listener's `on_response_prepare`: members see the digest on every answer."""
+        if caller_of(request) in self._facts.roster.members:
+            response.headers[ROSTER_HEADER] = self._facts.roster.digest
+
+    async def push(self, envelopes: Sequence[Envelope]) -> Pushed:
+        """Tell all other computers at once. Who does not answer hears later; that is logged, not raised."""
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def tell(peer: Peer) -> bool:
+            try:
+                async with places:
+                    for batch in _batches(envelopes):
+                        await self._ask(peer, Swap(envelopes=batch))
+            except CommonholdError as error:
+                log.info("%s has not heard the news yet: %s", peer.name, error)
+                return False
+            return True
+
+        peers = list(self._peers())
+        heard = await asyncio.gather(*map(tell, peers))
+        told = tuple(peer.fingerprint for peer, well in zip(peers, heard, strict=True) if well)
+        return Pushed(told, tuple(peer.fingerprint for peer, well in zip(peers, heard, strict=True) if not well))
+
+    def push_soon(self, envelopes: Sequence[Envelope]) -> None:
+        """`push`, without waiting."""
+        self._start(self.push(envelopes))
+
+    async def greet(self, peer: Peer) -> bool:
+        """Swap addresses, and what is missing on either side; whether something new was learnt here.
+
+        Raises what asking raises.
+        """
+        told = await self._ask(peer, Swap(digest=self._facts.roster.digest, addresses=self._addresses()))
+        self._take_addresses(told.addresses)
+        if told.digest == self._facts.roster.digest:
+            return False
+        told = await self._ask(peer, Swap(marks=tuple(map(mark, self._facts.roster.envelopes))))
+        wanted = set(told.wanted)
+        missing = [envelope for envelope in self._facts.roster.envelopes if mark(envelope) in wanted]
+        news = await self._merge(told.envelopes)
+        for batch in _batches(missing):
+            told = await self._ask(peer, Swap(envelopes=batch))
+        self._in_vain[peer.fingerprint] = (self._facts.roster.digest, told.digest)
+        return news
+
+    def heard(self, peer: Peer, digest: str) -> None:
+        """For the caller's `on_digest`: greet a computer whose roster differs, unless that was in vain before."""
+        own = self._facts.roster.digest
+        if digest == own or peer.fingerprint in self._greeting or self._in_vain.get(peer.fingerprint) == (own, digest):
+            return
+        self._greeting.add(peer.fingerprint)
+        self._start(self._greet_quietly(peer))
+
+    async def _greet_quietly(self, peer: Peer) -> None:
+        try:
+            await self.greet(peer)
+        except CommonholdError as error:
+            log.info("swapping facts with %s failed: %s", peer.name, error)
+        finally:
+            self._greeting.discard(peer.fingerprint)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, peer: Peer, swap: Swap) -> Told:
+        answer = await self._caller.ask(peer, "POST", "/roster", swap)
+        try:
+            return msgspec.convert(answer, Told)
+        except msgspec.ValidationError as error:
+            raise WrongUsage(f"{peer.name} answered something that is no roster.") from error
+
+    async def _show(self, request: web.Request) -> web.Response:
+        self._require_member(request)
+        roster = self._facts.roster
+        return _answer(Told(digest=roster.digest, envelopes=roster.envelopes, addresses=self._addresses()))
+
+    async def _swap(self, request: web.Request) -> web.Response:
+        self._require_member(request)
+        swap = await _message(request)
+        self._take_addresses(swap.addresses)
+        await self._merge(swap.envelopes)
+        roster = self._facts.roster
+        addresses = self._addresses() if swap.addresses else {}
+        if swap.marks is None:
+            return _answer(Told(digest=roster.digest, addresses=addresses))
+        theirs = set(swap.marks)
+        own = {mark(envelope): envelope for envelope in roster.envelopes}
+        lacking = [envelope for known, envelope in own.items() if known not in theirs]
+        first = next(_batches(lacking), ())  # the rest follows with the next greeting: the digests still differ
+        return _answer(Told(roster.digest, first, tuple(sorted(theirs - own.keys())), addresses))
+
+    def _require_member(self, request: web.Request) -> None:
+        if caller_of(request) not in self._facts.roster.members:
+            raise NotAdmitted("Only members of the network see its roster.")
+
+    async def _merge(self, envelopes: Sequence[Envelope]) -> bool:
+        if len(envelopes) > MANY:
+            # The signatures verified there are remembered (identity.keys), so that `add` does not hold up the loop.
+            await asyncio.to_thread(self._facts.roster.merged, envelopes)
+        return bool(envelopes) and self._facts.add(envelopes)
+
+    def _addresses(self) -> dict[str, tuple[str, ...]]:
+        return {known: tuple(found) for known, found in self._hints().items()}
+
+    def _take_addresses(self, addresses: Mapping[str, Sequence[str]]) -> None:
+        members = self._facts.roster.members
+        about_members = {known: list(found[:MOST_ADDRESSES]) for known, found in addresses.items() if known in members}
+        try:
+            self._learn(about_members)
+        except CommonholdError as error:  # hints: a bad one is no reason to refuse the facts beside it
+            log.info("addresses from another computer were of no use: %s", error)
+
+
+def _batches(envelopes: Sequence[Envelope]) -> Iterator[tuple[Envelope, ...]]:
+    """In pieces that fit into one message; one charter alone may fill one."""
+    batch: list[Envelope] = []
+    size = 0
+    for envelope in envelopes:
+        room = len(envelope.payload) + 512  # signatures and type
+        if batch and size + room > LARGEST_BATCH:
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(envelope)
+        size += room
+    if batch:
+        yield tuple(batch)
+
+
+async def _message(request: web.Request) -> Swap:
+    pieces, size = [], 0
+    async for piece in request.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > LARGEST_BODY:
+            raise WrongUsage(f"A message about the roster has at most {LARGEST_BODY} bytes.")
+    try:
+        return msgspec.json.decode(b"".join(pieces), type=Swap)
+    except ValueError as error:  # msgspec's errors and UnicodeDecodeError are kinds of it
+        raise WrongUsage("That is no message about the roster.") from error
+
+
+def _answer(told: Told) -> web.Response:
+    return web.Response(body=msgspec.json.encode(told), content_type="application/json")
