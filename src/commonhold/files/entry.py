@@ -11,16 +11,17 @@ from commonhold.errors import Changed
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One file or folder of a share.
+    """One line of a listing: a file or folder of a share, a share of a computer, or a computer.
 
-    `path` is relative to the share, with slashes; `size` is in bytes, 0 for a folder; `etag` is a strong
-    validator (RFC 9110, 8.8.1) without its quotes, and changes with every change of the file.
+    `path` is relative to the share (of a share: its name), with slashes; `size` is in bytes, 0 unless it is
+    a file; `etag` is a strong validator (RFC 9110, 8.8.1) without its quotes, and changes with every change.
+    Of shares and computers `modified` may be unknown, and `etag` is empty.
     """
 
     path: str
-    kind: Literal["file", "folder"]
+    kind: Literal["file", "folder", "share", "computer"]
     size: int
-    modified: datetime
+    modified: datetime | None
     etag: str
 
     @property
@@ -48,13 +49,18 @@ class Conditions(msgspec.Struct, frozen=True):
                 raise Changed("It is not there any more; nothing was done.", "look again, then repeat")
             if self.if_match != ANYTHING and current.etag not in self.if_match:
                 raise Changed("It was changed meanwhile by somebody else; nothing was done.", "look again, then repeat")
-        elif self.unmodified_since and current and current.modified.replace(microsecond=0) > self.unmodified_since:
+        elif current and later(current.modified, self.unmodified_since):
             raise Changed("It was changed meanwhile by somebody else; nothing was done.", "look again, then repeat")
         if self.if_none_match is not None and current is not None:
             if self.if_none_match == ANYTHING:
                 raise Changed(f"There is a “{current.name}” already; nothing was done.", "choose another name")
             if current.etag in self.if_none_match:
                 raise Changed("It is still what it was; nothing was done.")
+
+
+def later(modified: datetime | None, than: datetime | None) -> bool:
+    """Whether both are known and the first is later, in whole seconds: HTTP's dates have no more."""
+    return modified is not None and than is not None and modified.replace(microsecond=0) > than
 
 
 NONE = Conditions()

@@ -39,6 +39,14 @@ WORKPLACE = "tmp"  # in HIDDEN: uploads under way, and folders being removed
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
 
 
+class Taken(Conflict):
+    """A folder can't be made: something of that name exists."""
+
+
+class NoFile(WrongUsage):
+    """What was to be read is a folder."""
+
+
 class Share:
     """A folder offered under a name. Raises NotFound, Refused, Conflict, Changed, NoSpace, WrongUsage or Damaged."""
 
@@ -90,10 +98,10 @@ class Share:
         path = permit.path
         with self._explained(path), self._parent(path) as folder:
             if not path.parts:
-                raise WrongUsage(f"“{self.door.name}” is a folder.", "name a file in it")
+                raise NoFile(f"“{self.door.name}” is a folder.", "name a file in it")
             name, status = _require(folder, path.name)
             if stat.S_ISDIR(status.st_mode):
-                raise WrongUsage(f"“{path}” is a folder.", "name a file in it")
+                raise NoFile(f"“{path}” is a folder.", "name a file in it")
             handle = os.open(name, FILE, dir_fd=folder)
             try:
                 status = os.fstat(handle)
@@ -123,9 +131,12 @@ class Share:
         self._creatable(permit.path)
         path = permit.path
         with self._explained(path), self._parent(path, creating=True) as folder:
-            if _look(folder, path.name):
-                raise FileExistsError(errno.EEXIST, "exists")
-            os.mkdir(path.name, dir_fd=folder)
+            try:
+                if _look(folder, path.name):
+                    raise FileExistsError(errno.EEXIST, "in another form of its name")
+                os.mkdir(path.name, dir_fd=folder)
+            except FileExistsError as error:
+                raise Taken(f"There is a “{path}” in {self.door.name} already.", "choose another name") from error
             sync_folder(folder)
             return _entry(str(path), os.stat(path.name, dir_fd=folder, follow_symlinks=False))
 
@@ -373,6 +384,11 @@ class Upload:
                 self._share._drop_file(self._temporary)
             os.close(self._handle)
             self._handle = -1
+
+
+def unchanged(file: BinaryIO, entry: Entry) -> bool:
+    """Whether the open file still is what `read` said: somebody at its own computer may write into it meanwhile."""
+    return _entry("", os.fstat(file.fileno())).etag == entry.etag
 
 
 def _forms(name: str) -> tuple[str, ...]:

@@ -1,0 +1,170 @@
+"""GET and HEAD: files of a share on their way out, with ranges, conditions and digests."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO
+
+import msgspec
+from aiohttp import web
+
+from commonhold.authority.authority import Permit
+from commonhold.errors import Conflict, Damaged
+from commonhold.files import webdav
+from commonhold.files.entry import Entry
+from commonhold.files.multistatus import content_type
+from commonhold.files.problem import problem
+from commonhold.files.share import Share, unchanged
+
+SMALL = 256 * 1024  # bytes up to which a file is read, hashed and answered in one go
+CHUNK = 2 * 2**20  # bytes read at a time: measured best over TLS
+REMEMBERED = 4096  # digests of large files
+TRIES = 3  # to read a small file that somebody writes into meanwhile
+
+_WANTS_SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*(?:[1-9]|10)\s*(?:,|$)", re.IGNORECASE)
+
+
+class _Reader:
+    """A large file on its way out, hashed as it is read."""
+
+    def __init__(self, file: BinaryIO, first: int, end: int) -> None:
+        file.seek(first)
+        self.file = file
+        self.left = end - first
+        self._hash = hashlib.sha256()
+        self._busy = threading.Lock()
+
+    def step(self) -> bytes:
+        """The next bytes; empty at the end. Raises Damaged when the file has become shorter."""
+        with self._busy:
+            data = self.file.read(min(CHUNK, self.left))
+            self._hash.update(data)
+            self.left -= len(data)
+            if self.left and not data:
+                raise Damaged("The file became shorter while it was read.", "get it again")
+            return data
+
+    def sha256(self, entry: Entry) -> bytes | None:
+        """The digest of what was read, if the file is still the one that it was at the beginning."""
+        return self._hash.digest() if unchanged(self.file, entry) else None
+
+    def close(self) -> None:
+        with self._busy:  # a thread may still read for a request that is over
+            self.file.close()
+
+
+class _Found(msgspec.Struct):
+    """A file that is to be answered: a small one whole in `data`, a large one open; neither when 304 is the answer."""
+
+    entry: Entry
+    span: tuple[int, int] | None = None
+    data: bytes | None = None
+    sha256: bytes | None = None
+    reader: _Reader | None = None
+
+
+class Downloads:
+    """Sends files; disks are waited for in `threads`. Remembers the digests of large files that were read whole."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self._threads = threads
+        self._digests: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+
+    async def answer(self, request: web.Request, share: Share, permit: Permit) -> web.StreamResponse:
+        """The file at the permit's path. Raises what `Share.read` raises, and Changed."""
+        looking = self._threads.submit(_look, share, permit, request.headers, request.method == "HEAD")
+        try:
+            found = await asyncio.wrap_future(looking)
+            key = (share.door.id, found.entry.etag)
+            if found.reader:
+                found.sha256 = self._digests.get(key)
+                if not found.sha256 and request.method == "HEAD" and _wants_digest(request):
+                    await self._read(found, key)
+            response = _response(found)
+            if request.method == "HEAD" or not found.reader:
+                await response.prepare(request)
+                await response.write_eof(b"" if request.method == "HEAD" else found.data or b"")
+                return response
+            await response.prepare(request)
+            await self._read(found, key, response)
+            await response.write_eof()
+            return response
+        except webdav.Unsatisfiable as error:
+            return problem(error, error.status, **{"Content-Range": f"bytes */{error.more['size']}"})
+        finally:
+            looking.add_done_callback(self._close)  # also when we were cancelled before it was done
+
+    async def _read(self, found: _Found, key: tuple[str, str], response: web.StreamResponse | None = None) -> None:
+        """Read to the end, and send it if there is a response. The next bytes are read while these are sent."""
+        reader = found.reader
+        if reader is None:
+            return
+        ahead = self._threads.submit(reader.step)
+        while data := await asyncio.wrap_future(ahead):
+            ahead = self._threads.submit(reader.step)
+            if response:
+                await response.write(data)
+        if not found.span and (digest := reader.sha256(found.entry)):
+            found.sha256 = self._digests[key] = digest
+            while len(self._digests) > REMEMBERED:
+                self._digests.popitem(last=False)
+
+    def _close(self, looking: Future[_Found]) -> None:
+        if not looking.cancelled() and looking.exception() is None and (reader := looking.result().reader):
+            self._threads.submit(reader.close)
+
+
+def _look(share: Share, permit: Permit, headers: Mapping[str, str], head: bool) -> _Found:
+    """Open the file and see what the request wants of it; a small one is read at once."""
+    for _ in range(TRIES):
+        file, entry = share.read(permit)
+        kept = False
+        try:
+            if webdav.not_modified(headers, entry):
+                return _Found(entry)
+            span = None if head else webdav.wanted_range(headers, entry)
+            if entry.size > SMALL:
+                kept = True
+                return _Found(entry, span, reader=_Reader(file, *(span or (0, entry.size))))
+            data = file.read(SMALL)
+            if unchanged(file, entry):
+                first, end = span or (0, entry.size)
+                return _Found(entry, span, data[first:end], hashlib.sha256(data).digest())
+        finally:
+            if not kept:
+                file.close()
+    raise Conflict(f"“{permit.path}” is being written at its own computer at this moment.", "try again in a moment")
+
+
+def _response(found: _Found) -> web.StreamResponse:
+    """The answer's status and headers. Pages and pictures of others never run as ours (CSP, nosniff)."""
+    entry, span = found.entry, found.span
+    headers = {
+        "ETag": f'"{entry.etag}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "Content-Security-Policy": "sandbox",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if entry.modified:
+        headers["Last-Modified"] = webdav.http_date(entry.modified)
+    if found.data is None and not found.reader:
+        return web.StreamResponse(status=304, headers=headers)
+    headers["Content-Type"] = content_type(entry.name)
+    if found.sha256:
+        headers["Repr-Digest"] = webdav.digest_header(found.sha256)
+    first, end = span or (0, entry.size)
+    headers["Content-Length"] = str(end - first)
+    if span:
+        headers["Content-Range"] = f"bytes {first}-{end - 1}/{entry.size}"
+    return web.StreamResponse(status=206 if span else 200, headers=headers)
+
+
+def _wants_digest(request: web.Request) -> bool:
+    return bool(_WANTS_SHA_256.search(request.headers.get("Want-Repr-Digest", "")))

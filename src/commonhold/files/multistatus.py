@@ -1,0 +1,227 @@
+"""Listings on the wire: PROPFIND and its answer, 207 Multi-Status (RFC 4918, sections 9.1 and 13). *Pure.*
+
+Answers are put together as text: an entry takes 6 µs, with ElementTree it took 60. What comes from
+others is read by defusedxml: no entity, no external reference, no bomb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from mimetypes import MimeTypes
+from typing import Any
+from xml.etree.ElementTree import ParseError
+from xml.sax.saxutils import escape, quoteattr
+
+import msgspec
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser
+
+from commonhold.errors import Damaged, WrongUsage
+from commonhold.files.entry import Entry
+from commonhold.files.webdav import http_date, parse_date, parse_etags
+
+LONGEST_QUESTION = 65_536  # bytes of a PROPFIND body
+MOST_PROPERTIES = 64  # that one question may name: each answer repeats them
+DAV = "{DAV:}"
+HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">\n'
+TAIL = b"</D:multistatus>\n"
+FINITE_DEPTH = b'<?xml version="1.0" encoding="utf-8"?>\n<D:error xmlns:D="DAV:"><D:propfind-finite-depth/></D:error>\n'
+
+_NO_CHARACTERS = {0xFFFE: "�", 0xFFFF: "�"}  # legal in names, not in XML
+_types = MimeTypes()  # the standard library's own table: the same on every machine
+
+
+def content_type(name: str) -> str:
+    """The media type that the name's ending means."""
+    return _types.guess_type(name, strict=False)[0] or "application/octet-stream"
+
+
+def _modified(entry: Entry) -> str:
+    return f"<D:getlastmodified>{http_date(entry.modified)}</D:getlastmodified>" if entry.modified else ""
+
+
+def _created(entry: Entry) -> str:
+    # No file system tells it everywhere; clients take it for display only.
+    return f"<D:creationdate>{entry.modified:%Y-%m-%dT%H:%M:%SZ}</D:creationdate>" if entry.modified else ""
+
+
+# name -> how it reads for an entry; the empty string when the entry has none.
+PROPERTIES: dict[str, Callable[[Entry], str]] = {
+    "resourcetype": lambda e: "<D:resourcetype/>" if e.kind == "file" else _FOLDER_TYPE,
+    "getcontentlength": lambda e: f"<D:getcontentlength>{e.size}</D:getcontentlength>" if e.kind == "file" else "",
+    "getlastmodified": _modified,
+    "getetag": lambda e: f'<D:getetag>"{e.etag}"</D:getetag>' if e.etag else "",
+    "creationdate": _created,
+    "displayname": lambda e: f"<D:displayname>{escape(e.name.translate(_NO_CHARACTERS))}</D:displayname>",
+    "getcontenttype": lambda e: (
+        f"<D:getcontenttype>{content_type(e.name)}</D:getcontenttype>" if e.kind == "file" else ""
+    ),
+}
+_FOLDER_TYPE = "<D:resourcetype><D:collection/></D:resourcetype>"
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What a PROPFIND asks: the named properties (in ElementTree's `{namespace}name`), all, or only their names."""
+
+    named: tuple[str, ...] | None = None
+    names_only: bool = False
+
+
+def parse_question(body: bytes) -> Question:
+    """From the body of a PROPFIND; an empty one asks for all properties. Raises WrongUsage."""
+    if not body.strip():
+        return Question()
+    if len(body) > LONGEST_QUESTION:
+        raise WrongUsage("The question is too long.")
+    try:
+        parser = DefusedXMLParser(forbid_dtd=True)
+        parser.feed(body)
+        root = parser.close()
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise WrongUsage("The body of the request is no XML that can be read.") from error
+    if root.tag != f"{DAV}propfind":
+        raise WrongUsage("The body of the request is no propfind element.")
+    if root.find(f"{DAV}propname") is not None:
+        return Question(names_only=True)
+    if (prop := root.find(f"{DAV}prop")) is None:
+        if root.find(f"{DAV}allprop") is None:
+            raise WrongUsage("The propfind element asks for nothing.")
+        return Question()
+    named = tuple(dict.fromkeys(element.tag for element in prop))
+    if len(named) > MOST_PROPERTIES:
+        raise WrongUsage(f"A question names at most {MOST_PROPERTIES} properties.")
+    return Question(named=named)
+
+
+def answers(question: Question, entries: Iterable[tuple[str, Entry]]) -> bytes:
+    """One response element for each pair of address (percent-encoded) and entry."""
+    known, unknown = _sorted(question)
+    chosen = [PROPERTIES[name] for name in known]
+    lines = []
+    for address, entry in entries:
+        found = "".join([write(entry) for write in chosen])
+        missing = unknown
+        if question.names_only:
+            found = "".join(f"<D:{name}/>" for name in known if PROPERTIES[name](entry))
+        elif question.named is not None:
+            missing += (
+                "".join(f"<D:{name}/>" for name in known if not PROPERTIES[name](entry)) if entry.kind != "file" else ""
+            )
+        lines.append(
+            f"<D:response><D:href>{address}</D:href>"
+            + (
+                f"<D:propstat><D:prop>{found}</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"
+                if found
+                else ""
+            )
+            + (_MISSING.format(missing) if missing or not found else "")
+            + "</D:response>\n"
+        )
+    return "".join(lines).encode()
+
+
+_MISSING = "<D:propstat><D:prop>{}</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>"
+
+
+def _sorted(question: Question) -> tuple[list[str], str]:
+    """The properties asked for that we have, and the others as elements."""
+    if question.named is None:
+        return list(PROPERTIES), ""
+    known = [tag.removeprefix(DAV) for tag in question.named if _ours(tag)]
+    return known, "".join(_element(tag) for tag in question.named if not _ours(tag))
+
+
+def _ours(tag: str) -> bool:
+    return tag.startswith(DAV) and tag.removeprefix(DAV) in PROPERTIES
+
+
+def _element(tag: str) -> str:
+    namespace, _, name = tag.removeprefix("{").rpartition("}")
+    if namespace == "DAV:":
+        return f"<D:{name}/>"
+    return f"<x:{name} xmlns:x={quoteattr(namespace)}/>" if namespace else f'<{name} xmlns=""/>'
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One response of a listing as it was sent; `address` is not checked yet."""
+
+    address: str
+    folder: bool
+    size: int
+    modified: Any  # datetime | None
+    etag: str
+
+
+class AnswerReader:
+    """Reads a 207 answer piece by piece: `feed` gives the responses that are complete. Raises Damaged.
+
+    Nothing of the document is kept, so that a listing of any length takes little memory.
+    """
+
+    def __init__(self) -> None:
+        self._parser = DefusedXMLParser(target=self, forbid_dtd=True)
+        self._done: list[Answer] = []
+        self._text: list[str] | None = None
+        self._fields: dict[str, str] = {}
+
+    def feed(self, data: bytes) -> list[Answer]:
+        try:
+            self._parser.feed(data)
+        except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+            raise Damaged("The listing that arrived can't be read.") from error
+        done, self._done = self._done, []
+        return done
+
+    def finish(self) -> None:
+        """Raises Damaged when the document is not whole."""
+        try:
+            self._parser.close()
+        except ParseError as error:
+            raise Damaged("The listing that arrived breaks off.") from error
+
+    # What the parser calls.
+
+    def start(self, tag: str, _attributes: dict[str, str]) -> None:
+        if tag in _READ:
+            self._text = []
+        elif tag == f"{DAV}collection":
+            self._fields["folder"] = "yes"
+
+    def data(self, text: str) -> None:
+        if self._text is not None:
+            self._text.append(text)
+
+    def end(self, tag: str) -> None:
+        if tag in _READ:
+            self._fields[tag] = "".join(self._text or ()).strip()
+            self._text = None
+        elif tag == f"{DAV}response":
+            self._done.append(_answer(self._fields))
+            self._fields = {}
+
+    def close(self) -> None:
+        """Part of what a parser's target has."""
+
+
+_READ = frozenset(f"{DAV}{name}" for name in ("href", "getcontentlength", "getlastmodified", "getetag"))
+QUESTION = (
+    b'<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:"><D:prop><D:resourcetype/>'
+    b"<D:getcontentlength/><D:getlastmodified/><D:getetag/></D:prop></D:propfind>"
+)
+
+
+def _answer(fields: dict[str, str]) -> Answer:
+    size = fields.get(f"{DAV}getcontentlength") or "0"
+    if not (size.isascii() and size.isdigit() and len(size) < 20):
+        raise Damaged("The listing that arrived has a size that is none.")
+    try:
+        etags = parse_etags(fields.get(f"{DAV}getetag") or None, weak=False) or ("",)
+    except WrongUsage as error:
+        raise Damaged("The listing that arrived has an etag that is none.") from error
+    return Answer(
+        fields.get(f"{DAV}href", ""),
+        "folder" in fields,
+        int(size),
+        parse_date(fields.get(f"{DAV}getlastmodified")),
+        next(iter(etags), ""),
+    )

@@ -1,0 +1,100 @@
+"""The folders that this computer offers, under which names; and the folders of jobs, while they run."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from pathlib import Path
+
+from commonhold.authority.authority import Door
+from commonhold.errors import Conflict, NotFound, WrongUsage
+from commonhold.files.share import Share
+from commonhold.names import HIDDEN, JOB_SHARE, PersonId, ShareName
+
+TABLE = """CREATE TABLE IF NOT EXISTS shares (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, folder TEXT NOT NULL
+) STRICT"""
+
+
+class Shares:
+    """All shares of this computer, kept in `connection`; its doors belong to `owner`.
+
+    Names are compared without regard to case, in NFC. A share whose folder vanished stays listed
+    (`Share.missing`), since a disk may come back.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, owner: PersonId, home: Path) -> None:
+        """`home` is where Commonhold keeps its own state: never offered, nor is a folder that contains it."""
+        self.owner = owner
+        self._connection = connection
+        self._home = home.resolve()
+        self._jobs: dict[str, Share] = {}
+        self._offered: dict[str, Share] = {}
+        connection.execute(TABLE)
+        for identity, name, folder in connection.execute("SELECT id, name, folder FROM shares ORDER BY folded"):
+            self._offered[name.casefold()] = Share(Door("share", identity, name, owner), Path(folder))
+
+    def offer(self, folder: Path, name: ShareName | None = None) -> Share:
+        """Offer a folder, by default under its own name. A share of the same name in later years is another door.
+
+        Raises NotFound, WrongUsage (no folder, or one that must not be seen), Conflict (name or folder is offered).
+        Shares may lie inside one another: whoever may see the outer folder sees all that is in it.
+        """
+        folder = self._suitable(folder)
+        chosen = ShareName(folder.name) if name is None else name
+        for other in self._offered.values():
+            if other.root == folder:
+                raise Conflict(f"{folder} is shared already, as {other.door.name}.", "unshare that first")
+        if chosen.casefold() in self._offered:
+            raise Conflict(f"There is a share {chosen} already.", "choose another name with --name")
+        share = Share(Door("share", secrets.token_hex(16), chosen, self.owner), folder)
+        row = (share.door.id, str(chosen), chosen.casefold(), str(folder))
+        self._connection.execute("INSERT INTO shares (id, name, folded, folder) VALUES (?, ?, ?, ?)", row)
+        self._offered[chosen.casefold()] = share
+        return share
+
+    def withdraw(self, name: str) -> Share:
+        """Offer it no longer; the files stay. Returns what it was, so that its rules can go too. Raises NotFound."""
+        share = self._offered.get(name.casefold())
+        if share is None:
+            raise NotFound(f"There is no share {name}.", "see the shares with: commonhold status")
+        self._connection.execute("DELETE FROM shares WHERE id = ?", (share.door.id,))
+        del self._offered[name.casefold()]
+        return share
+
+    def find(self, name: str) -> Share | None:
+        """The share or job folder of that name (in NFC, as `webdav.target` gives it)."""
+        return self._jobs.get(name) or self._offered.get(name.casefold())
+
+    def all(self) -> list[Share]:
+        """The shares by name, without the folders of jobs."""
+        return [self._offered[folded] for folded in sorted(self._offered)]
+
+    def add_job(self, name: str, folder: Path, door: Door) -> Share:
+        """Open the folder of a job under its name (`.job-N`) until `drop_job` or the end of the process."""
+        if not JOB_SHARE.fullmatch(name) or door.kind != "job":
+            raise WrongUsage(f"{name} is no name for the folder of a job.")
+        self._jobs[name] = Share(door, folder)
+        return self._jobs[name]
+
+    def drop_job(self, name: str) -> None:
+        self._jobs.pop(name, None)
+
+    def _suitable(self, folder: Path) -> Path:
+        try:
+            folder = folder.expanduser().resolve(strict=True)
+            str(folder).encode()
+        except FileNotFoundError:
+            raise NotFound(f"There is no folder {folder} on this computer.", "make it first") from None
+        except (OSError, RuntimeError, UnicodeEncodeError) as error:
+            raise WrongUsage(f"{folder!r} can't be shared: {error}.", "name a folder") from error
+        if not folder.is_dir():
+            raise WrongUsage(f"{folder} is no folder.", "name the folder that the file lies in")
+        if folder.is_relative_to(self._home) or self._home.is_relative_to(folder):
+            raise WrongUsage(
+                f"{folder} can't be shared: Commonhold keeps its own keys and state in {self._home}.",
+                "share a folder beside it",
+            )
+        if any(part.casefold() == HIDDEN for part in folder.parts):
+            raise WrongUsage(f"{folder} belongs to Commonhold itself.", "share another folder")
+        return folder

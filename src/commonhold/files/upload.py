@@ -1,0 +1,100 @@
+"""PUT: bytes that arrive, into a share."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from aiohttp import web
+
+from commonhold.authority.authority import Permit
+from commonhold.errors import WrongUsage
+from commonhold.files import webdav
+from commonhold.files.entry import Conditions, Entry
+from commonhold.files.share import Share, Upload
+
+SMALL = 256 * 1024  # bytes up to which a file is taken into memory and written in one go: one change of thread
+CHUNK = 2**20  # bytes gathered before a thread writes them; the next are gathered meanwhile
+
+
+class Uploads:
+    """Receives files; disks are waited for in `threads`."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self._threads = threads
+
+    async def receive(self, request: web.Request, share: Share, permit: Permit) -> tuple[Upload, Entry]:
+        """The body of the request as the file at the permit's path: all of it and durable, or nothing.
+
+        Raises what `Share.write` and `Upload.commit` raise; whatever ends it leaves nothing behind.
+        """
+        if "Content-Range" in request.headers or request.headers.get("Content-Encoding", "identity") != "identity":
+            raise WrongUsage("An upload is a whole file as it is, neither a part nor compressed.")
+        conditions = webdav.conditions(request.headers)
+        sha256 = webdav.parse_digest(request.headers.get("Repr-Digest"))
+        if request.content_length is not None and request.content_length <= SMALL:
+            await _go_on(request)
+            body = await _whole(request, request.content_length)
+            return await asyncio.wrap_future(
+                self._threads.submit(_write_small, share, permit, body, conditions, sha256)
+            )
+        begun = self._threads.submit(share.write, permit, _announced(request))
+        try:
+            upload = await asyncio.wrap_future(begun)
+            await _go_on(request)
+            await self._fill(upload, request)
+            return upload, await asyncio.wrap_future(self._threads.submit(upload.commit, conditions, sha256))
+        except BaseException:
+            begun.add_done_callback(self._drop)  # also when we were cancelled before it had begun
+            raise
+
+    async def _fill(self, upload: Upload, request: web.Request) -> None:
+        """Gather the next bytes while a thread writes and hashes those before."""
+        writing: Future[None] | None = None
+        gathered = bytearray()
+        async for piece in request.content.iter_any():
+            gathered += piece
+            if len(gathered) >= CHUNK:
+                if writing:
+                    await asyncio.wrap_future(writing)
+                writing = self._threads.submit(upload.write, gathered)
+                gathered = bytearray()
+        if writing:
+            await asyncio.wrap_future(writing)
+        await asyncio.wrap_future(self._threads.submit(upload.write, gathered))
+        if request.content_length not in {None, upload.size}:
+            raise WrongUsage("The upload broke off; nothing was changed.", "send it again")
+
+    def _drop(self, begun: Future[Upload]) -> None:
+        if not begun.cancelled() and begun.exception() is None:
+            self._threads.submit(begun.result().abort)
+
+
+def _write_small(
+    share: Share, permit: Permit, body: bytes, conditions: Conditions, sha256: bytes | None
+) -> tuple[Upload, Entry]:
+    upload = share.write(permit, len(body))
+    upload.write(body)
+    return upload, upload.commit(conditions, sha256)
+
+
+async def _go_on(request: web.Request) -> None:
+    """Say `100 Continue` to whoever waits for it."""
+    if "Expect" in request.headers:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+async def _whole(request: web.Request, size: int) -> bytes:
+    try:
+        return await request.content.readexactly(size)
+    except asyncio.IncompleteReadError as error:
+        raise WrongUsage("The upload broke off; nothing was changed.", "send it again") from error
+
+
+def _announced(request: web.Request) -> int | None:
+    """How long the upload says that it is; macOS's Finder says so in a header of its own."""
+    if request.content_length is not None:
+        return request.content_length
+    expected = request.headers.get("X-Expected-Entity-Length", "")
+    return int(expected) if expected.isascii() and expected.isdigit() and len(expected) < 20 else None

@@ -1,0 +1,189 @@
+"""WebDAV's and HTTP's words: addresses of files, ranges, conditions, digests. *Pure.*
+
+RFC 4918 (WebDAV), RFC 9110 (HTTP: conditions, ranges, dates), RFC 9530 (Repr-Digest).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote, unquote_to_bytes
+
+from commonhold.errors import CommonholdError, WrongUsage
+from commonhold.files.entry import ANYTHING, Conditions, Entry, later
+from commonhold.names import JOB_SHARE, ShareName, SharePath
+
+ROOT = "/dav/"
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ETAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
+_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,19})\s*-\s*([0-9]{0,19})\s*", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
+_SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):\s*(?:;[^,]*)?(?=,|$)", re.IGNORECASE)
+
+
+class Unsatisfiable(CommonholdError):
+    """The range asked for lies outside of the file (RFC 9110, 15.5.17)."""
+
+    exit_code = 2
+    status = 416
+
+
+def target(raw: str, root: str = ROOT) -> tuple[str, SharePath]:
+    """The share's name (empty: the list of shares) and the path in it, from a request's target as it was sent.
+
+    Percent-decoded exactly once, component by component, in strict UTF-8; one slash at the end is
+    allowed. Raises WrongUsage for whatever could be read in two ways, or lead out.
+    """
+    path = raw.partition("?")[0]
+    if path + "/" == root:
+        path = root
+    if not path.startswith(root):
+        raise WrongUsage("That is no address of a file.")
+    rest = path[len(root) :].removesuffix("/")
+    if not rest:
+        return "", SharePath()
+    share, *parts = (_decoded(part) for part in rest.split("/"))
+    return share if JOB_SHARE.fullmatch(share) else str(ShareName(share)), SharePath(tuple(parts))
+
+
+def _decoded(part: str) -> str:
+    if _BAD_ESCAPE.search(part):
+        raise WrongUsage("The address has a percent sign that encodes nothing.")
+    try:
+        return unquote_to_bytes(part.encode("utf-8", "surrogateescape")).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise WrongUsage("The address is not in UTF-8.") from error
+
+
+def href(share: str, path: str = "", *, folder: bool = False, root: str = ROOT) -> str:
+    """The percent-encoded address of what lies at `path`; that of a folder ends with a slash."""
+    rest = "/".join(part for part in (share, path) if part)
+    return root + quote(rest, safe="/") + ("/" if folder and rest else "")
+
+
+def http_date(moment: datetime) -> str:
+    """As RFC 9110, 5.6.7 writes it. strftime would speak the machine's language."""
+    m = moment.astimezone(UTC)
+    clock = f"{m.hour:02d}:{m.minute:02d}:{m.second:02d}"
+    return f"{DAYS[m.weekday()]}, {m.day:02d} {MONTHS[m.month - 1]} {m.year:04d} {clock} GMT"
+
+
+def parse_date(text: str | None) -> datetime | None:
+    """The moment, or None when the header is absent or no date: a date that can't be read is ignored."""
+    try:
+        moment = parsedate_to_datetime(text) if text else None
+    except (ValueError, TypeError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def parse_etags(header: str | None, *, weak: bool) -> frozenset[str] | None:
+    """The etags in an If-Match (`weak=False`: weak ones never match) or If-None-Match header, without quotes.
+
+    ANYTHING for `*`, None when there is no header. Raises WrongUsage when it can't be read: to ignore
+    a condition that somebody relied upon would lose their data.
+    """
+    if header is None:
+        return None
+    if header.strip() == "*":
+        return ANYTHING
+    found, at = set(), 0
+    while at < len(header):
+        match = _ETAG.match(header, at)
+        if not match:
+            raise WrongUsage("A condition of the request can't be read.", 'etags stand in quotes: If-Match: "abc"')
+        if weak or not match[1]:
+            found.add(match[2])
+        at = match.end()
+    return frozenset(found)
+
+
+def conditions(headers: Mapping[str, str]) -> Conditions:
+    """What a request that changes something demands. Raises WrongUsage."""
+    return Conditions(
+        if_match=parse_etags(headers.get("If-Match"), weak=False),
+        if_none_match=parse_etags(headers.get("If-None-Match"), weak=True),
+        unmodified_since=parse_date(headers.get("If-Unmodified-Since")),
+    )
+
+
+def not_modified(headers: Mapping[str, str], entry: Entry) -> bool:
+    """Whether a GET or HEAD is answered with 304, in the order of RFC 9110, 13.2.2. Raises Changed, WrongUsage."""
+    demanded = conditions(headers)
+    Conditions(if_match=demanded.if_match, unmodified_since=demanded.unmodified_since).require(entry)
+    if (known := demanded.if_none_match) is not None:
+        return known == ANYTHING or entry.etag in known
+    since = parse_date(headers.get("If-Modified-Since"))
+    return since is not None and not later(entry.modified, since)
+
+
+def wanted_range(headers: Mapping[str, str], entry: Entry) -> tuple[int, int] | None:
+    """The bytes asked for as (first, one after the last), or None for the whole file.
+
+    One range only; several, other units and nonsense are ignored, as RFC 9110, 14.2 allows. With If-Range
+    the whole file is the answer when it changed. Raises Unsatisfiable.
+    """
+    match = _RANGE.fullmatch(headers.get("Range", ""))
+    if not match or not (match[1] or match[2]) or not _if_range(headers.get("If-Range"), entry):
+        return None
+    if not match[1]:
+        first, end = max(entry.size - int(match[2]), 0), entry.size
+    else:
+        first, end = int(match[1]), min(int(match[2]) + 1 if match[2] else entry.size, entry.size)
+        if match[2] and int(match[2]) < first:
+            return None
+    if first >= end:
+        raise Unsatisfiable(f"The file has {entry.size} bytes; the range asked for lies outside.", size=entry.size)
+    return first, end
+
+
+def _if_range(header: str | None, entry: Entry) -> bool:
+    if header is None:
+        return True
+    if header.strip().endswith('"'):
+        return header.strip() == f'"{entry.etag}"'
+    return entry.modified is not None and header.strip() == http_date(entry.modified)
+
+
+def content_range(header: str | None) -> tuple[int, int, int] | None:
+    """The answer's (first, one after the last, size of the whole), or None."""
+    match = _CONTENT_RANGE.fullmatch(header or "")
+    return (int(match[1]), int(match[2]) + 1, int(match[3])) if match else None
+
+
+def digest_header(sha256: bytes) -> str:
+    """The value of Repr-Digest (RFC 9530)."""
+    return f"sha-256=:{base64.b64encode(sha256).decode()}:"
+
+
+def parse_digest(header: str | None) -> bytes | None:
+    """The SHA-256 in a Repr-Digest header, or None without one. Raises WrongUsage when it can't be read."""
+    match = _SHA_256.search(header or "")
+    if not match:
+        return None
+    try:
+        digest = base64.b64decode(match[1], validate=True)
+    except binascii.Error:
+        digest = b""
+    if len(digest) != 32:
+        raise WrongUsage("The Repr-Digest of the request is no SHA-256.")
+    return digest
+
+
+def depth(header: str | None) -> int | None:
+    """0 or 1; None for infinity, which is also what no header means. Raises WrongUsage."""
+    match (header or "infinity").strip().lower():
+        case "0":
+            return 0
+        case "1":
+            return 1
+        case "infinity":
+            return None
+    raise WrongUsage("Depth is 0, 1 or infinity.")
