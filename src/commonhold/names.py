@@ -77,6 +77,12 @@ class PersonName(Name):
     __slots__ = ()
 
 
+class GroupName(Name):
+    what = "group"
+    reserved = frozenset({"members", "guests", "owner"})  # words of rules; `admins` is a group that one fills
+    __slots__ = ()
+
+
 class ShareName(Name):
     what = "share"
     reserved = frozenset({"compute", "every share"})  # doors with names of their own

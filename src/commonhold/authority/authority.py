@@ -103,6 +103,7 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str
     rule: Rule | None = None
     hint: str = ""
+    told: Decision | None = None  # what the refused hears instead, where the reason would show that the door exists
 
 
 _SEAL = object()
@@ -151,9 +152,17 @@ def permit(authority: Authority, subject: Subject, verb: Verb, door: Door, path:
 
 
 def refusal(decision: Decision, subject: Subject, verb: Verb, door: Door) -> Refused:
+    """What the refused hears of a decision."""
+    decision = decision.told or decision
     return Refused(
-        f"{subject} may not {verb} {door.name}: {decision.reason}.",
+        f"{subject} may not {doing(verb, door)}: {decision.reason}.",
         decision.hint,
         reason=decision.reason,
         rule=str(decision.rule) if decision.rule else None,
     )
+
+
+def doing(verb: Verb, door: Door) -> str:
+    """The verb and the door as they stand in a sentence: "read photos", "add to inbox"."""
+    between = {Verb.ADD: "to ", Verb.WRITE: "to ", Verb.RUN: "jobs on "}.get(verb, "")
+    return f"{verb} {between}{door.name}"
