@@ -1,0 +1,136 @@
+"""What every authority has in common: who knocks, and what the owner of the doors lets them do.
+
+The order in which things are asked is the order of precedence: standing (removed computers and
+strangers stop here), a pass (which opens what it says and nothing else), a deny, ownership, rules.
+Governing and admitting are no matter of rules: they are the owner's (and a server's admins').
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from commonhold.authority import rules
+from commonhold.authority.authority import ROOT, Decision, Door, Rule, Standing, Subject, Verb, doing
+from commonhold.authority.book import RuleBook
+from commonhold.authority.passes import Pass, Passes
+from commonhold.authority.roster import Roster
+from commonhold.names import Fingerprint, PersonId, SharePath
+
+
+def knocking(roster: Roster, fingerprint: Fingerprint | None, pass_id: str | None = None) -> Subject:
+    """Who showed this certificate. A member's computer acts for its person."""
+    standing = Standing.MEMBER
+    member = roster.members.get(fingerprint) if fingerprint else None
+    if fingerprint is None or (member is None and fingerprint not in roster.removed):
+        return Subject(standing=Standing.STRANGER)
+    if member is None:
+        standing, member = Standing.REMOVED, roster.removed_members.get(fingerprint)
+    if member is None:
+        return Subject(standing=standing, computer=fingerprint)
+    return Subject(
+        standing=standing,
+        computer=fingerprint,
+        computer_name=member.name,
+        person=member.person,
+        person_name=roster.persons.get(member.person, ""),
+        pass_id=pass_id if standing is Standing.MEMBER else None,
+    )
+
+
+class Keeper(ABC):
+    """The doors of one computer, kept by `owner` by the rules in `book`."""
+
+    def __init__(
+        self,
+        roster: Callable[[], Roster],
+        book: RuleBook,
+        passes: Passes,
+        owner: PersonId,
+        computer: Fingerprint,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.roster = roster
+        self.book = book
+        self.passes = passes
+        self.owner = owner
+        self.computer = computer
+        self.now = now
+
+    def who(self, fingerprint: Fingerprint | None, pass_id: str | None = None) -> Subject:
+        return knocking(self.roster(), fingerprint, pass_id)
+
+    def decide(self, subject: Subject, verb: Verb, door: Door, path: SharePath = ROOT) -> Decision:
+        outside = rules.outsider(subject, self.roster().network)
+        if outside is not None:
+            return outside
+        if subject.pass_id is not None:
+            return self._under_pass(subject, verb, door, path)
+        if verb in {Verb.GOVERN, Verb.ADMIT}:
+            return self._govern(subject, verb, door)
+        return self._by_rules(subject, verb, door)
+
+    @abstractmethod
+    def capacity(self, subject: Subject) -> str:
+        """As what this subject may say who may, here: "the owner of tower"; nothing when it may not."""
+
+    def _by_rules(self, subject: Subject, verb: Verb, door: Door) -> Decision:
+        return rules.decide(
+            self.book.rules(),
+            subject,
+            verb,
+            door,
+            now=self.now(),
+            groups=self.book.groups(),
+            network=self.roster().network,
+            keeper=self.keeper(),
+        )
+
+    def _govern(self, subject: Subject, verb: Verb, door: Door) -> Decision:
+        name, hint = self.name(), f"ask {self.keeper()}"
+        if verb is Verb.ADMIT and self.computer not in self.roster().guards:
+            return Decision(allowed=False, reason=f"{name} is no guard of the network", hint="ask a guard's owner")
+        # A stolen computer that its owner has denied anything here must not take that back.
+        deny = next((rule for rule in self.book.rules() if self._denied_computer(rule, subject)), None)
+        if deny is not None:
+            return Decision(allowed=False, reason=f"the rule “{deny}” stands against it", rule=deny, hint=hint)
+        if capacity := self.capacity(subject):
+            return Decision(allowed=True, reason=f"{subject} is {capacity}")
+        return Decision(allowed=False, reason=f"{subject} does not keep the doors of {name}", hint=hint)
+
+    def _denied_computer(self, rule: Rule, subject: Subject) -> bool:
+        return (
+            rule.effect == "deny" and rule.who == subject.computer != self.computer and rules.in_force(rule, self.now())
+        )
+
+    def _under_pass(self, lender: Subject, verb: Verb, door: Door, path: SharePath) -> Decision:
+        """What the pass says, while the one who asked for it may do it, and while no deny names the lender."""
+        given = self.passes.find(lender.pass_id or "")
+        trouble = given.trouble(lender, verb, door, path) if given else "that pass is over, or was never given out here"
+        if given is None or trouble:
+            return Decision(allowed=False, reason=trouble, hint="its submitter can run the job again")
+        deny = rules.denied(self.book.rules(), lender, verb, door, self.now())
+        if deny is not None:
+            return Decision(allowed=False, reason=f"the rule “{deny}” stands against it", rule=deny)
+        return self._as_submitter(given, lender, verb, door)
+
+    def _as_submitter(self, given: Pass, lender: Subject, verb: Verb, door: Door) -> Decision:
+        submitter = self.who(given.computer)
+        right = self.decide(submitter, given.verb, door)
+        right = right.told or right
+        if submitter.person != given.person or not right.allowed:
+            reason = f"the pass of job {given.job} is void, since {right.reason}"
+            return Decision(allowed=False, reason=reason, rule=right.rule, hint=right.hint)
+        reason = f"a pass of {submitter}'s job {given.job} lets {lender.computer_name} {doing(verb, door)}"
+        return Decision(allowed=True, reason=reason, rule=right.rule)
+
+    def name(self) -> str:
+        here = self.roster().members.get(self.computer)
+        return here.name if here else "this computer"
+
+    def keeper(self) -> str:
+        """Whom to ask: "tower's owner ann"."""
+        owner = self.roster().persons.get(self.owner, "")
+        return f"{self.name()}'s owner {owner}".rstrip()
