@@ -224,6 +224,19 @@ async def test_a_door_that_closed_and_opened_again_is_found(friends, computer):
     assert await laptop.caller.ask(peer, "GET", "/who") == laptop.key.fingerprint
 
 
+async def test_what_is_asked_of_a_removed_computer_can_be_cut_too(friends, computer):
+    tower, laptop = friends
+    nas = computer("nas", "127.0.0.3")
+    await nas.open(trusted=[laptop])
+    async with laptop.caller.request(nas.peer, "GET", "/forever") as other:
+        with pytest.raises(Unreachable):  # noqa: PT012 - it breaks while read
+            async with laptop.caller.request(tower.peer, "GET", "/forever") as download:
+                await laptop.caller.cut(tower.key.fingerprint)
+                while True:
+                    await download.content.readany()
+        await other.content.readexactly(1_000_000)
+
+
 async def test_a_closed_caller_asks_no_more(friends):
     tower, laptop = friends
     await laptop.caller.close()

@@ -103,7 +103,7 @@ class Caller:
         """
         body = sendable(data)
         session = self._pool(peer, sockets=False).session
-        with _translated(peer.name, body):
+        with _translated(peer.name, session, body):
             async with exchange(
                 session,
                 method,
@@ -127,12 +127,17 @@ class Caller:
         self, peer: Peer, path: str, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A WebSocket to that computer. Raises what `request` raises."""
-        pool = self._pool(peer, sockets=True)
-        with _translated(peer.name):
-            async with pool.session.ws_connect(
+        session = self._pool(peer, sockets=True).session
+        with _translated(peer.name, session):
+            async with session.ws_connect(
                 _url(path), headers=headers, max_msg_size=LARGEST_MESSAGE, timeout=aiohttp.ClientWSTimeout(ws_close=2.0)
             ) as socket:
                 yield socket
+
+    async def cut(self, fingerprint: Fingerprint) -> None:
+        """Break all that this computer still asks that one: requests under way raise Unreachable."""
+        for place in [place for place in self._pools if place[0].fingerprint == fingerprint]:
+            await self._pools.pop(place).session.close()
 
     async def close(self) -> None:
         """Close all kept connections; later requests raise Unreachable."""
@@ -221,7 +226,7 @@ class Knock:
 
     async def ask(self, path: str, body: object) -> Any:
         """POST JSON, get JSON. Raises the error that the inviter reported, Unreachable, Refused."""
-        with _translated(str(self._address)):
+        with _translated(str(self._address), self._session):
             async with exchange(self._session, "POST", _url(path), body=msgspec.json.encode(body)) as answer:
                 return await read_json(answer)
 
@@ -284,7 +289,7 @@ async def exchange(
 
 
 @contextmanager
-def _translated(name: str, body: object = None) -> Iterator[None]:
+def _translated(name: str, session: aiohttp.ClientSession, body: object = None) -> Iterator[None]:
     """aiohttp's errors in our words. Errors of the caller's own (its disk is full, say) pass as they are."""
     try:
         yield
@@ -293,6 +298,12 @@ def _translated(name: str, body: object = None) -> Iterator[None]:
     except aiohttp.ClientError as error:
         if isinstance(body, Upload) and body.trouble is not None:
             raise body.trouble from None
-        raise Unreachable(
-            f"The connection to {name} broke.", "try again, and ask its owner if it happens each time"
-        ) from error
+        raise _broke(name) from error
+    except RuntimeError as error:  # what aiohttp calls reading after this side closed the connection
+        if not session.closed:
+            raise
+        raise _broke(name) from error
+
+
+def _broke(name: str) -> Unreachable:
+    return Unreachable(f"The connection to {name} broke.", "try again, and ask its owner if it happens each time")
