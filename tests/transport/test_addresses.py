@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonhold.errors import WrongUsage
-from commonhold.transport import Address, private_addresses, run
+from commonhold.transport import Address, private_addresses
 
 
 @pytest.mark.parametrize("text", ["127.0.0.2:7440", "tower.local:1", "[fd00::2]:7440", "my_nas:65535", "[::1]:0"])
@@ -41,10 +40,3 @@ def test_the_default_addresses_are_private_ones():
     found = private_addresses()
     assert found
     assert all(ipaddress.ip_address(text).is_private or text.startswith("100.") for text in found)
-
-
-def test_the_loop_that_runs_is_the_fast_one():
-    async def name() -> str:
-        return type(asyncio.get_running_loop()).__module__
-
-    assert run(name()).startswith("uvloop")
