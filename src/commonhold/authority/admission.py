@@ -191,7 +191,7 @@ class Invitations:
 
     def _contents(self) -> bytes:
         roster = self._facts.roster
-        addresses = {known: tuple(found) for known, found in self._hints().items()}
+        addresses = {str(known): tuple(found) for known, found in self._hints().items()}
         return msgspec.json.encode(Contents(roster.network_id, roster.envelopes, addresses))
 
 

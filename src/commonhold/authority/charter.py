@@ -58,11 +58,9 @@ class Charter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     removed: tuple[Enrolled, ...] = ()  # kept as anchors, so that they hear why they are refused
     gone: tuple[str, ...] = ()  # fingerprints and person ids that stay out for ever
 
-    def encoded(self) -> bytes:
-        return msgspec.json.encode(self)
-
     def signed(self, keys: Iterable[Key]) -> Envelope:
-        return sign(self.encoded(), KIND, keys)
+        payload = msgspec.json.encode(self, enc_hook=str)  # names and ids are kinds of str, which msgspec leaves to us
+        return sign(payload, KIND, keys)
 
 
 class Chain(msgspec.Struct, frozen=True):

@@ -188,7 +188,7 @@ class Exchange:
         return bool(envelopes) and self._facts.add(envelopes)
 
     def _addresses(self) -> dict[str, tuple[str, ...]]:
-        return {known: tuple(found) for known, found in self._hints().items()}
+        return {str(known): tuple(found) for known, found in self._hints().items()}
 
     def _take_addresses(self, addresses: Mapping[str, Sequence[str]]) -> None:
         members = self._facts.roster.members

@@ -264,7 +264,8 @@ def _told_apart(names: dict[Identity, str], chartered: Collection[str], kind: ty
 
 
 def _signed(key: Key, fact: Fact) -> Envelope:
-    return sign(msgspec.json.encode(fact), TYPES[type(fact)], [key])
+    # Names and ids are kinds of str, which msgspec leaves to us.
+    return sign(msgspec.json.encode(fact, enc_hook=str), TYPES[type(fact)], [key])
 
 
 def require_guard(key: Key, roster: Roster) -> None:

@@ -44,7 +44,7 @@ def _words(value: int, count: int) -> tuple[str, ...]:
 
 
 class Code(NamedTuple):
-    """`7-otter-plum`: the number says which invitation is meant, the words are the secret."""
+    """`7-orange-velvet`: the number says which invitation is meant, the words are the secret."""
 
     number: int
     words: tuple[str, str]
@@ -60,7 +60,9 @@ class Code(NamedTuple):
         """As somebody typed it: capitals and spaces do not matter. Raises WrongUsage."""
         found = _FORM.fullmatch("-".join(re.split(r"[\s-]+", text.strip().casefold())))
         if found is None or int(found[1]) not in NUMBERS:
-            raise WrongUsage("That is no code: one looks like 7-otter-plum.", "type it as the other computer shows it")
+            raise WrongUsage(
+                "That is no code: one looks like 7-orange-velvet.", "type it as the other computer shows it"
+            )
         for word in (found[2], found[3]):
             if word not in _known():
                 raise WrongUsage(f"“{word[:20]}” is no word of a code.", "type it as the other computer shows it")

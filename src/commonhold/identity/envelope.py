@@ -69,7 +69,7 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def sign(payload: bytes, payload_type: str, keys: Iterable[Key]) -> Envelope:
     message = pae(payload_type, payload)
-    return Envelope(payload, payload_type, tuple(Signature(key.fingerprint, key.sign(message)) for key in keys))
+    return Envelope(payload, payload_type, tuple(Signature(str(key.fingerprint), key.sign(message)) for key in keys))
 
 
 def proven(envelope: Envelope, known: Mapping[Fingerprint, bytes]) -> dict[Fingerprint, Signature]:
