@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
@@ -39,7 +40,7 @@ def command(name: str, *examples: str, **settings: Any) -> Callable[[Callable[Co
         def call(*arguments: P.args, **options: P.kwargs) -> None:
             function(Session.of(click.get_current_context()), *arguments, **options)
 
-        text = f"{PURPOSES[name]}\n\n{function.__doc__ or ''}".strip()
+        text = f"{PURPOSES[name]}\n\n{inspect.cleandoc(function.__doc__ or '')}".strip()
         return click.command(name, cls=Command, help=text, examples=examples, context_settings=settings)(call)
 
     return declare

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commonhold.errors import CommonholdError
+from commonhold.errors import CommonholdError, Interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,13 +70,20 @@ class Output:
 
     def content(self, chunks: Iterable[bytes]) -> None:
         """A file's content, as it is."""
-        stream = click.get_binary_stream("stdout")
+        stream = sys.stdout.buffer
         for chunk in chunks:
             stream.write(chunk)
         stream.flush()
 
+    def text(self, text: str, err: bool = False) -> None:
+        """What another program printed: harmless on a terminal, as it is elsewhere."""
+        watched = (sys.stderr if err else sys.stdout).isatty()
+        click.echo(shown(text) if watched else text, nl=bool(text) and not text.endswith("\n"), err=err)
+
     def error(self, error: CommonholdError, usage: str = "") -> None:
         """Print an error; with `--json` also as the document, unless the result was one already."""
+        if isinstance(error, Interrupted) and sys.stderr.isatty():
+            click.echo(err=True)  # the terminal has drawn ^C on the line
         click.echo(f"commonhold: {shown(error.sentence)}", err=True)
         if error.hint:
             click.echo(f"hint: {shown(error.hint)}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from commonhold.cli.output import Output, shown
 
 if TYPE_CHECKING:
+    from commonhold.compute.job import Job
     from commonhold.files.copy import Progress
 
 
@@ -44,7 +45,7 @@ def files_progress(out: Output, verb: str) -> Iterator[Callable[[Progress], None
 
 
 @contextmanager
-def job_progress(out: Output) -> Iterator[Callable[[int, int, int], None] | None]:
+def job_progress(out: Output) -> Iterator[Callable[[Job], None] | None]:
     """A bar of tasks: done, failed, total; None where nobody watches."""
     if not out.watched:
         yield None
@@ -61,7 +62,8 @@ def job_progress(out: Output) -> Iterator[Callable[[int, int, int], None] | None
     with bars.Progress(*columns, console=out.console(), transient=True) as drawing:
         bar = drawing.add_task("", total=None, failed="")
 
-        def show(done: int, failed: int, total: int) -> None:
-            drawing.update(bar, total=total, completed=done + failed, failed=f"{failed} failed" if failed else "")
+        def show(job: Job) -> None:
+            failed = f"{job.failed} failed" if job.failed else ""
+            drawing.update(bar, total=job.total or None, completed=job.done + job.failed, failed=failed)
 
         yield show

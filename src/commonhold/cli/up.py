@@ -15,9 +15,9 @@ from commonhold.node import background
 def command(session: Session, foreground: bool, ready_fd: int | None) -> None:
     """In the background, unless told otherwise. A node that runs already is left alone."""
     if foreground:
-        from commonhold.node import node  # noqa: PLC0415 - late: the node loads every library there is
+        from commonhold.node import process  # noqa: PLC0415 - late: the node loads every library there is
 
-        node.run(session.home, ready_fd)
+        process.run(session.home, ready_fd)
         return
     already = background.running(session.home)
     if not already:

@@ -1,0 +1,98 @@
+"""`run`, `jobs` and `log`: what is typed, and how it is told what became of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from commonhold.cli.jobs import _row
+from commonhold.cli.log import heading
+from commonhold.cli.run import divided, ending, failure, tally
+from commonhold.compute.job import Job, State, Task
+from commonhold.errors import WrongUsage
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def a_job(done=0, failed=0, state=State.DONE, command="wc -l"):
+    return Job(12, state, command, "ann", ".job-12", "", "any", total=done + failed, done=done, failed=failed)
+
+
+def test_one_word_is_a_line_for_the_shell_and_several_are_a_program():
+    assert divided(["echo {}", ":::", "1", "2"]) == ("echo {}", ["1", "2"])
+    assert divided(["gzip", "-k", ":::", "a b.txt"]) == (["gzip", "-k"], ["a b.txt"])
+    assert divided(["true"]) == ("true", [])
+
+
+def test_only_the_first_separator_divides():
+    assert divided(["echo", ":::", "a", ":::", "b"]) == ("echo", ["a", ":::", "b"])
+
+
+@pytest.mark.parametrize("words", [[":::", "a"], ["", ":::", "a"], [" "]])
+def test_a_job_needs_a_command(words):
+    with pytest.raises(WrongUsage, match="no command"):
+        divided(words)
+
+
+def test_a_pattern_that_matched_nothing_does_not_run_the_command_once():
+    with pytest.raises(WrongUsage, match="no input follows"):
+        divided(["rm {}", ":::"])
+
+
+def test_options_behind_the_command_are_the_commands(cli):
+    seen = cli("run", "grep", "--on", "--frobnicate", ":::", "a")
+    assert seen.code == 3  # not joined; nothing was read as an option of ours
+
+
+def test_a_mistyped_option_before_the_command_is_not_taken_for_one(cli):
+    seen = cli("run", "--onn", "all", "true")
+    assert seen.code == 2
+    assert "did you mean “--on”?" in seen.err
+
+
+@pytest.mark.parametrize("option", [("--timeout", "soon"), ("--retries", "-1"), ("--cores", "0")])
+def test_terms_that_make_no_sense_are_refused_before_anything_runs(cli, option):
+    assert cli("run", *option, "true").code == 2
+
+
+def test_the_tally_is_one_line():
+    assert tally(a_job(done=97, failed=3)) == "97 done, 3 failed"
+    assert tally(a_job(done=3)) == "3 done"
+
+
+def test_some_failed_is_exit_8_and_all_failed_is_exit_1():
+    task = Task(12, 3, State.FAILED, "tower:logs/c.log", "tower", exit=2, error="warming up\nno such file\n")
+    some = failure(a_job(done=97, failed=3, state=State.FAILED), [task])
+    assert (some.exit_code, some.sentence, some.hint) == (8, "3 of 100 tasks failed.", "commonhold log 12")
+    assert some.more["failed"] == [{"path": "tower:logs/c.log", "error": "exit status 2: no such file"}]
+    assert failure(a_job(failed=1, state=State.FAILED), [task]).exit_code == 1
+
+
+def test_a_job_that_was_cancelled_has_failed():
+    assert failure(a_job(state=State.CANCELLED), []).sentence == "Job 12 was cancelled."
+
+
+def test_how_a_task_ended_is_said_in_a_few_words():
+    assert ending(Task(12, 1, State.FAILED, exit=1)) == "exit status 1"
+    assert ending(Task(12, 1, State.FAILED, exit=1, output="broken\n")) == "exit status 1: broken"
+    assert ending(Task(12, 1, State.FAILED, problem="It took longer than 5 s.")) == "It took longer than 5 s."
+
+
+def test_the_log_names_each_task():
+    assert heading(Task(12, 3, State.DONE, "tower:a.log", "tower", exit=0)) == "— 3 tower:a.log at tower done"
+    failed = Task(12, 4, State.FAILED, "x", "tower", exit=7)
+    assert heading(failed) == "— 4 x at tower failed with exit status 7"
+    assert heading(Task(12, 5, State.FAILED, problem="Lost.")) == "— 5 failed: Lost."
+
+
+def test_a_long_command_does_not_break_the_table():
+    row = _row(a_job(done=1, command="echo\n" + "x" * 200))
+    assert row[0] == "12"
+    assert len(row[-1]) == 60
+    assert "\n" not in row[-1]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "twelve"])
+def test_a_job_has_a_number(cli, number):
+    assert cli("log", number).code == 2
