@@ -1,0 +1,147 @@
+"""One file from another computer to the local disk: resumed if it broke before, verified, never seen half."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+
+from commonhold.errors import Changed, Damaged, Unreachable, WrongUsage
+from commonhold.files import webdav
+from commonhold.files.part import Part, save
+from commonhold.files.remote import Remote, etag_of
+from commonhold.names import SharePath
+
+T = TypeVar("T")
+SMALL = 256 * 1024  # bytes up to which a file is taken into memory
+CHUNK = 2**20
+TRIES = 4  # a connection that breaks, or a file that changes, this often in one transfer ends it
+
+
+class Fetch:
+    """One file on its way here; `moved(bytes)` hears of progress (less than nothing when bytes count no more)."""
+
+    def __init__(
+        self, there: Remote, path: SharePath, target: Path, threads: Executor, moved: Callable[[int], None]
+    ) -> None:
+        self._there, self._path, self._target = there, path, target
+        self._threads = threads
+        self._moved = moved
+        self._counted = 0
+        self._part: Part | None = None
+
+    async def run(self, size: int | None = None) -> int:
+        """Fetch it; its size. `size` is what a listing said: small files leave no parts to go on with.
+
+        Raises what the other computer reports, Unreachable (what has arrived stays for the next time),
+        Damaged, and what the local disk answers.
+        """
+        if size is None or size > SMALL:
+            self._part = await self._run(Part.resume, self._target)
+        try:
+            for tries_left in reversed(range(TRIES)):
+                had = self._size()
+                try:
+                    return await self._attempt()
+                except Unreachable:  # once more, but only if this try came further: else the other computer is gone
+                    if not tries_left or self._size() <= had:
+                        raise
+                except Changed:
+                    if not tries_left:
+                        raise
+            raise AssertionError("the last try returns or raises")
+        except BaseException:
+            self._count(0)
+            raise
+        finally:
+            if self._part:
+                self._threads.submit(self._part.close)
+
+    async def _attempt(self) -> int:
+        part, path = self._part, self._path
+        headers = {"Range": f"bytes={part.size}-", "If-Range": f'"{part.etag}"'} if part else None
+        async with self._there.request("GET", path, headers, ok=(405, 416)) as answer:
+            expected = webdav.parse_digest(answer.headers.get("Repr-Digest"))
+            if answer.status == 405:
+                raise WrongUsage(f"“{str(path) or self._there.share}” is a folder.", "copy it and all in it with -r")
+            if answer.status == 200:
+                await self._discard()
+                size = answer.content_length
+                if size is not None and size <= SMALL and expected:
+                    return await self._small(answer, expected)
+                part = self._part = await self._run(Part.begin, self._target, etag_of(answer))
+            elif part is None or not _goes_on(answer, part):
+                await self._discard()
+                raise Damaged(f"{self._there.peer.name} sent another part of “{path}” than was asked for.", "try again")
+            if answer.status != 416:  # else the part was whole already
+                await self._receive(answer, part)
+        await self._verify(part, expected)
+        await self._run(part.finish)
+        return part.size
+
+    async def _small(self, answer: aiohttp.ClientResponse, expected: bytes) -> int:
+        data = await answer.read()
+        if hashlib.sha256(data).digest() != expected:
+            raise self._damaged()
+        await self._run(save, self._target, data)
+        self._count(len(data))
+        return len(data)
+
+    async def _receive(self, answer: aiohttp.ClientResponse, part: Part) -> None:
+        """Write and hash in a thread what came before, while the next comes in; when it breaks, keep what came."""
+        writing = asyncio.ensure_future(self._run(part.write, b""))
+        gathered = bytearray()
+        try:
+            async for piece in answer.content.iter_any():
+                gathered += piece
+                if len(gathered) >= CHUNK:
+                    await writing
+                    self._count(part.size)
+                    writing = asyncio.ensure_future(self._run(part.write, gathered))
+                    gathered = bytearray()
+        finally:
+            await writing
+            await self._run(part.write, gathered)
+            self._count(part.size)
+
+    async def _verify(self, part: Part, expected: bytes | None) -> None:
+        try:
+            right = (expected or await self._there.digest(self._path, part.etag)) == part.sha256
+        except Changed:
+            await self._discard()
+            raise
+        if not right:
+            await self._discard()
+            raise self._damaged()
+
+    def _damaged(self) -> Damaged:
+        return Damaged(f"“{self._path}” arrived damaged; nothing was changed.", "get it again")
+
+    async def _discard(self) -> None:
+        if self._part:
+            await self._run(self._part.discard)
+            self._part = None
+        self._count(0)
+
+    def _size(self) -> int:
+        return self._part.size if self._part else 0
+
+    def _count(self, size: int) -> None:
+        self._moved(size - self._counted)
+        self._counted = size
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _goes_on(answer: aiohttp.ClientResponse, part: Part) -> bool:
+    """Whether the answer is what comes after the part, or says that nothing does."""
+    if answer.status == 416:
+        return answer.headers.get("Content-Range") == f"bytes */{part.size}"
+    span = webdav.content_range(answer.headers.get("Content-Range"))
+    return span is not None and span[0] == part.size and span[1] == span[2] and etag_of(answer) == part.etag

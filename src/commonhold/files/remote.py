@@ -1,0 +1,194 @@
+"""The shares of another computer, seen from here: a WebDAV client over `transport.Caller`.
+
+What comes from the other computer is checked before it is used: names become SharePaths, and an
+entry that does not lie where it was asked for is no entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+import aiohttp
+
+from commonhold.authority.authority import ROOT
+from commonhold.authority.gate import PASS_HEADER
+from commonhold.errors import Conflict, Damaged, WrongUsage
+from commonhold.files import webdav
+from commonhold.files.entry import Entry
+from commonhold.files.multistatus import QUESTION, Answer, AnswerReader
+from commonhold.files.together import each
+from commonhold.names import SharePath
+from commonhold.transport import Caller, Peer
+
+FOLDERS_AT_ONCE = 8  # listings under way when a whole tree is listed
+CHUNK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """One share of another computer; under a pass if there is one. Methods raise what that computer reports,
+
+    and Unreachable and Damaged.
+    """
+
+    caller: Caller
+    peer: Peer
+    share: str  # empty: the list of its shares
+    pass_id: str = ""
+
+    def request(
+        self,
+        method: str,
+        path: SharePath,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | AsyncIterable[bytes] | None = None,
+        ok: Collection[int] = (),
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        sent = {**(headers or {}), **({PASS_HEADER: self.pass_id} if self.pass_id else {})}
+        address = webdav.href(self.share, str(path))
+        return self.caller.request(self.peer, method, address, headers=sent, data=data, ok=ok)
+
+    async def stat(self, path: SharePath) -> Entry:
+        """The file or folder there. Raises NotFound, Refused."""
+        only, *_ = [entry async for entry in self._propfind(path, 0)]
+        return only
+
+    async def ls(self, path: SharePath, recursive: bool = False) -> list[Entry]:
+        """What lies in the folder, by name; of a file itself. `recursive`: with all folders in it, too."""
+        found = [entry async for entry in self._propfind(path, 1)]
+        own, *inner = found
+        if own.kind == "file":
+            return [own]
+        level = inner
+        while recursive and (folders := [entry for entry in level if entry.kind == "folder"]):
+            level = []
+
+            async def look(folder: Entry, into: list[Entry] = level) -> None:
+                into.extend([e async for e in self._propfind(SharePath.parse(folder.path), 1)][1:])
+
+            await each(folders, look, FOLDERS_AT_ONCE)
+            inner += level
+        return sorted(inner, key=lambda entry: entry.path)
+
+    async def _propfind(self, path: SharePath, depth: int) -> AsyncIterator[Entry]:
+        """The thing itself, then with depth 1 what lies in it."""
+        reader, count = AnswerReader(), 0
+        headers = {"Depth": str(depth), "Content-Type": "application/xml"}
+        async with self.request("PROPFIND", path, headers, QUESTION) as answer:
+            async for piece in answer.content.iter_any():
+                for item in reader.feed(piece):
+                    yield self._entry(item, path, own=not count)
+                    count += 1
+            reader.finish()
+        if not count:
+            raise Damaged(f"{self.peer.name} answered with an empty listing.")
+
+    def _entry(self, item: Answer, asked: SharePath, own: bool) -> Entry:
+        try:
+            share, path = webdav.target(item.address)
+            if not self.share and share and not path.parts:
+                share, path = "", SharePath((share,))
+        except WrongUsage as error:
+            raise Damaged(f"{self.peer.name} lists a name that can't be one.") from error
+        right = path == asked if own else len(path.parts) == len(asked.parts) + 1 and path.within(asked)
+        if share.casefold() != self.share.casefold() or not right:
+            raise Damaged(f"{self.peer.name} lists what was not asked for.")
+        kind = "file" if not item.folder else "folder" if self.share else "share"
+        return Entry(str(path), kind, item.size, item.modified, item.etag)
+
+    async def read(self, path: SharePath) -> AsyncIterator[bytes]:
+        """The bytes of a file as they come; Damaged at the end when they were not right."""
+        digest = hashlib.sha256()
+        async with self.request("GET", path) as answer:
+            etag, expected = etag_of(answer), webdav.parse_digest(answer.headers.get("Repr-Digest"))
+            async for piece in answer.content.iter_chunked(CHUNK):
+                digest.update(piece)
+                yield piece
+        if (expected or await self.digest(path, etag)) != digest.digest():
+            raise Damaged(f"“{path}” arrived damaged.", "get it again")
+
+    async def digest(self, path: SharePath, etag: str) -> bytes | None:
+        """The SHA-256 that the other computer finds. Raises Changed when the file is another meanwhile."""
+        headers = {"Want-Repr-Digest": "sha-256=10", "If-Match": f'"{etag}"'}
+        async with self.request("HEAD", path, headers) as answer:
+            return webdav.parse_digest(answer.headers.get("Repr-Digest"))
+
+    async def write(
+        self,
+        path: SharePath,
+        data: bytes | AsyncIterable[bytes],
+        size: int,
+        etag: str = "",
+        sha256: bytes | None = None,
+    ) -> bytes | None:
+        """Make it the file there, and return the SHA-256 that was found there. An iterable gives exactly `size` bytes.
+
+        It replaces the file of that etag, or none: raises Changed. `sha256` is checked before anything changes.
+        """
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        headers |= {"If-Match": f'"{etag}"'} if etag else {"If-None-Match": "*"}
+        if sha256:
+            headers["Repr-Digest"] = webdav.digest_header(sha256)
+        if not isinstance(data, bytes):
+            headers["Expect"] = "100-continue"  # a refusal comes before the bytes
+        async with self.request("PUT", path, headers, data) as answer:
+            return webdav.parse_digest(answer.headers.get("Repr-Digest"))
+
+    async def mkdir(self, path: SharePath, exist_ok: bool = False) -> bool:
+        """Make a folder; whether it is new. Raises Conflict when it exists, or nothing to put it in does."""
+        async with self.request("MKCOL", path, ok=(405,) if exist_ok else ()) as answer:
+            return answer.status != 405
+
+    async def rm(self, path: SharePath, recursive: bool = False) -> None:
+        """Delete a file; with `recursive` a folder and all in it, too."""
+        headers = {}
+        if not recursive:
+            entry = await self.stat(path)
+            if entry.kind != "file":
+                raise WrongUsage(f"“{path}” is a folder.", "delete it and all that is in it with -r")
+            headers["If-Match"] = f'"{entry.etag}"'
+        async with self.request("DELETE", path, headers):
+            pass
+
+
+def etag_of(answer: aiohttp.ClientResponse) -> str:
+    """The strong etag of an answer, without quotes; empty when there is none."""
+    try:
+        return next(iter(webdav.parse_etags(answer.headers.get("ETag"), weak=False) or ()), "")
+    except WrongUsage:
+        return ""
+
+
+async def shares(caller: Caller, peer: Peer) -> list[Entry]:
+    """The shares in which one may list or add."""
+    return await Remote(caller, peer, "").ls(ROOT)
+
+
+async def ls(caller: Caller, peer: Peer, share: str, path: SharePath, recursive: bool = False) -> list[Entry]:
+    """What lies in a folder of a share, by path; of a file itself."""
+    return await Remote(caller, peer, share).ls(path, recursive)
+
+
+def read(caller: Caller, peer: Peer, share: str, path: SharePath) -> AsyncIterator[bytes]:
+    """The bytes of a file as they come; raises Damaged at the end when they were not right."""
+    return Remote(caller, peer, share).read(path)
+
+
+async def mkdir(caller: Caller, peer: Peer, share: str, path: SharePath, parents: bool = False) -> None:
+    """Make a folder; with `parents` those above it too, and then it may exist. Raises Conflict."""
+    there = Remote(caller, peer, share)
+    if not parents:
+        await there.mkdir(path)
+        return
+    for length in range(1, len(path.parts) + 1):
+        await there.mkdir(SharePath(path.parts[:length]), exist_ok=True)
+    if (await there.stat(path)).kind == "file":
+        raise Conflict(f"“{path}” is a file.", "choose another name")
+
+
+async def rm(caller: Caller, peer: Peer, share: str, path: SharePath, recursive: bool = False) -> None:
+    """Delete a file; with `recursive` a folder and all in it, too."""
+    await Remote(caller, peer, share).rm(path, recursive)
