@@ -100,7 +100,7 @@ class Home:
             ) from error
 
     def save_settings(self, settings: Settings) -> None:
-        write_private(self.settings_file, msgspec.json.format(msgspec.json.encode(settings), indent=2))
+        write_private(self.settings_file, msgspec.json.format(msgspec.json.encode(settings, enc_hook=str), indent=2))
 
     def computer(self) -> ComputerName:
         return ComputerName(self.settings().computer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -27,11 +28,14 @@ from commonhold.authority.authority import (
 from commonhold.authority.book import RuleBook
 from commonhold.authority.gate import SUBJECT
 from commonhold.authority.roster import Roster
+from commonhold.authority.rules import GROUP, GUESTS, MEMBERS
 from commonhold.errors import NotFound, WrongUsage
 from commonhold.files.shares import Shares
-from commonhold.names import PersonId, SharePath, ShareName
+from commonhold.names import PersonId, ShareName, SharePath
+from commonhold.transport import document, json_answer
 
 Record = Callable[..., None]
+Effect = Literal["allow", "deny"]
 SAYABLE = (Verb.LIST, Verb.READ, Verb.ADD, Verb.WRITE, Verb.RUN)
 EVERY_SHARE_NAME = "every share"
 
@@ -39,7 +43,7 @@ EVERY_SHARE_NAME = "every share"
 class Saying(msgspec.Struct, frozen=True):
     """What somebody wants to be a rule: the body of POST /rules."""
 
-    effect: str
+    effect: Effect
     who: str
     verb: str
     door: str
@@ -84,14 +88,13 @@ class Desk:
 
     def who(self, text: str) -> tuple[str, str]:
         """Whom a rule speaks of: (id or word, name). A computer can be denied by its name."""
-        if text in {"members", "guests"}:
+        if text in {MEMBERS, GUESTS}:
             return text, text
         roster = self.roster()
-        for person, name in roster.persons.items():
-            if name.casefold() == text.casefold():
-                return person, name
+        if (person := roster.find_person(text)) is not None:
+            return person, roster.persons[person]
         if text.casefold() in {group.casefold() for group in self.book.groups()}:
-            return f"group:{text}", text
+            return f"{GROUP}{text}", text
         if (member := roster.find(text)) is not None:
             return member.fingerprint, member.name
         raise NotFound(f"There is nobody called “{text}” in the network {roster.network}.", "commonhold members")
@@ -102,7 +105,7 @@ class Desk:
         if door is None:
             permit(self.authority, request[SUBJECT], Verb.GOVERN, self.compute)
         rules = self.book.list(door.id if door else None)
-        return _answer([_ruling(rule) for rule in rules])
+        return json_answer([_ruling(rule) for rule in rules])
 
     def _existing(self, subject: Subject, name: str) -> Door:
         door = self.door(name)
@@ -112,41 +115,37 @@ class Desk:
         return door
 
     async def _say(self, request: web.Request) -> web.Response:
-        saying = msgspec.json.decode(await request.read(), type=Saying)
+        saying = await document(request, Saying)
         subject: Subject = request[SUBJECT]
-        verb = self._verb(saying.verb)
         door = self._existing(subject, saying.door)
-        if (verb is Verb.RUN) != (door.kind == "compute"):
-            raise WrongUsage(
-                f"“{verb}” is nothing that one does at {door.name}.",
-                "at a share: list, read, add, write; at compute: run",
-            )
-        who, name = self.who(saying.who)
-        done = (
-            self.book.allow(who, name, verb, door, saying.until)
-            if saying.effect == "allow"
-            else self.book.deny(who, name, verb, door, saying.until)
-        )
-        self.record("rule", by=str(subject), effect=saying.effect, who=name, verb=str(verb), door=door.name)
-        return _answer(
-            Ruling(name, str(verb), door.name, saying.effect, f"{saying.effect} {name} {verb} {door.name}", saying.until, done)
-        )
+        return json_answer(self._write(subject, saying.effect, *self.whom(saying.who, saying.verb), door, saying.until))
 
-    def _verb(self, text: str) -> Verb:
-        if text not in SAYABLE:
-            raise WrongUsage(f"“{text}” is no verb of rules.", "at a share: list, read, add, write; at compute: run")
-        return Verb(text)
+    def whom(self, who: str, verb: str) -> tuple[str, str, Verb]:
+        """(id, name, verb) of what somebody typed. Raises NotFound, WrongUsage."""
+        return (*self.who(who), _verb(verb))
+
+    def allow(self, subject: Subject, who: str, name: str, verb: Verb, door: Door) -> Ruling:
+        """A rule said together with a share."""
+        return self._write(subject, "allow", who, name, verb, door, None)
+
+    def _write(
+        self, subject: Subject, effect: Effect, who: str, name: str, verb: Verb, door: Door, until: datetime | None
+    ) -> Ruling:
+        say = self.book.allow if effect == "allow" else self.book.deny
+        done = say(who, name, verb, door, until)
+        self.record("rule", by=str(subject), effect=effect, who=name, verb=str(verb), door=door.name)
+        return Ruling(name, str(verb), door.name, effect, f"{effect} {name} {verb} {door.name}", until, done)
 
     async def _explain(self, request: web.Request) -> web.Response:
         subject: Subject = request[SUBJECT]
-        verb = self._verb(request.query.get("verb", ""))
+        verb = _verb(request.query.get("verb", ""))
         name, _, path = request.query.get("door", "").partition("/")
         door = self.door(name)
         asked = self._hypothetical(request.query.get("who", ""))
         if asked.person is None or asked.person != subject.person:  # about oneself one may always ask
             self._existing(subject, name)
         decision = self.authority.decide(asked, verb, door, SharePath.parse(path))
-        return _answer(
+        return json_answer(
             Explanation(
                 who=str(asked),
                 verb=str(verb),
@@ -167,12 +166,14 @@ class Desk:
                 return self.authority.who(member.fingerprint)
         if who in roster.persons:
             return Subject(standing=Standing.MEMBER, person=PersonId(who), person_name=name)
-        return Subject(standing=Standing.MEMBER, person_name=name, guest=who == "guests")
+        return Subject(standing=Standing.MEMBER, person_name=name, guest=who == GUESTS)
+
+
+def _verb(text: str) -> Verb:
+    if text not in SAYABLE:
+        raise WrongUsage(f"“{text}” is no verb of rules.", "at a share: list, read, add, write; at compute: run")
+    return Verb(text)
 
 
 def _ruling(rule: Rule) -> Ruling:
     return Ruling(rule.who_name, str(rule.verb), rule.door_name, rule.effect, str(rule), rule.until)
-
-
-def _answer(value: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")

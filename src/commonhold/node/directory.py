@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from commonhold.answers import Member as MemberAnswer
 from commonhold.answers import Place
@@ -15,6 +16,8 @@ from commonhold.names import Fingerprint
 from commonhold.transport import Address, Peer
 
 SEARCH = 1.5  # seconds of asking the local network for a computer that is at none of its remembered addresses
+NOTED = timedelta(seconds=30)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Directory:
@@ -26,6 +29,18 @@ class Directory:
         self.own = own
         self.listening: Callable[[], tuple[Address, ...]] = tuple
         self.discovery: Discovery | None = None
+        self._met: dict[Fingerprint, datetime] = {}
+
+    def meet(self, peer: Peer) -> None:
+        """That computer has just answered. Written down once in a while, since it may answer many times a second."""
+        now = datetime.now(UTC)
+        if now - self._met.get(peer.fingerprint, LONG_AGO) > NOTED:
+            self._met[peer.fingerprint] = now
+            self.book.remember(peer.fingerprint, peer.addresses[:1], now)
+
+    def met(self, peer: Peer) -> bool:
+        """Whether it answered since this node started."""
+        return peer.fingerprint in self._met
 
     @property
     def roster(self) -> Roster:

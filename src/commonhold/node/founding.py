@@ -11,27 +11,32 @@ import getpass
 import platform
 import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import cast, get_args
 
 from commonhold.authority import admission, roster
+from commonhold.authority.admission import Joined
+from commonhold.authority.audit import Audit
 from commonhold.authority.authority import COMPUTE, EVERY_SHARE, Door, Verb
 from commonhold.authority.book import RuleBook
-from commonhold.authority.audit import Audit
+from commonhold.authority.charter import Shape
 from commonhold.authority.facts import FactStore
+from commonhold.authority.rules import MEMBERS
 from commonhold.discovery import AddressBook, find_inviter
-from commonhold.errors import Conflict, NotFound, WrongUsage
-from commonhold.home import Home, Lending, Settings
+from commonhold.errors import Conflict, NotFound, Unreachable, WrongUsage
+from commonhold.home import Home, Lending, Settings, write_private
 from commonhold.identity.certificate import Certificate, self_signed
 from commonhold.identity.code import Code, recovery_key, recovery_words, split_address
+from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
 from commonhold.names import ComputerName, NetworkName, PersonId, PersonName
 from commonhold.node.background import hold
+from commonhold.node.desk import EVERY_SHARE_NAME
 from commonhold.node.state import open_state
 from commonhold.transport import Address, Knock, run
-
-SHAPES = ("peer-to-peer", "client-server")
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,7 @@ def create(
     listen: Sequence[str] = (),
 ) -> Begun:
     """Found a network on this computer. Raises Conflict when the home belongs to one, WrongUsage for bad names."""
-    if shape not in SHAPES:
-        raise WrongUsage(f"“{shape}” is no shape.", "peer-to-peer or client-server")
+    shape_named = _shape(shape)
     named = NetworkName(network)
     computer_name, person_name = ComputerName(computer or _machine()), PersonName(person or _user())
     addresses = _addresses(listen)
@@ -71,7 +75,7 @@ def create(
             key=key,
             certificate=certificate,
             network=named,
-            shape=shape,
+            shape=shape_named,
             trusting=trusting,
             computer=computer_name,
             person=person_name,
@@ -80,8 +84,9 @@ def create(
             now=datetime.now(UTC),
         )
         begun = _settle(home, key, [founding], founding.id, addresses, Lending())
-        Audit(home.audit).record("founding", network=named, shape=shape, person=person_name, computer=computer_name)
-    return Begun(**begun, recovery=recovery_words(entropy))
+        with closing(Audit(home.audit)) as audit:
+            audit.record("founding", network=named, shape=shape, person=person_name, computer=computer_name)
+    return replace(begun, recovery=recovery_words(entropy))
 
 
 def join(
@@ -102,16 +107,130 @@ def join(
         raise WrongUsage(f"“{lend}” is no time to lend.", "always or never")
     with _empty(home):
         key, certificate = _identity(home)
-        joined, inviter_at = run(_knock(parsed, where, key, certificate, computer_name, person_name, explicit=bool(person)))
-        begun = _settle(
-            home, key, joined.envelopes, joined.network_id, addresses, Lending(when="never" if lend == "never" else "always")
+        joined, at = run(_joined(parsed, where, key, certificate, computer_name, person_name))
+        terms = Lending(when="never" if lend == "never" else "always")
+        begun = _settle(home, key, joined.envelopes, joined.network_id, addresses, terms)
+        with closing(open_state(home.state)) as state:
+            book = AddressBook(state)
+            for fingerprint, found in joined.addresses.items():
+                book.remember(fingerprint, found)
+            book.remember(joined.inviter, [at], datetime.now(UTC))
+            inviter = FactStore(state, joined.network_id).roster.members[joined.inviter].name
+        with closing(Audit(home.audit)) as audit:
+            audit.record("joined", network=begun.network, inviter=inviter)
+    return replace(begun, inviter=inviter)
+
+
+async def _joined(
+    code: Code, where: str | None, key: Key, certificate: Certificate, computer: ComputerName, person: PersonName
+) -> tuple[Joined, Address]:
+    """Find the inviter, and join through it. -> (what was told, where it was)."""
+    found = [Address.parse(where)] if where else await find_inviter(code.number)
+    if not found:
+        raise NotFound(
+            f"No computer on this local network has an open invitation number {code.number}.",
+            "ask for the address that `commonhold invite` printed: commonhold join CODE@HOST:PORT",
         )
-        state = open_state(home.state)
-        book = AddressBook(state)
-        book.remember(joined.inviter, [inviter_at], datetime.now(UTC))
-        for fingerprint, found in joined.addresses.items():
-            book.remember(fingerprint, found, None)
-        inviter = FactStore(state, joined.network_id).roster.members[joined.inviter].name
-        state.close()
-        Audit(home.audit).record("join", network=begun["network"], inviter=inviter)
-    return Begun(**begun, inviter=inviter)
+    trouble: Unreachable | None = None
+    for address in found:
+        knock = Knock(address)
+        try:
+            return await admission.join(knock, key, certificate, code, computer=computer, person=person), address
+        except Unreachable as error:
+            trouble = error
+        finally:
+            await knock.close()
+    raise trouble or Unreachable("Nobody answered.")
+
+
+@contextmanager
+def _empty(home: Home) -> Iterator[None]:
+    """A home that has not joined, held so that nobody else begins there; what a failed beginning made is removed.
+
+    The key stays: if the admission was signed and the answer was lost, the same key finishes it.
+    """
+    with hold(home):
+        if home.joined:
+            settings = home.settings()
+            raise Conflict(
+                f"This computer belongs to a network already, as {settings.computer}.",
+                "another network needs another home: commonhold --home DIR …",
+            )
+        _forget(home)
+        try:
+            yield
+        except BaseException:
+            _forget(home)
+            raise
+
+
+def _forget(home: Home) -> None:
+    for path in (home.state, home.audit, *home.folder.glob(f"{home.state.name}-*")):
+        path.unlink(missing_ok=True)
+
+
+def _identity(home: Home) -> tuple[Key, Certificate]:
+    if home.key.exists():
+        key = Key.load(home.key)
+    else:
+        key = Key.generate()
+        key.save(home.key)
+    certificate = self_signed(key, datetime.now(UTC))
+    write_private(home.certificate, certificate.der)
+    return key, certificate
+
+
+def _settle(
+    home: Home, key: Key, envelopes: Sequence[Envelope], network: str, listen: tuple[str, ...], lend: Lending
+) -> Begun:
+    """Write what was learnt, the rules of a trusting network, and at last the settings."""
+    with closing(open_state(home.state)) as state:
+        facts = FactStore(state, network)
+        facts.add(envelopes)
+        roster = facts.roster
+        member = roster.members[key.fingerprint]
+        server = roster.server
+        role = "peer" if server is None else "server" if server == key.fingerprint else "client"
+        if roster.trusting and role != "client":
+            _trust(RuleBook(state), member.person)
+    write_private(home.certificate, member.certificate.der)
+    home.save_settings(Settings(network=network, computer=member.name, listen=listen, lend=lend))
+    return Begun(
+        network=roster.network,
+        network_id=network,
+        shape=roster.shape,
+        trusting=roster.trusting,
+        computer=member.name,
+        person=roster.persons[member.person],
+        role=role,
+    )
+
+
+def _trust(book: RuleBook, owner: PersonId) -> None:
+    """What a trusting network starts with: rules like any others, to be taken back one by one."""
+    every = Door(kind="share", id=EVERY_SHARE, name=EVERY_SHARE_NAME, owner=owner)
+    book.allow(MEMBERS, MEMBERS, Verb.READ, every)
+    book.allow(MEMBERS, MEMBERS, Verb.RUN, Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=owner))
+
+
+def _shape(text: str) -> Shape:
+    for shape in get_args(Shape):
+        if text == shape:
+            return cast("Shape", shape)
+    raise WrongUsage(f"“{text}” is no shape.", "peer-to-peer or client-server")
+
+
+def _addresses(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(Address.parse(text)) for text in texts)
+
+
+def _machine() -> str:
+    """The machine's name, as far as it may be one here."""
+    return re.sub(r"[^\w.-]", "-", platform.node().partition(".")[0]).strip("-.") or "computer"
+
+
+def _user() -> str:
+    try:
+        return re.sub(r"[^\w.-]", "-", getpass.getuser()).strip("-.") or "owner"
+    except (OSError, KeyError):  # no such user in the system's database
+        return "owner"

@@ -18,6 +18,7 @@ from commonhold.answers import Invitation, Member, Offer, Place, Removal, Status
 from commonhold.authority.authority import Subject
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import NotAdmitted, Refused, WrongUsage
+from commonhold.transport import document, json_answer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -75,25 +76,25 @@ def routes(node: OwnNode) -> list[web.RouteDef]:
     """The routes under /api/."""
 
     async def status(_: web.Request) -> web.Response:
-        return _answer(node.status())
+        return json_answer(node.status())
 
     async def members(_: web.Request) -> web.Response:
-        return _answer(node.members())
+        return json_answer(node.members())
 
     async def place(request: web.Request) -> web.Response:
-        return _answer(await node.place(request.match_info["computer"]))
+        return json_answer(await node.place(request.match_info["computer"]))
 
     async def invite(request: web.Request) -> web.Response:
-        return _answer(await node.invite(msgspec.json.decode(await request.read(), type=InvitationWish)))
+        return json_answer(await node.invite(await document(request, InvitationWish)))
 
     async def remove(request: web.Request) -> web.Response:
-        return _answer(await node.remove(request.match_info["member"]))
+        return json_answer(await node.remove(request.match_info["member"]))
 
     async def offer(request: web.Request) -> web.Response:
-        return _answer(await node.offer(msgspec.json.decode(await request.read(), type=OfferWish)))
+        return json_answer(await node.offer(await document(request, OfferWish)))
 
     async def withdraw(request: web.Request) -> web.Response:
-        return _answer(await node.withdraw(request.match_info["name"]))
+        return json_answer(await node.withdraw(request.match_info["name"]))
 
     return [
         web.get("/api/status", status),
@@ -104,7 +105,3 @@ def routes(node: OwnNode) -> list[web.RouteDef]:
         web.post("/api/shares", offer),
         web.delete("/api/shares/{name}", withdraw),
     ]
-
-
-def _answer(value: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")

@@ -8,23 +8,21 @@ its person's jobs run.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
+import random
 import secrets
-import sqlite3
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 from aiohttp import web
 
-from commonhold import __version__
-from commonhold.answers import Invitation, Member, Offer, Place, Removal, Status
-from commonhold.authority import roster as rosters
 from commonhold.authority.admission import Invitations
 from commonhold.authority.audit import Audit
-from commonhold.authority.authority import COMPUTE, Authority, Door, Subject, Verb, permit
+from commonhold.authority.authority import Authority
 from commonhold.authority.book import RuleBook
 from commonhold.authority.closed import Closed
 from commonhold.authority.exchange import Exchange
@@ -32,6 +30,7 @@ from commonhold.authority.facts import FactStore
 from commonhold.authority.gate import gate
 from commonhold.authority.passes import Passes
 from commonhold.authority.peer import Peer as PeerAuthority
+from commonhold.authority.roster import Roster
 from commonhold.authority.server import Server
 from commonhold.discovery import AddressBook, Discovery
 from commonhold.errors import CommonholdError
@@ -39,10 +38,225 @@ from commonhold.files import serve as dav
 from commonhold.files.shares import Shares
 from commonhold.home import GatewayCard, Home, write_private
 from commonhold.identity.certificate import Certificate
-from commonhold.identity.code import four_words
+from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
 from commonhold.node import local
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
+from commonhold.node.own import Own
 from commonhold.node.state import open_state
-from commonhold.transport import DEFAULT_PORT, Address, Caller, Gateway, Listener, Peer, private_addresses, problems
+from commonhold.transport import (
+    DEFAULT_PORT,
+    Address,
+    Caller,
+    Gateway,
+    Listener,
+    Peer,
+    private_addresses,
+    problems,
+)
+
+GREETINGS = (0.5, 2.0, 8.0)  # seconds after the start: who has not heard of a newcomer yet, has by then
+ROUND = 60.0  # seconds between comparing rosters with others
+COMPARED = 2  # computers each round, so that the cost for each stays flat
+
+log = logging.getLogger(__name__)
+
+
+class Node:
+    """One computer of a network, serving. An async context manager: inside it serves, after it nothing runs."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.settings = home.settings()
+        self.key = Key.load(home.key)
+        self.certificate = Certificate.parse(home.certificate.read_bytes())
+        self.state = open_state(home.state)
+        self.audit = Audit(home.audit)
+        self.facts = FactStore(self.state, self.settings.network)
+        self.book = RuleBook(self.state)
+        self.passes = Passes(lambda: self.authority)
+        here = self._roster().members.get(self.key.fingerprint) or self._roster().removed_members[self.key.fingerprint]
+        self.person = here.person
+        self.shares = Shares(self.state, self.person, home.folder)
+        self.directory = Directory(self.facts, AddressBook(self.state), self.key.fingerprint)
+        self.authority, self.has_door = self._by_shape()
+        self.caller = Caller(self.key, self.certificate)
+        directory = self.directory
+        self.exchange = Exchange(self.facts, self.caller, directory.peers, directory.hints, directory.learn)
+        self.invitations = Invitations(self.state, self.key, self.facts, directory.hints, self.record)
+        self.desk = Desk(self._roster, self.book, self.shares, self.authority, self.person, self.record)
+        self.own = self._own()
+        self.gateway = Gateway()
+        self.listener: Listener | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _roster(self) -> Roster:
+        return self.facts.roster
+
+    def _by_shape(self) -> tuple[Authority, bool]:
+        """Who decides here, and whether this computer opens a door: the answer of the shape."""
+        roster = self.facts.roster
+        if roster.server is not None and roster.server != self.key.fingerprint:
+            return Closed.client(self._roster, roster.members[roster.server].name), False
+        keeper = PeerAuthority if roster.server is None else Server
+        return keeper(self._roster, self.book, self.passes, self.person, self.key.fingerprint), True
+
+    def hub(self) -> str:
+        """The computer whose node runs this person's jobs: the server, or this one."""
+        roster = self.facts.roster
+        return roster.members[roster.server].name if roster.server is not None else self.settings.computer
+
+    def _own(self) -> Own:
+        return Own(
+            settings=self.settings,
+            key=self.key,
+            directory=self.directory,
+            authority=self.authority,
+            desk=self.desk,
+            shares=self.shares,
+            invitations=self.invitations,
+            exchange=self.exchange,
+            announce=self._announce,
+            gateway=self._url,
+            hub=self.hub,
+            record=self.record,
+        )
+
+    def record(self, event: str, **words: object) -> None:
+        """One line of the audit."""
+        self.audit.record(event, **words)
+
+    async def __aenter__(self) -> Self:
+        try:
+            if self.has_door:
+                await self._open_door()
+            await self._open_gateway()
+        except BaseException:
+            await self.close()
+            raise
+        self.caller.on_digest = self._heard
+        self.facts.on_change.append(self._members_changed)
+        self._start(self._keep_in_touch())
+        log.info(
+            "%s serves at %s", self.settings.computer, ", ".join(map(str, self.directory.listening())) or "no door"
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _open_door(self) -> None:
+        app = web.Application(middlewares=[problems, gate(lambda: self.authority)], client_max_size=2**20)
+        app.add_routes(self.invitations.routes())
+        app.add_routes(self.exchange.routes())
+        app.add_routes(self.desk.routes())
+        app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record))
+        app.on_response_prepare.append(self.exchange.stamp)
+        self.listener = Listener(app, self.key, self.certificate)
+        self.listener.trust(self.facts.roster.anchors)
+        named = tuple(Address.parse(text) for text in self.settings.listen)
+        wanted = named or tuple(Address(host, DEFAULT_PORT) for host in private_addresses())
+        await self.listener.start(wanted, next_free=not named)
+        self.directory.listening = lambda: self.listener.addresses if self.listener else ()
+        self.invitations.on_admitted.append(self._admitted)
+        self._discover()
+
+    def _discover(self) -> None:
+        addresses = self.directory.listening()
+        only_here = all(ipaddress.ip_address(address.host).is_loopback for address in addresses)
+        self.directory.discovery = Discovery(
+            self.key.fingerprint,
+            self.settings.network,
+            addresses,
+            [address.host for address in addresses] if only_here else (),
+        )
+        self.directory.discovery.start()
+
+    async def _open_gateway(self) -> None:
+        secret = secrets.token_urlsafe(32)
+        app = web.Application(
+            middlewares=[problems, local.guard(secret, self._hosts, lambda: self.own.subject)], client_max_size=2**24
+        )
+        app.add_routes(local.routes(self.own))
+        app.add_routes(self.desk.routes())
+        await self.gateway.start(app)
+        card = GatewayCard(url=self._url(), secret=secret, pid=os.getpid())
+        write_private(self.home.gateway_file, msgspec.json.encode(card))
+
+    def _url(self) -> str:
+        return f"http://{self.gateway.address}" if self.gateway.address else ""
+
+    def _hosts(self) -> frozenset[str]:
+        """What programs of this computer call the gateway."""
+        address = self.gateway.address
+        return frozenset({str(address), f"localhost:{address.port}"}) if address else frozenset()
+
+    async def _announce(self) -> None:
+        if self.directory.discovery is not None:
+            await self.directory.discovery.set_invitations(
+                invitation.code.number for invitation in self.invitations.open()
+            )
+
+    def _admitted(self, envelopes: tuple[Envelope, ...]) -> None:
+        """A newcomer is in: the others hear of it, and its code's number is no longer announced."""
+        self.exchange.push_soon(envelopes)
+        self._start(self._announce())
+
+    def _members_changed(self, roster: Roster) -> None:
+        """New members may knock; removed ones are cut off in the middle of whatever they do."""
+        if self.listener is not None:
+            self.listener.trust(roster.anchors)
+            for fingerprint in roster.removed:
+                self.listener.cut(fingerprint)
+
+    def _heard(self, peer: Peer, digest: str) -> None:
+        self.directory.meet(peer)
+        self.exchange.heard(peer, digest)
+
+    async def _keep_in_touch(self) -> None:
+        """Greet everybody after the start, then two others now and then."""
+        for pause in GREETINGS:
+            await asyncio.sleep(pause)
+            await self._greet(
+                [peer for peer in self.directory.peers() if peer.addresses and not self.directory.met(peer)]
+            )
+        while True:
+            await asyncio.sleep(ROUND)
+            peers = self._findable()
+            await self._greet(random.sample(peers, min(COMPARED, len(peers))))
+
+    def _findable(self) -> list[Peer]:
+        return [peer for peer in self.directory.peers() if peer.addresses]
+
+    async def _greet(self, peers: list[Peer]) -> None:
+        async def one(peer: Peer) -> None:
+            try:
+                await self.exchange.greet(peer)
+            except CommonholdError as error:
+                log.info("%s was not greeted: %s", peer.name, error.sentence)
+
+        await asyncio.gather(*map(one, peers))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End everything; the state on the disk is whole at any moment."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.exchange.close()
+        await self.gateway.close()
+        if self.listener is not None:
+            await self.listener.close()
+        if self.directory.discovery is not None:
+            await self.directory.discovery.close()
+        await self.caller.close()
+        self.home.gateway_file.unlink(missing_ok=True)
+        self.audit.close()
+        self.state.close()

@@ -11,6 +11,7 @@ from commonhold.names import Address
 from commonhold.transport.addresses import DEFAULT_PORT, private_addresses
 from commonhold.transport.answers import answer_lines, caller_of, json_lines, problems
 from commonhold.transport.caller import ROSTER_HEADER, Caller, Knock, Peer
+from commonhold.transport.documents import document, json_answer, to_json
 from commonhold.transport.listener import Listener
 from commonhold.transport.local import Gateway, LocalCaller
 from commonhold.transport.loop import LoopThread, run
@@ -28,8 +29,11 @@ __all__ = [
     "Peer",
     "answer_lines",
     "caller_of",
+    "document",
+    "json_answer",
     "json_lines",
     "private_addresses",
     "problems",
     "run",
+    "to_json",
 ]

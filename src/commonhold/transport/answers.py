@@ -13,6 +13,7 @@ from aiohttp import web
 
 from commonhold.errors import CommonholdError, Damaged, from_problem
 from commonhold.names import Fingerprint
+from commonhold.transport.documents import to_json
 from commonhold.transport.tls import fingerprint_shown
 
 PROBLEM = "application/problem+json"
@@ -68,7 +69,7 @@ def _problem_answer(request: web.Request, trouble: CommonholdError) -> web.Respo
     if "Upgrade" in request.headers:
         short = {"type": type(trouble).__name__, "title": trouble.sentence[:500], "hint": trouble.hint[:200]}
         headers[PROBLEM_HEADER] = quote(msgspec.json.encode(short))
-    body = msgspec.json.encode(trouble.problem())
+    body = to_json(trouble.problem())
     return web.Response(status=trouble.status, body=body, content_type=PROBLEM, headers=headers)
 
 
@@ -81,10 +82,10 @@ async def answer_lines(request: web.Request, items: AsyncIterator[object]) -> we
     await answer.prepare(request)
     try:
         async for item in items:
-            await answer.write(msgspec.json.encode(item) + b"\n")
+            await answer.write(to_json(item) + b"\n")
     except CommonholdError as error:
         last = {"problem": error.problem(), "status": error.status}
-        await answer.write(msgspec.json.encode(last) + b"\n")
+        await answer.write(to_json(last) + b"\n")
     await answer.write_eof()
     return answer
 

@@ -18,6 +18,7 @@ from commonhold.identity.keys import Key
 from commonhold.names import Address, Fingerprint
 from commonhold.transport.answers import problem_in, problem_of_handshake, read_json
 from commonhold.transport.dial import Failed, Line, nobody
+from commonhold.transport.documents import to_json
 from commonhold.transport.tls import calling_context, knocking_context
 
 ROSTER_HEADER = "Commonhold-Roster"  # the digest of the answering computer's roster
@@ -118,7 +119,7 @@ class Caller:
 
     async def ask(self, peer: Peer, method: str, path: str, body: object = None) -> Any:
         """JSON in, JSON out (None for an empty answer). Raises what `request` raises, and Damaged."""
-        data = None if body is None else msgspec.json.encode(body)
+        data = None if body is None else to_json(body)
         async with self.request(peer, method, path, data=data) as answer:
             return await read_json(answer)
 
@@ -227,7 +228,7 @@ class Knock:
     async def ask(self, path: str, body: object) -> Any:
         """POST JSON, get JSON. Raises the error that the inviter reported, Unreachable, Refused."""
         with _translated(str(self._address), self._session):
-            async with exchange(self._session, "POST", _url(path), body=msgspec.json.encode(body)) as answer:
+            async with exchange(self._session, "POST", _url(path), body=to_json(body)) as answer:
                 return await read_json(answer)
 
     async def close(self) -> None:

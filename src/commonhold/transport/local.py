@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import msgspec
 from aiohttp import web
 from yarl import URL
 
@@ -16,6 +15,7 @@ from commonhold.names import Address
 from commonhold.transport.addresses import bind
 from commonhold.transport.answers import json_lines, read_json
 from commonhold.transport.caller import Upload, exchange, sendable, session_over
+from commonhold.transport.documents import to_json
 from commonhold.transport.listener import runner_of
 
 LOOPBACK = "127.0.0.1"
@@ -89,12 +89,12 @@ class LocalCaller:
 
     async def ask(self, method: str, path: str, body: object = None) -> Any:
         """JSON in, JSON out (None for an empty answer)."""
-        async with self.request(method, path, data=None if body is None else msgspec.json.encode(body)) as answer:
+        async with self.request(method, path, data=None if body is None else to_json(body)) as answer:
             return await read_json(answer)
 
     async def stream(self, method: str, path: str, body: object = None) -> AsyncIterator[Any]:
         """The JSON documents of a long answer, one a line, as they come; raises the error that ended them."""
-        async with self.request(method, path, data=None if body is None else msgspec.json.encode(body)) as answer:
+        async with self.request(method, path, data=None if body is None else to_json(body)) as answer:
             async for item in json_lines(answer):
                 yield item
 

@@ -1,0 +1,153 @@
+"""What the node does for its own person: the answers behind the gateway's /api/."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from commonhold import __version__
+from commonhold.answers import Invitation, Member, Offer, Place, Removal, Status
+from commonhold.authority import roster as rosters
+from commonhold.authority.admission import Invitations
+from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
+from commonhold.authority.exchange import Exchange
+from commonhold.errors import NotFound, Refused
+from commonhold.files.share import Share
+from commonhold.files.shares import Shares
+from commonhold.home import Settings
+from commonhold.identity.code import four_words
+from commonhold.identity.keys import Key
+from commonhold.names import Fingerprint, PersonId, ShareName
+from commonhold.node.desk import Desk
+from commonhold.node.directory import Directory
+from commonhold.node.local import InvitationWish, OfferWish
+
+
+@dataclass(frozen=True)
+class Own:
+    """Everything that this person may ask of their own node; handed its parts by the node."""
+
+    settings: Settings
+    key: Key
+    directory: Directory
+    authority: Authority
+    desk: Desk
+    shares: Shares
+    invitations: Invitations
+    exchange: Exchange
+    announce: Callable[[], Awaitable[None]]  # tell the local network which invitations are open
+    gateway: Callable[[], str]
+    hub: Callable[[], str]
+    record: Callable[..., None]
+
+    @property
+    def subject(self) -> Subject:
+        """This computer's person, at this computer."""
+        return self.authority.who(self.key.fingerprint)
+
+    def status(self) -> Status:
+        roster = self.directory.roster
+        here = roster.members.get(self.key.fingerprint) or roster.removed_members.get(self.key.fingerprint)
+        if here is None:
+            raise NotFound("This computer does not stand in its own network's roster.")
+        removed = "" if here.fingerprint in roster.members else "This computer was removed from the network."
+        return Status(
+            network=roster.network,
+            network_id=roster.network_id,
+            shape=roster.shape,
+            trusting=roster.trusting,
+            computer=here.name,
+            person=roster.persons.get(here.person, ""),
+            role=self.directory.role(here),
+            words=four_words(here.fingerprint),
+            fingerprint=here.fingerprint,
+            running=True,
+            version=__version__,
+            members=len(roster.members),
+            listener=tuple(str(address) for address in self.directory.listening()),
+            gateway=self.gateway(),
+            pid=os.getpid(),
+            jobs_at=self.hub(),
+            lend=self.settings.lend,
+            shares=tuple(self._offer(share) for share in self.shares.all()),
+            invitations=tuple(invitation.code.number for invitation in self.invitations.open()),
+            alarm=roster.alarm or removed,
+        )
+
+    def members(self) -> list[Member]:
+        roster = self.directory.roster
+        return sorted((self.directory.answer(m) for m in roster.members.values()), key=lambda m: m.computer.casefold())
+
+    async def place(self, computer: str) -> Place:
+        return await self.directory.place(computer)
+
+    async def invite(self, wish: InvitationWish) -> Invitation:
+        self._permit_admitting()
+        code, expires = self.invitations.invite(wish.person, wish.minutes, wish.uses)
+        await self.announce()
+        return Invitation(
+            code=str(code),
+            expires=expires,
+            uses=wish.uses,
+            addresses=tuple(str(address) for address in self.directory.listening()),
+            person=wish.person or "",
+        )
+
+    async def remove(self, member: str) -> Removal:
+        self._permit_admitting()
+        roster = self.directory.roster
+        subject, name, computers = self._leaving(member)
+        envelopes = rosters.remove(self.key, roster, subject)
+        self.directory.facts.add(envelopes)
+        self.record("removal", who=name, computers=list(computers))
+        pushed = await self.exchange.push(envelopes)
+        members = self.directory.roster.members
+        return Removal(
+            computers=computers,
+            person=name if name not in computers else "",
+            told=tuple(members[each].name for each in pushed.told),
+            not_reached=tuple(members[each].name for each in pushed.not_reached),
+        )
+
+    def _permit_admitting(self) -> None:
+        roster = self.directory.roster
+        if self.key.fingerprint not in roster.guards:
+            guards = " or ".join(sorted(roster.members[guard].name for guard in roster.guards))
+            raise Refused("This computer is no guard: it neither admits nor removes.", f"type it on {guards}")
+        permit(
+            self.authority, self.subject, Verb.ADMIT, Door(kind="network", id=roster.network_id, name=roster.network)
+        )
+
+    def _leaving(self, name: str) -> tuple[Fingerprint | PersonId, str, tuple[str, ...]]:
+        """Whom a name means: a computer, or a person with all computers. -> (id, name, computers)."""
+        roster = self.directory.roster
+        if (computer := roster.find(name)) is not None:
+            return computer.fingerprint, computer.name, (computer.name,)
+        if (person := roster.find_person(name)) is not None:
+            return person, roster.persons[person], tuple(m.name for m in roster.computers_of(person))
+        raise NotFound(
+            f"There is no computer or person “{name}” in the network {roster.network}.", "commonhold members"
+        )
+
+    async def offer(self, wish: OfferWish) -> Offer:
+        # Asked first, so that a client hears that it shares nothing before anything is done.
+        permit(self.authority, self.subject, Verb.GOVERN, self.desk.compute)
+        whom = self.desk.whom(wish.to, wish.verb) if wish.to and wish.verb else None
+        share = self.shares.offer(Path(wish.folder), ShareName(wish.name) if wish.name else None)
+        self.record("share", share=share.door.name, folder=str(share.root))
+        if whom is not None:
+            self.desk.allow(self.subject, *whom, share.door)
+        return self._offer(share)
+
+    async def withdraw(self, name: str) -> Offer:
+        permit(self.authority, self.subject, Verb.GOVERN, self.desk.compute)
+        share = self.shares.withdraw(name)
+        self.desk.book.forget(share.door.id)
+        self.record("unshare", share=share.door.name)
+        return Offer(share.door.name, str(share.root), share.missing)
+
+    def _offer(self, share: Share) -> Offer:
+        rules = tuple(str(rule) for rule in self.desk.book.list(share.door.id))
+        return Offer(share.door.name, str(share.root), share.missing, rules)

@@ -1,0 +1,66 @@
+"""A node as a process: takes the lock of its home, serves until it is told to stop, says why it could not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from logging.handlers import RotatingFileHandler
+
+import msgspec
+
+from commonhold.errors import CommonholdError
+from commonhold.home import Home
+from commonhold.node.background import hold
+from commonhold.node.node import Node
+from commonhold.transport import run as run_loop
+
+LOG_BYTES = 2**20
+LOG_FILES = 3
+
+
+def run(home: Home, ready_fd: int | None = None) -> None:
+    """Serve in the foreground until SIGTERM or SIGINT; raises why it cannot.
+
+    `ready_fd`: a pipe that gets one JSON line, `{}` when the node serves, else the problem.
+    """
+    try:
+        with hold(home):
+            if ready_fd is not None:
+                _log_to(home)
+            run_loop(_serve(home, ready_fd))
+    except CommonholdError as error:
+        _report(ready_fd, error.problem())
+        raise
+
+
+async def _serve(home: Home, ready_fd: int | None) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with Node(home):
+        _report(ready_fd, {})
+        await stopping.wait()
+        logging.getLogger(__name__).info("stopping")
+
+
+def _report(ready_fd: int | None, document: object) -> None:
+    if ready_fd is not None:
+        try:
+            os.write(ready_fd, msgspec.json.encode(document) + b"\n")
+            os.close(ready_fd)
+        except OSError:
+            logging.getLogger(__name__).debug("whoever started this node did not wait for it")
+
+
+def _log_to(home: Home) -> None:
+    """The node's own words, rotated; what a library writes to standard error lands in the same file."""
+    handler = RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    sys.excepthook = lambda kind, error, at: logging.getLogger(__name__).critical(
+        "the node died", exc_info=(kind, error, at)
+    )
