@@ -51,7 +51,9 @@ class QuietScheduler(_Silent, Scheduler):  # type: ignore[misc]
 
 
 class QuietWorker(_Silent, Worker):  # type: ignore[misc]
-    pass
+    def __init__(self, node: task.Node, *words: Any, **named: Any) -> None:
+        self.node = node  # for the tasks
+        super().__init__(*words, **named)
 
 
 def _security(orders: Orders) -> Security:
@@ -185,8 +187,9 @@ class WorkerSide:
 
     async def start(self, channel: Channel) -> None:
         orders = self._orders
-        task.node = task.Node(channel, asyncio.get_running_loop(), self._folder, orders.computer)
-        self._worker = await QuietWorker(
+        node = task.Node(channel, asyncio.get_running_loop(), self._folder, orders.computer)
+        self._worker = QuietWorker(
+            node,
             f"{SCHEME}://{SCHEDULER}",
             host=f"{SCHEME}://{orders.me}",
             nthreads=orders.cores,
@@ -197,6 +200,7 @@ class WorkerSide:
             security=_security(orders),
             death_timeout=GIVEN_UP,
         )
+        await self._worker
         self._watching = asyncio.create_task(self._watch(channel))
 
     async def _watch(self, channel: Channel) -> None:
@@ -214,7 +218,8 @@ class Failed(Exception):
 
 def perform(spec: dict[str, Any]) -> None:
     """What Dask calls for each task. The outcome goes to the scheduler as an event, ahead of the end."""
-    outcome = task.perform(spec)
-    get_worker().log_event(OUTCOMES, outcome | {"key": spec["key"]})
+    worker = get_worker()
+    outcome = task.perform(worker.node, spec)
+    worker.log_event(OUTCOMES, outcome | {"key": spec["key"]})
     if outcome["exit"] != 0:
         raise Failed(spec["key"])

@@ -124,7 +124,7 @@ class Sandbox:
 
     @classmethod
     async def start(cls, folder: Path, handler: Handler, kind: Kind | None = None) -> Sandbox:
-        """Start our program in `folder`, which is the process's own; its errors are written beside it, in `FOLDER.log`."""
+        """Start our program in `folder`, which is its own; what it writes on standard error goes to `FOLDER.log`."""
         kind = kind or await here()
         where = str(INSIDE) if kind is Kind.BUBBLEWRAP else str(folder)
         prefix = _wrapped(folder) if kind is Kind.BUBBLEWRAP else []

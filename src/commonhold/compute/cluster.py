@@ -1,0 +1,384 @@
+"""The hub: takes jobs, seats lenders in the person's session, hands tasks out, and tells what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from commonhold.authority.authority import Subject, Verb
+from commonhold.compute.job import Input, Job, JobSpec, Outcome, State, no_lender, verdict, words_for
+from commonhold.compute.journal import Journal
+from commonhold.compute.lend import Lending
+from commonhold.compute.papers import Clock, JobFolders, JobPapers, Pass, PassDesk, RemoteFile, Sources, placed
+from commonhold.compute.relay import Switchboard
+from commonhold.compute.session import Seat, Session
+from commonhold.errors import CommonholdError, Conflict, Refused, WrongUsage
+from commonhold.names import Fingerprint, PersonId, RemotePath, SharePath
+from commonhold.transport import Caller, Peer
+
+log = logging.getLogger(__name__)
+
+WARM = 60.0  # seconds that a session stays after its last job, so that the next one starts at once
+LONGEST_JOB = timedelta(days=7)  # passes end then
+
+Event = dict[str, Any]
+
+
+class Running:
+    """What a job needs in memory while it runs."""
+
+    def __init__(self, number: int, session: Session, tasks: list[Input | None], target: RemoteFile) -> None:
+        self.number = number
+        self.session = session
+        self.tasks = tasks
+        self.target = target
+        self.left = len(tasks)
+        self.failed = 0
+        self.sources: dict[int, Sources] = {}
+        self.briefed: set[str] = set()  # participants that have the job's papers
+
+    def key(self, task: int) -> str:
+        return f"{self.number}-{task}"
+
+
+class Cluster:
+    """Jobs of the people who submit at this node. One session for each person, kept warm for a minute."""
+
+    def __init__(
+        self,
+        folder: Path,
+        computer: str,
+        fingerprint: Fingerprint,
+        journal: Journal,
+        lending: Lending,
+        switchboard: Switchboard,
+        caller: Caller,
+        lenders: Callable[[Subject], list[Peer]],
+        find: Callable[[str], Fingerprint],
+        desk: PassDesk,
+        folders: JobFolders,
+        now: Clock,
+        warm: float = WARM,
+    ) -> None:
+        """`lenders` are the other computers to ask; `find` knows a computer by its name, or raises NotFound."""
+        self.journal = journal
+        self._folder = folder
+        self._computer, self._here = computer, fingerprint
+        self._lending = lending
+        self._switchboard = switchboard
+        self._caller = caller
+        self._lenders = lenders
+        self._find = find
+        self._desk = desk
+        self._folders = folders
+        self._now = now
+        self._warm = warm
+        self._sessions: dict[PersonId, asyncio.Task[Session]] = {}
+        self._cooling: dict[Session, asyncio.TimerHandle] = {}
+        self._running: dict[int, Running] = {}
+        self._watchers: dict[int, list[asyncio.Queue[Event]]] = {}
+        self._collecting: dict[int, Subject] = {}  # jobs not begun yet, and whose they are
+        self._background: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Say of jobs that the node's end cut off that they stopped; clear what was left."""
+        self.journal.stop_unfinished()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True, mode=0o700)
+
+    async def close(self) -> None:
+        """All sandboxes end; running jobs are marked as stopped."""
+        for handle in self._cooling.values():
+            handle.cancel()
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        opened = await asyncio.gather(*self._sessions.values(), return_exceptions=True)
+        await asyncio.gather(*(each.close() for each in opened if isinstance(each, Session)))
+        for number in self.journal.stop_unfinished():
+            self._tell_end(number)
+
+    # Jobs
+
+    async def submit(self, subject: Subject, spec: JobSpec) -> Job:
+        """A job that collects its local inputs: they are uploaded to its share, then it is begun."""
+        if subject.person is None:
+            raise Refused("Only people have jobs.")
+        spec.check()
+        number = self.journal.add(subject.person, subject.person_name, spec)
+        await self._folders.make(number, subject.person)
+        self._collecting[number] = subject
+        return self.journal.job(number)
+
+    async def begin(self, number: int) -> Job:
+        """Start it. Returns when its tasks are handed out, or when it has failed for want of a computer or a right.
+
+        Raises NotFound, and Conflict when it was begun already.
+        """
+        self.journal.job(number)
+        subject = self._collecting.pop(number, None)
+        if subject is None:
+            raise Conflict(f"Job {number} was started already.", f"commonhold log {number}")
+        session = await self._session(subject)
+        try:
+            await self._hand_out(number, self.journal.spec(number), session)
+        except CommonholdError as error:
+            await self._end(number, State.FAILED, error.sentence)
+        except BaseException:
+            await self._end(number, State.FAILED, "The node met an error of its own; see its log.")
+            raise
+        finally:
+            self._cool(session)
+        return self.journal.job(number)
+
+    async def _hand_out(self, number: int, spec: JobSpec, session: Session) -> None:
+        into = spec.into or f"{self._computer}:.job-{number}/out"
+        target = self._remote(into)
+        seats = await self._seats(number, session, spec)
+        tasks: list[Input | None] = list(spec.inputs) or [None]
+        running = Running(number, session, tasks * (len(seats) if spec.on == "all" else 1), target)
+        self._running[number] = running
+        running.sources = self._sources(number, running.tasks)
+        self.journal.begin(number, into, running.tasks)
+        self._tell(number, self._snapshot(number))
+        await asyncio.gather(*(self._brief(running, seat) for seat in seats))
+        for on, first in self._shares(spec, seats, len(tasks)):
+            specs = [self._order(running, spec, first + offset) for offset in range(1, len(tasks) + 1)]
+            await session.submit(specs, spec.retries, spec.cores, on)
+
+    def _remote(self, text: str) -> RemoteFile:
+        path = RemotePath.parse(text)
+        here = path.computer.casefold() == self._computer.casefold()
+        return RemoteFile(self._here if here else self._find(path.computer), path.share, str(path.path))
+
+    async def _seats(self, number: int, session: Session, spec: JobSpec) -> list[Seat]:
+        """The lenders for this job; raises with their reasons when there is none."""
+        named = spec.on.casefold() if spec.on not in {"any", "all"} else None
+        peers = [p for p in self._lenders(session.subject) if named is None or p.name.casefold() == named]
+        here = named is None or named == self._computer.casefold()
+        if named and not peers and not here:
+            self._find(spec.on)  # NotFound for a name that nobody has
+        seats = await session.invite(peers, here, patient=spec.on != "any")
+        asked = {peer.fingerprint for peer in peers} | ({self._here} if here else set())
+        refusals = [seat.refusal for seat in session.seats.values() if seat.refusal and seat.fingerprint in asked]
+        self.journal.note(number, *refusals)
+        seats = [seat for seat in seats if seat.accepted and seat.accepted.cores >= spec.cores]
+        if not seats:
+            raise no_lender(refusals)
+        return seats
+
+    def _shares(self, spec: JobSpec, seats: list[Seat], count: int) -> list[tuple[list[str] | None, int]]:
+        """(participants, number before the first task) for each batch."""
+        if spec.on == "any":
+            return [(None, 0)]
+        if spec.on == "all":
+            return [([seat.participant], place * count) for place, seat in enumerate(seats)]
+        return [([seat.participant for seat in seats], 0)]
+
+    def _sources(self, number: int, tasks: list[Input | None]) -> dict[int, Sources]:
+        found = {}
+        for task, given in enumerate(tasks, 1):
+            if given is None or given.kind == "value":
+                continue
+            local = RemoteFile(self._here, f".job-{number}", str(given.uploaded))
+            found[task] = Sources(self._remote(given.text) if given.kind == "remote" else local, given.name)
+        return found
+
+    def _order(self, running: Running, spec: JobSpec, task: int) -> dict[str, Any]:
+        return {
+            "key": running.key(task),
+            "job": running.number,
+            "task": task,
+            "words": words_for(spec.command, running.tasks[task - 1]),
+            "timeout": spec.timeout,
+            "fetch": task in running.sources,
+        }
+
+    async def _brief(self, running: Running, seat: Seat) -> None:
+        """Get passes for that lender from the doors that own the files, and tell it. Raises what a door refuses."""
+        running.briefed.add(seat.participant)
+        passes = await self._passes(running, seat.fingerprint)
+        reldirs = {task: below for task, given in enumerate(running.tasks, 1) if (below := placed(given))}
+        papers = JobPapers(running.target, passes, running.sources, reldirs)
+        await running.session.papers(seat, running.number, papers)
+
+    async def _passes(self, running: Running, lender: Fingerprint) -> tuple[Pass, ...]:
+        wanted: dict[tuple[Fingerprint, str], list[str]] = {}
+        for each in running.sources.values():
+            wanted.setdefault((each.source.computer, each.source.share), []).append(each.source.path)
+        asks = [self._pass(running, lender, *door, Verb.READ, sorted(set(paths))) for door, paths in wanted.items()]
+        target = running.target
+        asks.append(self._pass_into(running, lender, target))
+        return tuple(await asyncio.gather(*asks))
+
+    async def _pass_into(self, running: Running, lender: Fingerprint, target: RemoteFile) -> Pass:
+        """To write, so that a task that runs a second time may replace what its first try left; else to add."""
+        door = target.computer, target.share
+        try:
+            return await self._pass(running, lender, *door, Verb.WRITE, [], target.path)
+        except Refused:
+            return await self._pass(running, lender, *door, Verb.ADD, [], target.path)
+
+    async def _pass(
+        self,
+        running: Running,
+        lender: Fingerprint,
+        computer: Fingerprint,
+        share: str,
+        verb: Verb,
+        paths: list[str],
+        folder: str | None = None,
+    ) -> Pass:
+        job, until = str(running.number), self._now() + LONGEST_JOB
+        subject = running.session.subject
+        pass_id = await self._desk.issue(subject, computer, lender, job, share, verb, paths, folder, until)
+        return Pass(computer, share, verb, pass_id)
+
+    async def _end(self, number: int, state: State, *notes: str) -> None:
+        running = self._running.pop(number, None)
+        self.journal.end(number, state, *notes)
+        self._tell_end(number)
+        if running is not None:
+            await running.session.forget(number)
+            self._cool(running.session)
+        with suppress(CommonholdError):
+            await self._desk.void(str(number))
+
+    # Sessions
+
+    async def _session(self, subject: Subject) -> Session:
+        """This person's session, opened when there is none."""
+        person = subject.person
+        assert person is not None  # noqa: S101 - submit() asked
+        opening = self._sessions.get(person)
+        if opening is not None and opening.done() and (opening.exception() or opening.result().over.is_set()):
+            opening = None
+        if opening is None:
+            opening = self._sessions[person] = asyncio.create_task(self._open(subject))
+        session = await asyncio.shield(opening)
+        if handle := self._cooling.pop(session, None):
+            handle.cancel()
+        return session
+
+    async def _open(self, subject: Subject) -> Session:
+        here = self._computer, self._here
+        now = self._now()
+        session = Session(subject, self._folder, here, self._lending, self._switchboard, self._caller, now, self)
+        await session.open()
+        return session
+
+    def _cool(self, session: Session) -> None:
+        if not any(running.session is session for running in self._running.values()) and session not in self._cooling:
+            loop = asyncio.get_running_loop()
+            self._cooling[session] = loop.call_later(self._warm, lambda: self._spawn(self._close(session)))
+
+    async def _close(self, session: Session) -> None:
+        self._cooling.pop(session, None)
+        if session.subject.person is not None:
+            self._sessions.pop(session.subject.person, None)
+        await session.close()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    # What sessions tell (session.Listener)
+
+    def changed(self, session: Session, changes: list[dict[str, Any]]) -> None:
+        """The scheduler's word on tasks: from a sandboxed process, so it speaks of its own session's jobs only."""
+        ended: set[int] = set()
+        with self.journal.together():
+            for change in changes:
+                job, _, task = str(change["key"]).partition("-")
+                running = self._running.get(int(job))
+                if running is not None and running.session is session:
+                    self._move(running, int(task), State(change["state"]), change)
+                    if running.left == 0:
+                        ended.add(running.number)
+        for number in ended:
+            self._spawn(self._end(number, verdict(self._running[number].failed)))
+
+    def _move(self, running: Running, task: int, state: State, change: dict[str, Any]) -> None:
+        seat = running.session.seats.get(str(change.get("at", "")))
+        outcome, computer = None, seat.name if seat else ""
+        if state in {State.DONE, State.FAILED}:
+            outcome = self._outcome(running, change.get("outcome"))
+            computer = outcome.computer
+        if not self.journal.move(running.number, task, state, computer, outcome):
+            return
+        if outcome is not None:
+            running.left -= 1
+            running.failed += state is State.FAILED
+        event = {"event": "task", "job": running.number, "task": task, "state": state, "computer": computer}
+        self._tell(running.number, event | ({"exit": outcome.exit, "problem": outcome.problem} if outcome else {}))
+
+    def _outcome(self, running: Running, told: object) -> Outcome:
+        outcome = msgspec.convert(told, Outcome, strict=False)
+        into = self.journal.job(running.number).into
+        outputs = []
+        for path in outcome.outputs:
+            with suppress(WrongUsage):
+                outputs.append(f"{into.rstrip('/')}/{SharePath.parse(path)}")
+        return msgspec.structs.replace(outcome, outputs=tuple(outputs))
+
+    def note(self, session: Session, sentence: str) -> None:
+        for running in self._of(session):
+            self.journal.note(running.number, sentence)
+            self._tell(running.number, {"event": "note", "job": running.number, "note": sentence})
+
+    def seated(self, session: Session, seat: Seat) -> None:
+        """A lender that came, or came back, while jobs run: it gets their papers."""
+        for running in self._of(session):
+            self._spawn(self._brief_late(running, seat))
+
+    async def _brief_late(self, running: Running, seat: Seat) -> None:
+        try:
+            await self._brief(running, seat)
+        except CommonholdError as error:
+            self.note(running.session, f"{seat.name} cannot take part: {error.sentence}")
+
+    def lost(self, session: Session, why: str) -> None:
+        for running in self._of(session):
+            self._spawn(self._lose(running, why))
+
+    async def _lose(self, running: Running, why: str) -> None:
+        await running.session.cancel([running.key(task) for task in range(1, len(running.tasks) + 1)])
+        await self._end(running.number, State.FAILED, why)
+
+    def _of(self, session: Session) -> list[Running]:
+        return [running for running in self._running.values() if running.session is session]
+
+    # Events
+
+    async def events(self, number: int) -> AsyncIterator[Event]:
+        """The job as it is, then each change, until it has ended."""
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._watchers.setdefault(number, []).append(queue)
+        try:
+            event = self._snapshot(number)
+            while True:
+                yield event
+                if event["event"] == "job" and event["job"]["ended"] is not None:
+                    return
+                event = await queue.get()
+        finally:
+            self._watchers[number].remove(queue)
+
+    def _snapshot(self, number: int) -> Event:
+        return {"event": "job", "job": msgspec.to_builtins(self.journal.job(number))}
+
+    def _tell(self, number: int, event: Event) -> None:
+        for queue in self._watchers.get(number, ()):
+            queue.put_nowait(event)
+
+    def _tell_end(self, number: int) -> None:
+        self._tell(number, self._snapshot(number))

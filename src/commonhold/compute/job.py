@@ -1,0 +1,219 @@
+"""What a job is: one command over many inputs, and how each of its tasks goes from state to state. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from commonhold.errors import CommonholdError, WrongUsage
+from commonhold.names import RemotePath, SharePath
+
+MOST_INPUTS = 100_000  # of one job
+KEPT_OUTPUT = 65_536  # bytes of a task's output (and of its errors): its head and its tail
+
+
+class State(StrEnum):
+    COLLECTING = "collecting"  # a job whose local inputs are being uploaded
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"  # a job whose node ended before it did
+
+
+# How a task may go on. Back to waiting: the computer that ran it was lost.
+TASK_MOVES: dict[State, frozenset[State]] = {
+    State.WAITING: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
+    State.RUNNING: frozenset({State.WAITING, State.RUNNING, State.DONE, State.FAILED, State.CANCELLED}),
+}
+JOB_MOVES: dict[State, frozenset[State]] = {
+    State.COLLECTING: frozenset({State.RUNNING, State.FAILED, State.CANCELLED, State.STOPPED}),
+    State.RUNNING: frozenset({State.DONE, State.FAILED, State.CANCELLED, State.STOPPED}),
+}
+ENDED = frozenset(State) - TASK_MOVES.keys() - JOB_MOVES.keys()
+
+
+def may_follow(old: State, new: State) -> bool:
+    """Whether a task in `old` may become `new`; what has ended stays as it is."""
+    return new in TASK_MOVES.get(old, frozenset())
+
+
+class Input(msgspec.Struct, frozen=True):
+    """One input. A task finds a file under `name` in its folder; a value has no file."""
+
+    kind: Literal["remote", "local", "value"]
+    text: str  # COMPUTER:SHARE/PATH, a path at the submitter, or the value itself
+    name: str = ""
+    reldir: str = ""  # its folder, relative to what all file inputs have in common; outputs go to the same
+
+    @property
+    def uploaded(self) -> SharePath:
+        """Where a local input is uploaded to, in the job's own folder."""
+        return SharePath(("in", *SharePath.parse(self.reldir).parts, self.name))
+
+
+class JobSpec(msgspec.Struct, frozen=True):
+    """What a person asked for: the body of POST /jobs. One command text goes to `sh -c`, words run without a shell."""
+
+    command: str | tuple[str, ...]
+    inputs: tuple[Input, ...] = ()
+    into: str | None = None  # COMPUTER:SHARE/FOLDER; without it the job's own folder
+    on: str = "any"  # any, all, or a computer's name
+    timeout: float | None = None  # seconds for each task
+    retries: int = 0
+    cores: int = 1  # for each task
+
+    def check(self) -> None:
+        """Raise WrongUsage for what makes no sense; what came over the network is checked here too."""
+        if not self.command or not "".join(self.command).strip():
+            raise WrongUsage("There is no command to run.", "commonhold run 'COMMAND' ::: INPUT…")
+        if len(self.inputs) > MOST_INPUTS:
+            raise WrongUsage(f"A job takes at most {MOST_INPUTS} inputs.", "make several jobs of it")
+        if not (0 <= self.retries <= 100 and 1 <= self.cores <= 1024 and (self.timeout is None or self.timeout > 0)):
+            raise WrongUsage("Retries, cores or the time-out are out of bounds.")
+        if self.into is not None:
+            RemotePath.parse(self.into)
+        for each in self.inputs:
+            if each.kind == "remote" and RemotePath.parse(each.text).path.name != each.name:
+                raise WrongUsage("An input's name is not that of its file.")
+            if each.kind != "value" and len(each.uploaded.parts) < 2:
+                raise WrongUsage("An input file has no name.")
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A job as people see it."""
+
+    job: int
+    state: State
+    command: str
+    person: str
+    share: str  # its own folder
+    into: str
+    on: str
+    total: int = 0
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    notes: tuple[str, ...] = ()
+    created: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One task as people see it. `exit` is None while it has not ended by itself; `problem` says why it could not."""
+
+    job: int
+    task: int
+    state: State
+    input: str = ""
+    computer: str = ""
+    exit: int | None = None
+    output: str = ""
+    error: str = ""
+    problem: str = ""
+    outputs: tuple[str, ...] = ()  # remote paths
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a task reports when it has ended. From a stranger's process: checked as it is parsed."""
+
+    exit: int | None = None
+    output: str = ""
+    error: str = ""
+    problem: str = ""
+    outputs: tuple[str, ...] = ()
+    computer: str = ""
+    seconds: float = 0.0
+
+
+PLACEHOLDER = re.compile(r"\{(|\.|/|/\.)\}")
+
+
+def words_for(command: str | tuple[str, ...], given: Input | None) -> tuple[str, ...]:
+    """The words to run for one input, as GNU parallel fills them in.
+
+    >>> words_for("convert {} {.}.png", Input("value", "a b.jpg"))
+    ('sh', '-c', "convert 'a b.jpg' 'a b'.png")
+    >>> words_for(("echo",), Input("value", "x"))
+    ('echo', 'x')
+    """
+    if isinstance(command, str):
+        return ("sh", "-c", _filled(command, given, shlex.quote) if given else command)
+    if given is None:
+        return command
+    if not any(PLACEHOLDER.search(word) for word in command):
+        return (*command, _forms(given)[""])
+    return tuple(_filled(word, given, str) for word in command)
+
+
+def _filled(text: str, given: Input, quote: Callable[[str], str]) -> str:
+    """One pass, so that a value that looks like a placeholder stays what it is."""
+    forms = _forms(given)
+    if not PLACEHOLDER.search(text):
+        return f"{text} {quote(forms[''])}"
+    return PLACEHOLDER.sub(lambda found: quote(forms[found[1]]), text)
+
+
+def _forms(given: Input) -> dict[str, str]:
+    """The four forms: whole, without extension, last component, last component without extension."""
+    whole = given.text if given.kind == "value" else given.name
+    last = whole.rstrip("/").rpartition("/")[2]
+    if given.kind != "value" and whole.startswith("-"):
+        whole = f"./{whole}"  # no file's name is an option
+    return {"": whole, ".": _stem(whole), "/": last, "/.": _stem(last)}
+
+
+def _stem(text: str) -> str:
+    folder, slash, name = text.rpartition("/")
+    stem, dot, _ = name.rpartition(".")
+    return folder + slash + (stem if dot and stem else name)
+
+
+def file_inputs(files: Sequence[tuple[Literal["remote", "local"], str, tuple[str, ...]]]) -> list[Input]:
+    """Inputs from (kind, text, components of the whole path), each with its folder below what all have in common.
+
+    For a remote file the components begin with computer and share. Local and remote ones are
+    compared among themselves.
+    """
+    common = {kind: _common([parts[:-1] for k, _, parts in files if k == kind]) for kind in ("remote", "local")}
+    return [Input(kind, text, parts[-1], "/".join(parts[common[kind] : -1])) for kind, text, parts in files]
+
+
+def _common(folders: list[tuple[str, ...]]) -> int:
+    """How many leading components all folders share."""
+    if not folders:
+        return 0
+    first, last = min(folders), max(folders)
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    return shared
+
+
+def relative(path: str) -> tuple[str, ...]:
+    """The components of a path that a guest named below its folder; raises WrongUsage for a hostile one."""
+    return SharePath.parse(path).parts
+
+
+def verdict(failed: int) -> State:
+    """How a job ended whose tasks have all ended."""
+    return State.FAILED if failed else State.DONE
+
+
+def no_lender(reasons: Sequence[str]) -> CommonholdError:
+    """Why a job cannot run at all."""
+    why = " ".join(reasons) or "No computer of this network lends you processors."
+    return CommonholdError(
+        f"There is no computer to run this on. {why}", "commonhold explain PERSON run COMPUTER:compute"
+    )

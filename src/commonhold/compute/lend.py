@@ -1,0 +1,340 @@
+"""This computer's processors for others: who may have them, on which terms, and what their tasks may touch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from aiohttp import web
+
+from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
+from commonhold.authority.gate import SUBJECT
+from commonhold.compute import bodies, guest, sandbox
+from commonhold.compute.job import relative
+from commonhold.compute.papers import Accepted, Courier, JobPapers, Offer, RemoteFile, Terms
+from commonhold.compute.relay import Elsewhere, Switch, Switchboard, Wire
+from commonhold.compute.task import WORK
+from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
+from commonhold.names import Fingerprint, SharePath
+from commonhold.transport import Caller, Peer
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 5.0  # seconds between two looks whether hub, right and terms still hold
+PATIENCE = 3  # looks without an answer from the hub: 15 s
+PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may touch
+SESSION_ID = 32  # hexadecimal digits
+MOST_SESSIONS = 32
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Lent:
+    """One session's stay here: its worker, its folder, and its jobs' papers."""
+
+    def __init__(self, folder: Path, subject: Subject, courier: Courier) -> None:
+        self.subject = subject
+        self.room = folder / "room"  # the guest's
+        self.staging = folder / "staging"  # ours: what is fetched lands here first
+        self.box: sandbox.Sandbox | None = None
+        self._folder = folder
+        self._courier = courier
+        self._papers: dict[int, asyncio.Future[JobPapers]] = {}
+
+    def prepare(self) -> None:
+        self.room.mkdir(parents=True, mode=0o700)
+        self.staging.mkdir(mode=0o700)
+        self._folder.chmod(0o700)
+
+    async def clear(self) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def learn(self, job: int, papers: JobPapers) -> None:
+        waiting = self._papers.get(job)
+        if waiting is None or waiting.done():
+            waiting = self._papers[job] = asyncio.get_running_loop().create_future()
+        waiting.set_result(papers)
+
+    def forget(self, job: int) -> None:
+        self._papers.pop(job, None)
+
+    async def answer(self, what: str, words: dict[str, Any]) -> Any:
+        """What the worker's tasks ask. Their words are a stranger's: numbers, looked up in the papers."""
+        if what not in {"fetch", "store"}:
+            raise WrongUsage("A worker may ask its node to fetch and to store.")
+        job, task = int(words["job"]), int(words["task"])
+        papers = await self._papers_of(job)
+        return await (self._fetch if what == "fetch" else self._store)(job, task, papers)
+
+    async def _papers_of(self, job: int) -> JobPapers:
+        waiting = self._papers.setdefault(job, asyncio.get_running_loop().create_future())
+        try:
+            return await asyncio.wait_for(asyncio.shield(waiting), PAPERS_WITHIN)
+        except TimeoutError:
+            raise Unreachable(f"Nobody said what the tasks of job {job} may touch.") from None
+
+    async def _fetch(self, job: int, task: int, papers: JobPapers) -> None:
+        wanted = papers.inputs.get(task)
+        if wanted is None:
+            return
+        name = SharePath((wanted.name,)).name
+        staged = f"{job}-{task}-{secrets.token_hex(4)}"
+        await self._courier.fetch(wanted.source, papers.pass_for(wanted.source, Verb.READ), self.staging, staged)
+        await asyncio.to_thread(self._hand_in, self.staging / staged, f"{job}-{task}", name)
+
+    def _hand_in(self, staged: Path, folder: str, name: str) -> None:
+        try:
+            with guest.inside(self.room, WORK, folder) as descriptor:
+                guest.put(staged, descriptor, name)
+        finally:
+            staged.unlink(missing_ok=True)
+
+    async def _store(self, job: int, task: int, papers: JobPapers) -> list[str]:
+        """Every new file of the task -> paths below `into`."""
+        wanted = papers.inputs.get(task)
+        inputs = frozenset({wanted.name} if wanted else ())
+        pass_id = papers.pass_for(papers.into, Verb.WRITE, Verb.ADD)
+        above = relative(papers.reldirs.get(task, ""))
+        stored = []
+        with guest.inside(self.room, WORK, f"{job}-{task}") as folder:
+            for path in await asyncio.to_thread(guest.left, folder, inputs):
+                below = SharePath((*above, *path.parts))
+                target = SharePath((*SharePath.parse(papers.into.path).parts, *below.parts))
+                place = RemoteFile(papers.into.computer, papers.into.share, str(target))
+                with guest.take(folder, path) as file:
+                    await self._courier.store(file, place, pass_id)
+                stored.append(str(below))
+        return stored
+
+
+class Lending:
+    """Starts workers for hubs that may have them; hub and lender may be one computer."""
+
+    def __init__(
+        self,
+        folder: Path,
+        computer: str,
+        fingerprint: Fingerprint,
+        authority: Callable[[], Authority],
+        door: Door,
+        terms: Callable[[], Terms],
+        caller: Caller,
+        peer: Callable[[Fingerprint], Peer],
+        courier: Courier,
+        switchboard: Switchboard,
+        record: Callable[..., None],
+    ) -> None:
+        """`folder` is for sessions' folders alone; `peer` raises NotFound for a stranger; `record` is the audit's."""
+        self.computer = computer
+        self._folder = folder
+        self._here = fingerprint
+        self._authority = authority
+        self._door = door
+        self._terms = terms
+        self._caller = caller
+        self._peer = peer
+        self._courier = courier
+        self._switchboard = switchboard
+        self._record = record
+        self._lent: dict[tuple[str, str], Lent] = {}
+        self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Clear what a node that was killed left behind."""
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True, mode=0o700)
+
+    async def close(self) -> None:
+        """Nothing that others started runs here after this."""
+        for session, participant in list(self._lent):
+            await self.end(session, participant)
+
+    def routes(self) -> list[web.RouteDef]:
+        """For the listener."""
+        return [
+            web.post("/sessions", self._post_session),
+            web.post(r"/sessions/{session}/{participant}/jobs/{job:\d+}", self._post_job),
+            web.delete(r"/sessions/{session}/{participant}/jobs/{job:\d+}", self._delete_job),
+            web.delete("/sessions/{session}/{participant}", self._delete_session),
+        ]
+
+    async def lend(self, subject: Subject, offer: Offer, switch: Switch | None = None) -> Accepted:
+        """Start a worker. Raises Refused with the rule's or the terms' reason, WrongUsage for a wrong Python.
+
+        `switch` is the hub's own when hub and lender are one computer.
+        """
+        kind = await sandbox.here()
+        self._require(subject, offer, kind)
+        terms = self._terms()
+        key = offer.session, offer.participant
+        lent = Lent(self._folder / f"{offer.session}-{offer.participant}", subject, self._courier)
+        if key in self._lent:
+            raise WrongUsage("That session is here already.")
+        self._lent[key] = lent
+        cores = terms.cores or os.cpu_count() or 1
+        try:
+            await asyncio.to_thread(lent.prepare)
+            lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind)
+            lent.box.channel.tell("orders", **self._orders(offer, cores, terms.memory))
+        except BaseException:
+            await self.end(*key)
+            raise
+        hub = None if switch else subject.computer
+        (switch or self._switch(offer.session, hub)).attach(offer.participant, lent.box.streams)
+        self._watching[key] = asyncio.create_task(self._watch(key, lent, hub))
+        self._record("lent", to=str(subject), session=offer.session, sandbox=str(kind))
+        return Accepted(cores, str(kind))
+
+    def _require(self, subject: Subject, offer: Offer, kind: sandbox.Kind) -> None:
+        permit(self._authority(), subject, Verb.RUN, self._door)
+        own = subject.person is not None and subject.person == self._door.owner
+        if self._terms().when == "never" and not own:
+            raise Refused(f"{self.computer} lends nothing now.", f"ask the owner of {self.computer}")
+        if kind is sandbox.Kind.LIMITS and not own:
+            decision = self._authority().decide(subject, Verb.RUN, self._door)
+            if decision.rule is None or decision.rule.who != subject.person:
+                raise Refused(
+                    f"{self.computer} has no bubblewrap, and lends only to people whom its owner named.",
+                    f"install bubblewrap on {self.computer}",
+                )
+        if offer.python != PYTHON:
+            raise WrongUsage(
+                f"{self.computer} runs Python {PYTHON}, the job's computer Python {offer.python}.",
+                "install Commonhold under the same Python on both",
+            )
+        _checked(offer.session, offer.participant)
+        if len(self._lent) >= MOST_SESSIONS:
+            raise Refused(f"{self.computer} has lent all that it lends.", "try again later")
+
+    def _orders(self, offer: Offer, cores: int, memory: int) -> dict[str, Any]:
+        return {
+            "me": offer.participant,
+            "authority": offer.authority,
+            "certificate": offer.certificate,
+            "key": offer.key,
+            "computer": self.computer,
+            "cores": cores,
+            "memory": memory or psutil.virtual_memory().total // 2,
+            "idle": True,
+        }
+
+    def _switch(self, session: str, hub: Fingerprint | None) -> Switch:
+        if hub is None:
+            raise Refused("A session comes from a computer.")
+        if (switch := self._switchboard.switches.get(session)) is not None:
+            return switch
+
+        def elsewhere(target: str) -> AbstractAsyncContextManager[Wire]:
+            return self._caller.socket(self._peer(hub), f"/sessions/{session}/relay/{target}")
+
+        way: Elsewhere = elsewhere
+        switch = self._switchboard.switches[session] = Switch(way, lambda: frozenset({hub}))
+        return switch
+
+    async def _watch(self, key: tuple[str, str], lent: Lent, hub: Fingerprint | None) -> None:
+        """Until the worker, the hub, the right or the terms end; then nothing of the session stays."""
+        assert lent.box is not None  # noqa: S101 - it was started before this
+        ends: list[Awaitable[Any]] = [lent.box.wait(), lent.box.channel.serve(), self._holds(key[0], lent.subject, hub)]
+        tasks = [asyncio.ensure_future(each) for each in ends]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._watching.pop(key, None)
+            await self.end(*key)
+
+    async def _holds(self, session: str, subject: Subject, hub: Fingerprint | None) -> None:
+        """Returns when the session may stay no longer."""
+        silent = 0
+        while silent < PATIENCE:
+            await asyncio.sleep(LOOK_EVERY)
+            if not self._authority().decide(subject, Verb.RUN, self._door).allowed:
+                return
+            if self._terms().when == "never" and subject.person != self._door.owner:
+                return
+            try:
+                if hub is not None:
+                    await self._caller.ask(self._peer(hub), "GET", f"/sessions/{session}")
+                silent = 0
+            except Unreachable:
+                silent += 1
+            except CommonholdError:
+                return  # the hub knows no such session any more, or we have no part in it
+
+    async def end(self, session: str, participant: str) -> None:
+        """Kill that worker and remove its folder; nothing happens when it is not here."""
+        lent = self._lent.pop((session, participant), None)
+        if lent is None:
+            return
+        switch = self._switchboard.switches.get(session)
+        if switch is not None:
+            switch.detach(participant)
+        if lent.box is not None:
+            lent.box.kill()
+            await lent.box.wait()
+        if watching := self._watching.pop((session, participant), None):
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        if switch is not None and not any(key[0] == session for key in self._lent) and not switch.is_hub:
+            self._switchboard.switches.pop(session, None)
+            await switch.close()
+        await lent.clear()
+
+    def papers(self, session: str, participant: str, job: int, papers: JobPapers) -> None:
+        """Raises NotFound."""
+        self._find(session, participant).learn(job, papers)
+
+    def forget(self, session: str, participant: str, job: int) -> None:
+        with suppress(NotFound):
+            self._find(session, participant).forget(job)
+
+    def _find(self, session: str, participant: str, computer: Fingerprint | None = None) -> Lent:
+        lent = self._lent.get((session, participant))
+        if lent is None or (computer is not None and lent.subject.computer != computer):
+            raise NotFound("That session is over.")
+        return lent
+
+    async def _post_session(self, request: web.Request) -> web.Response:
+        offer = await bodies.read(request, Offer)
+        subject: Subject = request[SUBJECT]
+        if offer.person != subject.person:
+            raise Refused("A session is for the person of the computer that asks.")
+        return bodies.answer(await self.lend(subject, offer))
+
+    async def _post_job(self, request: web.Request) -> web.Response:
+        lent = self._asked(request)
+        lent.learn(int(request.match_info["job"]), await bodies.read(request, JobPapers))
+        return web.Response(status=204)
+
+    async def _delete_job(self, request: web.Request) -> web.Response:
+        self._asked(request).forget(int(request.match_info["job"]))
+        return web.Response(status=204)
+
+    async def _delete_session(self, request: web.Request) -> web.Response:
+        self._asked(request)
+        await self.end(request.match_info["session"], request.match_info["participant"])
+        return web.Response(status=204)
+
+    def _asked(self, request: web.Request) -> Lent:
+        """The stay that the asking computer, its hub, speaks of."""
+        computer = request[SUBJECT].computer or Fingerprint("0" * 64)
+        return self._find(request.match_info["session"], request.match_info["participant"], computer)
+
+
+def _checked(session: str, participant: str) -> None:
+    """They become a folder's name."""
+    if len(session) != SESSION_ID or not session.isalnum() or not participant.isalnum() or len(participant) > 8:
+        raise WrongUsage("That is no session.")
+    if not (session + participant).isascii():
+        raise WrongUsage("That is no session.")

@@ -1,0 +1,128 @@
+"""What hub and lenders tell one another, and what must be handed in by the node that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import msgspec
+
+from commonhold.authority.authority import Subject, Verb
+from commonhold.compute.job import Input
+from commonhold.names import Fingerprint, PersonId, SharePath
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """On which terms this computer's owner lends."""
+
+    when: str = "always"  # or never
+    cores: int = 0  # 0: all
+    memory: int = 0  # bytes; 0: half of what the computer has
+
+
+class RemoteFile(msgspec.Struct, frozen=True):
+    """A file, or a folder, behind some computer's door."""
+
+    computer: Fingerprint
+    share: str
+    path: str  # parsed again by whoever uses it
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """POST /sessions: the hub asks a lender to start a worker."""
+
+    session: str  # 32 hexadecimal digits
+    participant: str  # p1, p2 …
+    authority: str  # PEM
+    certificate: str  # PEM
+    key: str  # PEM
+    person: PersonId
+    person_name: str
+    python: str  # major.minor of the hub
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    cores: int
+    sandbox: str
+
+
+class Pass(msgspec.Struct, frozen=True):
+    computer: Fingerprint  # the door
+    share: str
+    verb: Verb
+    id: str
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """Where the input of one task lies."""
+
+    source: RemoteFile
+    name: str
+
+
+class JobPapers(msgspec.Struct, frozen=True):
+    """POST /sessions/S/jobs/J: what the tasks of one job may touch, as far as this lender is concerned.
+
+    The lender's node looks tasks up here; what the sandboxed process says is only their numbers.
+    """
+
+    into: RemoteFile
+    passes: tuple[Pass, ...]
+    inputs: dict[int, Sources]  # by task; those without a file are not here
+    reldirs: dict[int, str]  # by task; where below `into` its outputs go, when not at its top
+
+    def pass_for(self, file: RemoteFile, *verbs: Verb) -> str:
+        """The pass for that door, or nothing."""
+        found = (p.id for p in self.passes if (p.computer, p.share) == (file.computer, file.share) and p.verb in verbs)
+        return next(found, "")
+
+
+class Courier(Protocol):
+    """Carries files between this computer and doors, under passes."""
+
+    async def fetch(self, source: RemoteFile, pass_id: str, folder: Path, name: str) -> None:
+        """Copy a remote file to `folder/name`."""
+        ...
+
+    async def store(self, file: BinaryIO, target: RemoteFile, pass_id: str) -> None:
+        """Copy an open file to `target`; folders on the way are made. Reads block: not on the event loop."""
+        ...
+
+
+class PassDesk(Protocol):
+    """Asks doors for passes, at this computer or at another."""
+
+    async def issue(
+        self,
+        subject: Subject,
+        computer: Fingerprint,
+        lender: Fingerprint,
+        job: str,
+        share: str,
+        verb: Verb,
+        paths: list[str],
+        folder: str | None,
+        until: datetime,
+    ) -> str:
+        """The pass's id. Raises Refused when the subject has no such right there."""
+        ...
+
+    async def void(self, job: str) -> None:
+        """The job is over: its passes open nothing more, wherever they were issued."""
+        ...
+
+
+class JobFolders(Protocol):
+    """Makes the folder of a job and offers it as the share `.job-N`, to its person only."""
+
+    async def make(self, job: int, owner: PersonId) -> Path: ...
+
+
+Clock = Callable[[], datetime]
+
+
+def placed(given: Input | None) -> str:
+    """Where below --into the outputs of this input's task go."""
+    return str(SharePath.parse(given.reldir)) if given else ""

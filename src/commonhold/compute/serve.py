@@ -1,0 +1,91 @@
+"""Jobs over HTTP: at the gateway for this computer's own person, at a server's listener for everybody it serves."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from commonhold.authority.authority import Subject
+from commonhold.authority.gate import SUBJECT
+from commonhold.compute import bodies
+from commonhold.compute.cluster import Cluster
+from commonhold.compute.job import JobSpec
+from commonhold.compute.relay import Switchboard
+from commonhold.errors import NotFound
+from commonhold.names import PersonId
+from commonhold.transport import answer_lines
+
+
+class Jobs:
+    """`owner` is this node's: it sees every job, other people their own."""
+
+    def __init__(self, cluster: Cluster, owner: PersonId) -> None:
+        self._cluster = cluster
+        self._owner = owner
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/jobs", self._submit),
+            web.get("/jobs", self._list),
+            web.get(r"/jobs/{job:\d{1,9}}", self._show),
+            web.post(r"/jobs/{job:\d{1,9}}/start", self._begin),
+            web.get(r"/jobs/{job:\d{1,9}}/events", self._events),
+            web.get(r"/jobs/{job:\d{1,9}}/log", self._log),
+        ]
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        """JobSpec -> Job, `collecting`."""
+        return bodies.answer(await self._cluster.submit(request[SUBJECT], await bodies.read(request, JobSpec)))
+
+    async def _begin(self, request: web.Request) -> web.Response:
+        """-> Job. Shielded: who asks may hang up, the job goes on."""
+        beginning = self._cluster.begin(self._asked(request))
+        return bodies.answer(await asyncio.shield(asyncio.ensure_future(beginning)))
+
+    async def _list(self, request: web.Request) -> web.Response:
+        subject: Subject = request[SUBJECT]
+        everything = subject.person == self._owner
+        return bodies.answer(self._cluster.journal.jobs(None if everything else subject.person))
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return bodies.answer(self._cluster.journal.job(self._asked(request)))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """JSON lines: `{"event": "job" | "task" | "note", …}`, the last one a job with `ended`."""
+        return await answer_lines(request, self._cluster.events(self._asked(request)))
+
+    async def _log(self, request: web.Request) -> web.Response:
+        """-> a list of Task."""
+        job, task = self._asked(request), request.query.get("task", "")
+        return bodies.answer(self._cluster.journal.tasks(job, int(task) if task.isdecimal() else None))
+
+    def _asked(self, request: web.Request) -> int:
+        """The job's number; NotFound for another person's, as for one that does not exist."""
+        job = int(request.match_info["job"])
+        person = request[SUBJECT].person
+        if person is None or person not in {self._owner, self._cluster.journal.person(job)}:
+            raise NotFound(f"There is no job {job}.", "commonhold jobs")
+        return job
+
+
+class Streams:
+    """What computers of a session ask of one another, on the listener of hub and lender alike."""
+
+    def __init__(self, switchboard: Switchboard) -> None:
+        self._switchboard = switchboard
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/sessions/{session}", self._alive),
+            web.get("/sessions/{session}/relay/{target}", self._relay),
+        ]
+
+    async def _alive(self, request: web.Request) -> web.Response:
+        """A lender asks whether its hub still holds the session."""
+        self._switchboard.get(request.match_info["session"], request[SUBJECT].computer)
+        return web.Response(status=204)
+
+    async def _relay(self, request: web.Request) -> web.WebSocketResponse:
+        found = request.match_info
+        return await self._switchboard.relay(found["session"], found["target"], request[SUBJECT].computer, request)

@@ -1,0 +1,260 @@
+"""One person's session: a scheduler in a sandbox here, and the workers that lenders start for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from commonhold.authority.authority import Subject
+from commonhold.compute.certificates import SessionAuthority
+from commonhold.compute.lend import PYTHON, Lending
+from commonhold.compute.papers import Accepted, JobPapers, Offer
+from commonhold.compute.relay import Switch, Switchboard, Wire
+from commonhold.compute.sandbox import Sandbox
+from commonhold.errors import CommonholdError, NotFound, Refused
+from commonhold.names import Fingerprint
+from commonhold.transport import Caller, Peer
+
+log = logging.getLogger(__name__)
+
+SCHEDULER = "p0"
+AT_ONCE = 500  # tasks in one message to the scheduler
+OTHERS_WITHIN = 1.0  # seconds that a job waits for further lenders once one has accepted
+MOST_RETURNS = 5  # how often one lender is asked for a new worker after it lost one
+
+
+class Seat:
+    """One lender's part in the session. `peer` is None for this computer."""
+
+    def __init__(self, participant: str, name: str, fingerprint: Fingerprint, peer: Peer | None) -> None:
+        self.participant = participant
+        self.name = name
+        self.fingerprint = fingerprint
+        self.peer = peer
+        self.accepted: Accepted | None = None
+        self.refusal = ""
+        self.returns = 0
+
+
+class Listener(Protocol):
+    """Hears what happens in sessions (cluster.Cluster)."""
+
+    def changed(self, session: Session, changes: list[dict[str, Any]]) -> None: ...
+    def note(self, session: Session, sentence: str) -> None: ...
+    def seated(self, session: Session, seat: Seat) -> None: ...
+    def lost(self, session: Session, why: str) -> None: ...
+
+
+class Session:
+    """Open it, seat lenders, submit; `listener` hears what becomes of tasks and lenders."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        folder: Path,
+        computer: tuple[str, Fingerprint],
+        lending: Lending,
+        switchboard: Switchboard,
+        caller: Caller,
+        now: datetime,
+        listener: Listener,
+    ) -> None:
+        self.id = secrets.token_hex(16)
+        self.subject = subject
+        self.seats: dict[str, Seat] = {}
+        self.over = asyncio.Event()
+        self._folder = folder / self.id
+        self._name, self._here = computer
+        self._lending = lending
+        self._switchboard = switchboard
+        self._caller = caller
+        self._authority = SessionAuthority(self.id, now)
+        self._listener = listener
+        self._ready = asyncio.Event()
+        self._box: Sandbox | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        """Start the scheduler; it takes half a second to be ready, in which lenders can be asked."""
+        self.switch = Switch(self._elsewhere, lambda: frozenset(seat.fingerprint for seat in self.seats.values()), True)
+        self._switchboard.switches[self.id] = self.switch
+        room = self._folder / "room"
+        room.mkdir(parents=True, mode=0o700)
+        self._box = await Sandbox.start(room, self._hear)
+        papers = self._authority.issue(SCHEDULER)
+        self._box.channel.tell("orders", me=SCHEDULER, computer=self._name, **papers._asdict())
+        self.switch.attach(SCHEDULER, self._box.streams)
+        self._spawn(self._watch(self._box))
+
+    async def _watch(self, box: Sandbox) -> None:
+        serving = asyncio.create_task(box.channel.serve())
+        await box.wait()
+        serving.cancel()
+        if not self.over.is_set():
+            self.over.set()
+            self._listener.lost(self, "The scheduler of this job ended.")
+
+    @asynccontextmanager
+    async def _elsewhere(self, target: str) -> AsyncIterator[Wire]:
+        seat = self.seats.get(target)
+        if seat is None or seat.peer is None:
+            raise NotFound("There is no such participant.")
+        async with self._caller.socket(seat.peer, f"/sessions/{self.id}/relay/{target}") as wire:
+            yield wire
+
+    async def invite(self, peers: Iterable[Peer], here: bool, patient: bool) -> list[Seat]:
+        """Ask lenders that have no part yet; returns those asked now or before that accepted.
+
+        `patient` waits for every answer; otherwise the slow ones may come later (`listener.seated`).
+        """
+        wanted: list[Peer | None] = [*peers, *([None] if here else [])]
+        seats = [self._seat(peer) for peer in wanted]
+        asking = [self._spawn(self._ask(seat)) for seat in seats if seat.accepted is None]
+        if asking and (patient or not any(seat.accepted for seat in seats)):
+            await self._answers(asking, seats, patient)
+        return [seat for seat in seats if seat.accepted]
+
+    async def _answers(self, asking: list[asyncio.Task[None]], seats: list[Seat], patient: bool) -> None:
+        pending: set[asyncio.Task[None]] = set(asking)
+        while pending and not any(seat.accepted for seat in seats):
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if pending:
+            await asyncio.wait(pending, timeout=None if patient else OTHERS_WITHIN)
+
+    def _seat(self, peer: Peer | None) -> Seat:
+        """A lender keeps its participant's name, so that `--on` still means it after it came back."""
+        fingerprint = peer.fingerprint if peer else self._here
+        for seat in self.seats.values():
+            if seat.fingerprint == fingerprint:
+                seat.peer = peer
+                return seat
+        participant = f"p{len(self.seats) + 1}"
+        seat = self.seats[participant] = Seat(participant, peer.name if peer else self._name, fingerprint, peer)
+        return seat
+
+    async def _ask(self, seat: Seat) -> None:
+        papers = self._authority.issue(seat.participant)._asdict()
+        subject = self.subject
+        person = {"person": subject.person, "person_name": subject.person_name}
+        offer = Offer(session=self.id, participant=seat.participant, python=PYTHON, **person, **papers)  # type: ignore[arg-type]
+        try:
+            if seat.peer is None:
+                accepted = await self._lending.lend(subject, offer, self.switch)
+            else:
+                accepted = msgspec.convert(await self._caller.ask(seat.peer, "POST", "/sessions", offer), Accepted)
+        except CommonholdError as error:
+            seat.refusal = _refusal(seat.name, error)
+            self._listener.note(self, seat.refusal)
+            return
+        seat.accepted, seat.refusal = accepted, ""
+        self._listener.seated(self, seat)
+
+    async def submit(self, specs: list[dict[str, Any]], retries: int, cores: int, on: list[str] | None) -> None:
+        """Give tasks to the scheduler. Raises Unreachable when it ends meanwhile."""
+        ready, over = asyncio.create_task(self._ready.wait()), asyncio.create_task(self.over.wait())
+        await asyncio.wait({ready, over}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        over.cancel()
+        assert self._box is not None  # noqa: S101 - open() came first
+        for first in range(0, len(specs), AT_ONCE):
+            part = specs[first : first + AT_ONCE]
+            await self._box.channel.ask("submit", specs=part, retries=retries, cores=cores, on=on)
+
+    async def cancel(self, keys: list[str]) -> None:
+        if self._box is not None:
+            with suppress(CommonholdError):
+                await self._box.channel.ask("cancel", keys=keys)
+
+    async def papers(self, seat: Seat, job: int, papers: JobPapers) -> None:
+        """Tell that lender what a job's tasks may touch."""
+        if seat.peer is None:
+            self._lending.papers(self.id, seat.participant, job, papers)
+        else:
+            await self._caller.ask(seat.peer, "POST", f"{self._at(seat)}/jobs/{job}", papers)
+
+    async def forget(self, job: int) -> None:
+        """A job is over: lenders forget its papers."""
+        for seat in self._seated():
+            if seat.peer is None:
+                self._lending.forget(self.id, seat.participant, job)
+            else:
+                with suppress(CommonholdError):
+                    await self._caller.ask(seat.peer, "DELETE", f"{self._at(seat)}/jobs/{job}")
+
+    def _at(self, seat: Seat) -> str:
+        return f"/sessions/{self.id}/{seat.participant}"
+
+    def _seated(self) -> list[Seat]:
+        return [seat for seat in self.seats.values() if seat.accepted]
+
+    async def _hear(self, what: str, words: dict[str, Any]) -> None:
+        """What the scheduler tells."""
+        if what == "ready":
+            self._ready.set()
+        elif what == "changes":
+            changes = words["changes"]
+            for change in changes:
+                if "left" in change:
+                    self._left(str(change["left"]))
+            self._listener.changed(self, [change for change in changes if "key" in change])
+
+    def _left(self, participant: str) -> None:
+        seat = self.seats.get(participant)
+        if seat is None or seat.accepted is None or self.over.is_set():
+            return
+        seat.accepted = None
+        self._listener.note(self, f"{seat.name} was lost; its tasks run again elsewhere.")
+        self._spawn(self._return(seat))
+
+    async def _return(self, seat: Seat) -> None:
+        """Ask a lender that lost its worker for a new one: perhaps only a task killed it."""
+        await self._dismiss(seat)
+        seat.returns += 1
+        if seat.returns <= MOST_RETURNS:
+            await self._ask(seat)
+        if not self._seated():
+            self._listener.lost(self, "All computers that ran it were lost.")
+
+    async def _dismiss(self, seat: Seat) -> None:
+        if seat.peer is None:
+            await self._lending.end(self.id, seat.participant)
+        else:
+            with suppress(CommonholdError):
+                await self._caller.ask(seat.peer, "DELETE", self._at(seat))
+
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """End everything, here and at the lenders."""
+        self.over.set()
+        if self._box is not None:
+            self.switch.detach(SCHEDULER)
+            self._box.kill()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(self._dismiss(seat) for seat in self._seated()))
+        self._switchboard.switches.pop(self.id, None)
+        await self.switch.close()
+        if self._box is not None:
+            await self._box.wait()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+
+def _refusal(name: str, error: CommonholdError) -> str:
+    if isinstance(error, Refused):
+        return f"{name} refused: {error.sentence}"
+    return f"{name} does not take part: {error.sentence}"

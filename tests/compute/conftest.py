@@ -1,0 +1,288 @@
+"""A small town: computers with real keys, doors, TLS and rules, real sandboxes and real Dask, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from aiohttp import web
+
+from commonhold.authority import roster as rosters
+from commonhold.authority.authority import COMPUTE, Door, Subject, Verb
+from commonhold.authority.book import RuleBook
+from commonhold.authority.gate import gate
+from commonhold.authority.passes import Passes
+from commonhold.authority.peer import Peer as PeerAuthority
+from commonhold.authority.roster import Roster
+from commonhold.compute.cluster import Cluster
+from commonhold.compute.job import Job, JobSpec, Task
+from commonhold.compute.journal import Journal
+from commonhold.compute.lend import Lending
+from commonhold.compute.papers import RemoteFile, Terms
+from commonhold.compute.relay import Switchboard
+from commonhold.compute.serve import Jobs, Streams
+from commonhold.errors import NotFound, Refused
+from commonhold.identity.certificate import self_signed
+from commonhold.identity.keys import Key
+from commonhold.names import ComputerName, Fingerprint, NetworkName, PersonId, PersonName, SharePath
+from commonhold.transport import Address, Caller, Listener, Peer, problems
+
+ANN, BOB, CAROL = (PersonId(letter * 32) for letter in "abc")
+OWNERS = {"tower": ANN, "laptop": BOB, "desk": CAROL}
+NAMES = {ANN: "ann", BOB: "bob", CAROL: "carol"}
+HOSTS = {"tower": "127.0.0.41", "laptop": "127.0.0.42", "desk": "127.0.0.43"}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Shelves:
+    """Courier, pass desk and job folders over the real files of all computers of the town.
+
+    In the node these speak WebDAV; here a pass is checked against the real Passes of the computer
+    that owns the file, as its door would.
+    """
+
+    def __init__(self, town: Town, lender: Computer) -> None:
+        self.town = town
+        self.lender = lender
+
+    async def fetch(self, source: RemoteFile, pass_id: str, folder: Path, name: str) -> None:
+        place = self._opened(source, pass_id, Verb.READ)
+        if not place.is_file():
+            raise NotFound(f"There is no {source.path}.")
+        await asyncio.to_thread(shutil.copyfile, place, folder / name)
+
+    async def store(self, file: BinaryIO, target: RemoteFile, pass_id: str) -> None:
+        place = self._opened(target, pass_id, Verb.ADD)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(await asyncio.to_thread(file.read))
+
+    def _opened(self, file: RemoteFile, pass_id: str, verb: Verb) -> Path:
+        owner = self.town.by_fingerprint(file.computer)
+        path = SharePath.parse(file.path)
+        subject = owner.authority.who(self.lender.fingerprint, pass_id)
+        decision = owner.authority.decide(subject, verb, owner.door(file.share), path)
+        if not decision.allowed:
+            raise Refused(f"{subject} may not {verb} {file.share}: {decision.reason}.")
+        return owner.shelf(file.share).joinpath(*path.parts)
+
+    async def issue(
+        self,
+        subject: Subject,
+        computer: Fingerprint,
+        lender: Fingerprint,
+        job: str,
+        share: str,
+        verb: Verb,
+        paths: list[str],
+        folder: str | None,
+        until: datetime,
+    ) -> str:
+        owner = self.town.by_fingerprint(computer)
+        asked = owner.authority.who(subject.computer)
+        listed: Any = frozenset(map(SharePath.parse, paths)) if folder is None else SharePath.parse(folder)
+        return owner.passes.issue(asked, lender, job, owner.door(share), verb, paths=listed, until=until)
+
+    async def void(self, job: str) -> None:
+        for owner in self.town.computers.values():
+            owner.passes.void(job, owner.authority.who(self.lender.fingerprint))
+
+    async def make(self, job: int, owner: PersonId) -> Path:
+        folder = self.lender.shelf(f".job-{job}")
+        folder.mkdir()
+        return folder
+
+
+class Computer:
+    def __init__(self, town: Town, name: str, folder: Path) -> None:
+        self.town, self.name = town, name
+        self.key = town.keys[name]
+        self.certificate = self_signed(self.key, now())
+        self.fingerprint = self.key.fingerprint
+        self.owner = OWNERS[name]
+        self.folder = folder / name
+        self.folder.mkdir()
+        self.book = RuleBook(sqlite3.connect(":memory:", isolation_level=None))
+        self.passes = Passes(lambda: self.authority)
+        self.authority = PeerAuthority(lambda: town.roster, self.book, self.passes, self.owner, self.fingerprint)
+        self.compute = Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=self.owner)
+        self.terms = Terms(cores=2, memory=2**30)
+        self.audit: list[str] = []
+        self._build()
+
+    def _build(self) -> None:
+        self.caller = Caller(self.key, self.certificate)
+        self.switchboard = Switchboard()
+        shelves = Shelves(self.town, self)
+        self.lending = Lending(
+            self.folder / "lent",
+            self.name,
+            self.fingerprint,
+            lambda: self.authority,
+            self.compute,
+            lambda: self.terms,
+            self.caller,
+            self.town.peer,
+            shelves,
+            self.switchboard,
+            lambda event, **_: self.audit.append(event),
+        )
+        state = sqlite3.connect(self.folder / "state.db", isolation_level=None)
+        self.journal = Journal(state, now)
+        self.cluster = Cluster(
+            self.folder / "sessions",
+            self.name,
+            self.fingerprint,
+            self.journal,
+            self.lending,
+            self.switchboard,
+            self.caller,
+            lambda _: self.town.peers_of(self),
+            self.town.find,
+            shelves,
+            shelves,
+            now,
+        )
+        app = web.Application(middlewares=[problems, gate(lambda: self.authority)])
+        jobs = Jobs(self.cluster, self.owner)
+        app.add_routes([*jobs.routes(), *Streams(self.switchboard).routes(), *self.lending.routes()])
+        self.listener = Listener(app, self.key, self.certificate)
+
+    async def open(self) -> None:
+        await self.lending.start()
+        await self.cluster.start()
+        self.listener.trust(self.town.roster.anchors)
+        await self.listener.start([Address(HOSTS[self.name], 0)])
+
+    async def close(self) -> None:
+        await self.cluster.close()
+        await self.lending.close()
+        await self.caller.close()
+        await self.listener.close()
+
+    @property
+    def me(self) -> Subject:
+        return self.authority.who(self.fingerprint)
+
+    def shelf(self, share: str) -> Path:
+        return self.folder / share
+
+    def door(self, share: str) -> Door:
+        kind = "job" if share.startswith(".job-") else "share"
+        return Door(kind=kind, id=share, name=share, owner=self.owner)  # type: ignore[arg-type]
+
+    def share(self, name: str, **files: str) -> None:
+        self.shelf(name).mkdir()
+        for file, text in files.items():
+            (self.shelf(name) / file.replace("_", ".")).write_text(text)
+
+    def allow(self, person: str, verb: Verb, share: str | None = None) -> None:
+        self.book.allow(person, NAMES.get(person, person), verb, self.door(share) if share else self.compute)
+
+    async def run(self, command: str | tuple[str, ...], **spec: Any) -> Job:
+        """Submit, start, and wait for the end."""
+        job = await self.cluster.submit(self.me, JobSpec(command, **spec))
+        await self.cluster.begin(job.job)
+        return await self.ended(job.job)
+
+    async def ended(self, job: int) -> Job:
+        async for _ in self.cluster.events(job):
+            pass
+        return self.journal.job(job)
+
+    async def until(self, job: int, state: str, count: int = 1) -> list[Task]:
+        """Until so many of its tasks are in that state."""
+        async for _ in self.cluster.events(job):
+            found = [task for task in self.journal.tasks(job) if task.state == state]
+            if len(found) >= count:
+                return found
+        raise AssertionError(f"job {job} ended: {self.journal.job(job)}")
+
+
+class Town:
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.keys = {name: Key.generate() for name in (*names, "paper")}
+        self.roster = self._roster(names)
+        self.computers = {name: Computer(self, name, folder) for name in names}
+
+    def _roster(self, names: Sequence[str]) -> Roster:
+        guard = self.keys["tower"]
+        founding = rosters.found(
+            key=guard,
+            certificate=self_signed(guard, now()),
+            network=NetworkName("town"),
+            shape="peer-to-peer",
+            trusting=False,
+            computer=ComputerName("tower"),
+            person=PersonName("ann"),
+            person_id=ANN,
+            recovery=self.keys["paper"],
+            now=now(),
+        )
+        roster = Roster.of(founding.id, [founding])
+        for name in names[1:]:
+            person = OWNERS[name]
+            certificate = self_signed(self.keys[name], now())
+            facts = rosters.admit(guard, roster, certificate, ComputerName(name), person, PersonName(NAMES[person]))
+            roster = roster.merged(facts)
+        return roster
+
+    def by_fingerprint(self, fingerprint: Fingerprint) -> Computer:
+        return next(each for each in self.computers.values() if each.fingerprint == fingerprint)
+
+    def peer(self, fingerprint: Fingerprint) -> Peer:
+        there = self.by_fingerprint(fingerprint)
+        return Peer(there.name, fingerprint, self.roster.members[fingerprint].certificate, there.listener.addresses)
+
+    def peers_of(self, computer: Computer) -> list[Peer]:
+        return [self.peer(each.fingerprint) for each in self.computers.values() if each is not computer]
+
+    def find(self, name: str) -> Fingerprint:
+        if (member := self.roster.find(name)) is None:
+            raise NotFound(f"There is no computer called “{name}”.")
+        return member.fingerprint
+
+
+async def _town(folder: Path, *names: str) -> AsyncIterator[Town]:
+    town = Town(folder, names)
+    async with AsyncExitStack() as stack:
+        for computer in town.computers.values():
+            stack.push_async_callback(computer.close)
+            await computer.open()
+        yield town
+    assert not guests_of(folder), "a sandboxed process outlived its node"
+
+
+def guests_of(folder: Path) -> list[str]:
+    """Command lines of sandboxed processes that were started for this folder."""
+    listed = subprocess.run(["ps", "-eo", "args", "-ww"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if "commonhold.compute.inside" in line and str(folder) in line]
+
+
+@pytest.fixture
+async def alone(tmp_path: Path) -> AsyncIterator[Computer]:
+    """ann's tower, in a network of its own."""
+    async for town in _town(tmp_path, "tower"):
+        yield town.computers["tower"]
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    """ann's tower, bob's laptop and carol's desk; nobody lends to anybody yet."""
+    async for town in _town(tmp_path, "tower", "laptop", "desk"):
+        yield town
+
+
+needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+as_root = os.getuid() == 0
