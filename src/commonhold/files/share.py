@@ -76,13 +76,16 @@ class Share:
         The folder is opened before this returns; the entries are read as the iterator goes.
         """
         permit.require(Verb.LIST, self.door.id)
-        with self._explained(permit.path), self._folder(permit.path) as folder:
-            return self._entries(permit.path, os.scandir(folder))  # scandir duplicates the handle
+        entries = self._entries(permit.path)
+        next(entries)  # the folder itself, now open
+        return entries
 
-    def _entries(self, path: SharePath, found: Iterator[os.DirEntry[str]]) -> Iterator[Entry]:
+    def _entries(self, path: SharePath) -> Iterator[Entry]:
+        """The folder itself, then what lies in it; its handle stays open, since entries are looked up through it."""
         prefix = f"{path}/" if path.parts else ""
-        with self._explained(path):
-            for item in found:
+        with self._explained(path), self._folder(path) as folder:
+            yield _entry(str(path), os.fstat(folder))
+            for item in os.scandir(folder):
                 if not _speakable(item.name):
                     continue
                 try:
