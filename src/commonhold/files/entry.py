@@ -10,6 +10,9 @@ import msgspec
 from commonhold.errors import Changed
 
 
+Kind = Literal["file", "folder", "share", "computer"]
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One line of a listing: a file or folder of a share, a share of a computer, or a computer.
 
@@ -19,7 +22,7 @@ class Entry(msgspec.Struct, frozen=True):
     """
 
     path: str
-    kind: Literal["file", "folder", "share", "computer"]
+    kind: Kind
     size: int
     modified: datetime | None
     etag: str

@@ -17,7 +17,7 @@ from commonhold.authority.authority import ROOT
 from commonhold.authority.gate import PASS_HEADER
 from commonhold.errors import Conflict, Damaged, WrongUsage
 from commonhold.files import webdav
-from commonhold.files.entry import Entry
+from commonhold.files.entry import Entry, Kind
 from commonhold.files.multistatus import QUESTION, Answer, AnswerReader
 from commonhold.files.together import each
 from commonhold.names import SharePath
@@ -96,7 +96,7 @@ class Remote:
         right = path == asked if own else len(path.parts) == len(asked.parts) + 1 and path.within(asked)
         if share.casefold() != self.share.casefold() or not right:
             raise Damaged(f"{self.peer.name} lists what was not asked for.")
-        kind = "file" if not item.folder else "folder" if self.share else "share"
+        kind: Kind = "file" if not item.folder else "folder" if self.share else "share"
         return Entry(str(path), kind, item.size, item.modified, item.etag)
 
     async def read(self, path: SharePath) -> AsyncIterator[bytes]:

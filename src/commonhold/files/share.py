@@ -85,15 +85,16 @@ class Share:
         prefix = f"{path}/" if path.parts else ""
         with self._explained(path), self._folder(path) as folder:
             yield _entry(str(path), os.fstat(folder))
-            for item in os.scandir(folder):
-                if not _speakable(item.name):
-                    continue
-                try:
-                    status = item.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-                    yield _entry(prefix + item.name, status)
+            with os.scandir(folder) as found:
+                for item in found:
+                    if not _speakable(item.name):
+                        continue
+                    try:
+                        status = item.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                        yield _entry(prefix + item.name, status)
 
     def read(self, permit: Permit) -> tuple[BinaryIO, Entry]:
         """The file at the permit's path, open and unbuffered, and what it is. The caller closes it."""

@@ -1,0 +1,145 @@
+"""tower shares folders over its real door; laptop (bob's), desk (carol's) and tablet (ann's own) ask over real TLS."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import uvloop
+from aiohttp import web
+
+from commonhold.authority.authority import ROOT, Door, Permit, Verb, permit
+from commonhold.authority.gate import gate
+from commonhold.files.remote import Remote
+from commonhold.files.serve import routes
+from commonhold.files.share import Share
+from commonhold.files.shares import Shares
+from commonhold.names import ShareName, SharePath
+from commonhold.transport import Address, Caller, Listener, Peer, problems
+
+from ..authority.suite import ANN, BOB, CAROL, Casa, computer
+
+PERSONS = {"laptop": BOB, "desk": CAROL, "tablet": ANN}
+
+
+def pytest_asyncio_loop_factories(config, item):
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class Tower:
+    """The sharing computer, its door, and the others as asking sides."""
+
+    home: Path
+    casa: Casa = field(default_factory=lambda: Casa("peer"))
+    events: list[tuple[str, dict]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.shares = Shares(sqlite3.connect(":memory:", isolation_level=None), ANN, self.home / "state")
+        self.callers: dict[str, Caller] = {}
+        app = web.Application(middlewares=[problems, gate(lambda: self.casa.authority)])
+        app.add_routes(routes(self.shares, lambda: self.casa.authority, self._hear))
+        self.listener = Listener(app, *computer("tower"))
+
+    def _hear(self, event: str, **words: object) -> None:
+        self.events.append((event, words))
+
+    async def open(self) -> None:
+        self.listener.trust(self.casa.roster.anchors)
+        await self.listener.start([Address("127.0.0.1", 0)])
+
+    async def close(self) -> None:
+        for caller in self.callers.values():
+            await caller.close()
+        await self.listener.close()
+
+    def offer(self, name: str, **rights: Verb) -> Share:
+        """Share a new folder of that name: `offer("photos", laptop=Verb.READ)`."""
+        (self.home / name).mkdir(exist_ok=True)
+        share = self.shares.offer(self.home / name, ShareName(name))
+        for who, verb in rights.items():
+            self.casa.allow(PERSONS[who], verb, share.door)
+        return share
+
+    @property
+    def peer(self) -> Peer:
+        key, certificate = computer("tower")
+        return Peer("tower", key.fingerprint, certificate, self.listener.addresses)
+
+    def caller(self, who: str) -> Caller:
+        if who not in self.callers:
+            self.callers[who] = Caller(*computer(who))
+        return self.callers[who]
+
+    def remote(self, who: str, share: str, pass_id: str = "") -> Remote:
+        return Remote(self.caller(who), self.peer, share, pass_id)
+
+    async def ask(self, who: str, method: str, path: str, data: bytes | None = None, **headers: str) -> Answer:
+        """One request as it is, whatever the answer; `If_Match="…"` is a header."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        every = range(100, 600)
+        async with self.caller(who).request(self.peer, method, path, headers=sent, data=data, ok=every) as answer:
+            return Answer(answer.status, answer.headers, await answer.read())
+
+
+@pytest.fixture
+async def tower(tmp_path: Path) -> AsyncIterator[Tower]:
+    made = Tower(tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@dataclass
+class Folder:
+    """A share without a network around it, and permits for it."""
+
+    share: Share
+    casa: Casa
+
+    @property
+    def root(self) -> Path:
+        return self.share.root
+
+    def permit(self, verb: Verb, path: str | SharePath = ROOT, who: str = "tower") -> Permit:
+        at = SharePath.parse(path) if isinstance(path, str) else path
+        return permit(self.casa.authority, self.casa.who(who), verb, self.share.door, at)
+
+    def put(self, path: str, data: bytes, verb: Verb = Verb.WRITE, who: str = "tower"):
+        upload = self.share.write(self.permit(verb, path, who), len(data))
+        upload.write(data)
+        return upload.commit()
+
+    def read(self, path: str) -> bytes:
+        file, _ = self.share.read(self.permit(Verb.READ, path))
+        with file:
+            return file.read()
+
+    def names(self, path: str = "") -> set[str]:
+        return {entry.name for entry in self.share.list(self.permit(Verb.LIST, path))}
+
+    def rubbish(self) -> list[Path]:
+        """What lies in our own folder."""
+        return [path for path in (self.root / ".commonhold").rglob("*") if path.name != "tmp"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    root = tmp_path / "photos"
+    root.mkdir()
+    casa = Casa("peer")
+    share = Share(Door("share", "5a17" * 8, "photos", ANN), root)
+    casa.allow(CAROL, Verb.ADD, share.door)
+    return Folder(share, casa)
+
+
