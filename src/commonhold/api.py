@@ -22,9 +22,10 @@ from types import TracebackType
 from typing import IO, Any, Self, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-import msgspec
+from msgspec.structs import replace
 
 from commonhold.answers import Explanation, Invitation, Member, Offer, Place, Removal, Ruling, Status
+from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.errors import PartlyFailed, Refused, WrongUsage
 from commonhold.files import copy, remote
 from commonhold.files.copy import Progress, Report
@@ -33,7 +34,9 @@ from commonhold.home import Home
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.keys import Key
 from commonhold.names import RemotePath
+from commonhold.submit import Hub, JobEvent, Submission, follow, hub_of, tasks
 from commonhold.transport import Caller, LocalCaller, LoopThread, Peer
+from commonhold.wire import convert
 
 T = TypeVar("T")
 FileProgress = Callable[[Progress], None]
@@ -85,7 +88,7 @@ class Network:
         return self._ask("GET", "/api/members", answer=list[Member])
 
     def invite(self, person: str | None = None, minutes: float = 10, uses: int = 1) -> Invitation:
-        """A code to join with. `person`: whose further computer it is for. Raises Refused unless this computer is a guard."""
+        """A code to join with. `person`: whose further computer it is for. Raises Refused unless this is a guard."""
         return self._ask(
             "POST", "/api/invitations", {"person": person, "minutes": minutes, "uses": uses}, answer=Invitation
         )
@@ -96,7 +99,9 @@ class Network:
 
     # Doors and rules
 
-    def share(self, folder: str | Path, name: str | None = None, to: str | None = None, verb: str | None = None) -> Offer:
+    def share(
+        self, folder: str | Path, name: str | None = None, to: str | None = None, verb: str | None = None
+    ) -> Offer:
         """Offer a folder under a name (its own, unless told), and say at once to whom. Raises Conflict, NotFound."""
         if bool(to) != bool(verb):
             raise WrongUsage("To whom and what they may do belong together.", "give both: --to WHO --verb VERB")
@@ -135,7 +140,7 @@ class Network:
         """Ask the desk of this computer, or of another that lets us."""
         if not computer:
             return self._ask(method, path, body, answer=answer)
-        return msgspec.convert(self._loop.run(self._ask_there(computer, method, path, body)), answer)
+        return convert(self._loop.run(self._ask_there(computer, method, path, body)), answer)
 
     async def _ask_there(self, computer: str, method: str, path: str, body: object) -> Any:
         return await self._caller.ask(await self._peer(computer), method, path, body)
@@ -183,7 +188,9 @@ class Network:
 
     async def _get(self, target: RemotePath, local: Path, recursive: bool, progress: FileProgress | None) -> Report:
         peer = await self._peer(target.computer)
-        return await copy.get(self._caller, peer, target.share, target.path, local, recursive=recursive, progress=progress)
+        return await copy.get(
+            self._caller, peer, target.share, target.path, local, recursive=recursive, progress=progress
+        )
 
     def put(
         self, local: str | Path, where: str, recursive: bool = False, progress: FileProgress | None = None
@@ -198,7 +205,9 @@ class Network:
 
     async def _put(self, local: Path, target: RemotePath, recursive: bool, progress: FileProgress | None) -> Report:
         peer = await self._peer(target.computer)
-        return await copy.put(self._caller, peer, local, target.share, target.path, recursive=recursive, progress=progress)
+        return await copy.put(
+            self._caller, peer, local, target.share, target.path, recursive=recursive, progress=progress
+        )
 
     def mkdir(self, where: str, parents: bool = False) -> None:
         """Make a folder; with `parents` those above it too, and no error when it is there."""
@@ -215,20 +224,94 @@ class Network:
     async def _rm(self, target: RemotePath, recursive: bool) -> None:
         await remote.rm(self._caller, await self._peer(target.computer), target.share, target.path, recursive=recursive)
 
+    # Processors
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        inputs: Sequence[str] = (),
+        into: str | None = None,
+        on: str = "any",
+        *,
+        timeout: float | None = None,
+        retries: int = 0,
+        cores: int = 1,
+        wait: bool = True,
+        progress: Callable[[JobEvent], None] | None = None,
+    ) -> Job:
+        """Run a command once for each input, on the processors that this person may use.
+
+        One string is given to `sh -c`, several words run without a shell. An input is a remote file
+        (`COMPUTER:SHARE/PATH`, globs too), a file that exists here, or a plain value. New files go to
+        the folder `into`, else to the job's own (`Job.into`). With `wait` the job is returned when it
+        has ended; tasks that failed are counted in it and told by `log`. Raises Refused when no
+        computer lends, NotFound for inputs that are not there.
+        """
+        words = command if isinstance(command, str) else tuple(command)
+        spec = JobSpec(words, (), into, on, timeout, retries, cores)
+        return self._loop.run(self._run(spec, inputs, wait, progress))
+
+    async def _run(
+        self, spec: JobSpec, inputs: Sequence[str], wait: bool, progress: Callable[[JobEvent], None] | None
+    ) -> Job:
+        members = convert(await self._node.ask("GET", "/api/members"), list[Member])
+        submission = Submission(self._caller, self._peer, [member.computer for member in members])
+        spec = replace(spec, inputs=await submission.inputs(inputs))
+        if spec.into is not None and (folder := RemotePath.parse(spec.into)).path.parts:
+            await remote.mkdir(self._caller, await self._peer(folder.computer), folder.share, folder.path, parents=True)
+        hub, peer = await self._hub()
+        job = await submission.submit(hub, peer, spec)
+        return await follow(hub, job.job, progress) if wait else job
+
+    async def _hub(self) -> tuple[Hub, Peer]:
+        """Where this person's jobs run."""
+        status = convert(await self._node.ask("GET", "/api/status"), Status)
+        peer = await self._peer(status.jobs_at)
+        return hub_of(self._node, self._caller, None if status.jobs_at == status.computer else peer), peer
+
+    def jobs(self) -> list[Job]:
+        """The jobs of this person; at a hub its owner sees all."""
+        return convert(self._loop.run(self._ask_hub("/jobs")), list[Job])
+
+    def job(self, number: int) -> Job:
+        """One job. Raises NotFound."""
+        return convert(self._loop.run(self._ask_hub(f"/jobs/{number}")), Job)
+
+    async def _ask_hub(self, path: str) -> Any:
+        hub, _ = await self._hub()
+        return await hub.ask("GET", path)
+
+    def follow(self, job: int, progress: Callable[[JobEvent], None] | None = None) -> Job:
+        """Wait for a job; `progress` hears of every change, from the beginning."""
+        return self._loop.run(self._follow(job, progress))
+
+    async def _follow(self, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
+        hub, _ = await self._hub()
+        return await follow(hub, job, progress)
+
+    def log(self, job: int, task: int | None = None) -> list[Task]:
+        """What the tasks of a job printed, and how they ended."""
+        return self._loop.run(self._log(job, task))
+
+    async def _log(self, job: int, task: int | None) -> list[Task]:
+        hub, _ = await self._hub()
+        return await tasks(hub, job, task)
+
     # The node, and other computers
 
     def _ask(self, method: str, path: str, body: object = None, *, answer: type[T]) -> T:
-        return msgspec.convert(self._loop.run(self._node.ask(method, path, body)), answer)
+        return convert(self._loop.run(self._node.ask(method, path, body)), answer)
 
     async def _peer(self, computer: str) -> Peer:
         """Where that computer is and whom to expect; asked of the node once."""
         if computer not in self._places:
             found = await self._node.ask("GET", f"/api/places/{quote(computer, safe='')}")
-            self._places[computer] = msgspec.convert(found, Place)
+            self._places[computer] = convert(found, Place)
         place = self._places[computer]
         if not place.shares:
             raise Refused(
-                f"{place.computer} is a client: it shares nothing and opens no door.", "look for the files at the server"
+                f"{place.computer} is a client: it shares nothing and opens no door.",
+                "look for the files at the server",
             )
         return place.peer()
 

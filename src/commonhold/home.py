@@ -1,14 +1,14 @@
 """The home: the folder where one node keeps what it must not forget.
 
-    key.pem          the computer's identity, 0600, never leaves
-    certificate.der  its self-signed certificate
-    settings.json    how this computer takes part; written last, so its presence means "has joined"
-    state.db         SQLite: roster, rules, invitations, shares, addresses, jobs
-    gateway.json     where the running node answers its own person's programs, and the secret they show; 0600
-    audit.jsonl      what was done
-    node.log         what the node says of itself (rotated)
-    node.lock        held by the node that runs
-    jobs/            the folders of jobs
+key.pem          the computer's identity, 0600, never leaves
+certificate.der  its self-signed certificate
+settings.json    how this computer takes part; written last, so its presence means "has joined"
+state.db         SQLite: roster, rules, invitations, shares, addresses, jobs
+gateway.json     where the running node answers its own person's programs, and the secret they show; 0600
+audit.jsonl      what was done
+node.log         what the node says of itself (rotated)
+node.lock        held by the node that runs
+jobs/            the folders of jobs
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import platformdirs
 
 from commonhold.errors import Conflict, Damaged, NodeNotRunning, NotFound
 from commonhold.names import ComputerName
+from commonhold.wire import to_json
 
 NOT_JOINED = "This computer belongs to no network yet."
 NOT_JOINED_HINT = "commonhold create NETWORK, or commonhold join CODE"
@@ -100,7 +101,7 @@ class Home:
             ) from error
 
     def save_settings(self, settings: Settings) -> None:
-        write_private(self.settings_file, msgspec.json.format(msgspec.json.encode(settings, enc_hook=str), indent=2))
+        write_private(self.settings_file, msgspec.json.format(to_json(settings), indent=2))
 
     def computer(self) -> ComputerName:
         return ComputerName(self.settings().computer)

@@ -10,6 +10,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "up": "Start this computer's node.",
         "down": "Stop this computer's node.",
         "status": "Show this computer and its node.",
+        "demo": "Play a whole network on this machine, in both shapes.",
     },
     "People and rules": {
         "members": "List the computers of the network.",

@@ -98,7 +98,8 @@ def trusting(stage: Stage, steps: Steps) -> None:
         job = phone.net.run("wc -l < {} > {}.lines", ["nas:email/*.py"])
         require(job.failed == 0, "a task failed in the trusting network")
         refused(lambda: phone.net.put(__file__, "nas:email/x.py"), "emil writes in a trusting network")
-        step.verified = f"digests equal; {job.done} tasks done by {', '.join(sorted(_helpers(phone.net, job)))}; writing is still refused"
+        helpers = ", ".join(sorted(_helpers(phone.net, job)))
+        step.verified = f"digests equal; {job.done} tasks done by {helpers}; writing is still refused"
     stage.clear()
 
 
@@ -143,7 +144,7 @@ def client_server(stage: Stage, steps: Steps) -> None:
         step.verified = f"carol's upload refused; {reason}; the same words for a share that does not exist"
 
     with steps.step("a file goes from bob's computer to carol's through the server") as step:
-        letter = stage.folder / "Für Carol – été.txt"
+        letter = stage.folder / "Für Carol, été.txt"
         letter.write_text("Through the server.\n" * 1000)
         first.net.put(letter, "server:projects")
         second.net.get(f"server:projects/{letter.name}", stage.folder / "arrived.txt")

@@ -17,12 +17,11 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
 from aiohttp import web
 
 from commonhold.authority.admission import Invitations
 from commonhold.authority.audit import Audit
-from commonhold.authority.authority import Authority
+from commonhold.authority.authority import Authority, Subject
 from commonhold.authority.book import RuleBook
 from commonhold.authority.closed import Closed
 from commonhold.authority.exchange import Exchange
@@ -44,6 +43,7 @@ from commonhold.node import local
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.own import Own
+from commonhold.node.processors import Processors
 from commonhold.node.state import open_state
 from commonhold.transport import (
     DEFAULT_PORT,
@@ -55,6 +55,7 @@ from commonhold.transport import (
     private_addresses,
     problems,
 )
+from commonhold.wire import to_json
 
 GREETINGS = (0.5, 2.0, 8.0)  # seconds after the start: who has not heard of a newcomer yet, has by then
 ROUND = 60.0  # seconds between comparing rosters with others
@@ -86,6 +87,7 @@ class Node:
         self.exchange = Exchange(self.facts, self.caller, directory.peers, directory.hints, directory.learn)
         self.invitations = Invitations(self.state, self.key, self.facts, directory.hints, self.record)
         self.desk = Desk(self._roster, self.book, self.shares, self.authority, self.person, self.record)
+        self.processors = self._processors() if self.has_door else None
         self.own = self._own()
         self.gateway = Gateway()
         self.listener: Listener | None = None
@@ -107,6 +109,25 @@ class Node:
         roster = self.facts.roster
         return roster.members[roster.server].name if roster.server is not None else self.settings.computer
 
+    def _processors(self) -> Processors:
+        return Processors(
+            home=self.home,
+            settings=self.settings,
+            state=self.state,
+            authority=lambda: self.authority,
+            passes=self.passes,
+            shares=self.shares,
+            directory=self.directory,
+            desk=self.desk,
+            caller=self.caller,
+            lenders=self._lenders,
+            record=self.record,
+        )
+
+    def _lenders(self, _submitter: Subject) -> list[Peer]:
+        """Whom to ask for processors, beside this computer: in peer-to-peer everybody, a server nobody."""
+        return self._findable() if self.facts.roster.server is None else []
+
     def _own(self) -> Own:
         return Own(
             settings=self.settings,
@@ -120,6 +141,7 @@ class Node:
             announce=self._announce,
             gateway=self._url,
             hub=self.hub,
+            sandbox=lambda: self.processors.kind if self.processors else "",
             record=self.record,
         )
 
@@ -129,8 +151,9 @@ class Node:
 
     async def __aenter__(self) -> Self:
         try:
-            if self.has_door:
-                await self._open_door()
+            if self.processors is not None:
+                await self.processors.start()
+                await self._open_door(self.processors)
             await self._open_gateway()
         except BaseException:
             await self.close()
@@ -148,12 +171,15 @@ class Node:
     ) -> None:
         await self.close()
 
-    async def _open_door(self) -> None:
+    async def _open_door(self, processors: Processors) -> None:
         app = web.Application(middlewares=[problems, gate(lambda: self.authority)], client_max_size=2**20)
         app.add_routes(self.invitations.routes())
         app.add_routes(self.exchange.routes())
         app.add_routes(self.desk.routes())
         app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record))
+        app.add_routes(processors.between_computers())
+        if self.facts.roster.server is not None:
+            app.add_routes(processors.jobs.routes())  # its clients' jobs run here
         app.on_response_prepare.append(self.exchange.stamp)
         self.listener = Listener(app, self.key, self.certificate)
         self.listener.trust(self.facts.roster.anchors)
@@ -182,9 +208,11 @@ class Node:
         )
         app.add_routes(local.routes(self.own))
         app.add_routes(self.desk.routes())
+        if self.processors is not None:
+            app.add_routes(self.processors.jobs.routes())
         await self.gateway.start(app)
         card = GatewayCard(url=self._url(), secret=secret, pid=os.getpid())
-        write_private(self.home.gateway_file, msgspec.json.encode(card))
+        write_private(self.home.gateway_file, to_json(card))
 
     def _url(self) -> str:
         return f"http://{self.gateway.address}" if self.gateway.address else ""
@@ -250,6 +278,8 @@ class Node:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.processors is not None:
+            await self.processors.close()
         await self.exchange.close()
         await self.gateway.close()
         if self.listener is not None:

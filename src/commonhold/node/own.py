@@ -40,6 +40,7 @@ class Own:
     announce: Callable[[], Awaitable[None]]  # tell the local network which invitations are open
     gateway: Callable[[], str]
     hub: Callable[[], str]
+    sandbox: Callable[[], str]
     record: Callable[..., None]
 
     @property
@@ -71,6 +72,7 @@ class Own:
             pid=os.getpid(),
             jobs_at=self.hub(),
             lend=self.settings.lend,
+            sandbox=self.sandbox(),
             shares=tuple(self._offer(share) for share in self.shares.all()),
             invitations=tuple(invitation.code.number for invitation in self.invitations.open()),
             alarm=roster.alarm or removed,

@@ -9,13 +9,12 @@ import signal
 import sys
 from logging.handlers import RotatingFileHandler
 
-import msgspec
-
 from commonhold.errors import CommonholdError
 from commonhold.home import Home
 from commonhold.node.background import hold
 from commonhold.node.node import Node
 from commonhold.transport import run as run_loop
+from commonhold.wire import to_json
 
 LOG_BYTES = 2**20
 LOG_FILES = 3
@@ -50,7 +49,7 @@ async def _serve(home: Home, ready_fd: int | None) -> None:
 def _report(ready_fd: int | None, document: object) -> None:
     if ready_fd is not None:
         try:
-            os.write(ready_fd, msgspec.json.encode(document) + b"\n")
+            os.write(ready_fd, to_json(document) + b"\n")
             os.close(ready_fd)
         except OSError:
             logging.getLogger(__name__).debug("whoever started this node did not wait for it")

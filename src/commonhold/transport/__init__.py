@@ -11,7 +11,7 @@ from commonhold.names import Address
 from commonhold.transport.addresses import DEFAULT_PORT, private_addresses
 from commonhold.transport.answers import answer_lines, caller_of, json_lines, problems
 from commonhold.transport.caller import ROSTER_HEADER, Caller, Knock, Peer
-from commonhold.transport.documents import document, json_answer, to_json
+from commonhold.transport.documents import document, json_answer
 from commonhold.transport.listener import Listener
 from commonhold.transport.local import Gateway, LocalCaller
 from commonhold.transport.loop import LoopThread, run
@@ -35,5 +35,4 @@ __all__ = [
     "private_addresses",
     "problems",
     "run",
-    "to_json",
 ]

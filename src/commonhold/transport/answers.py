@@ -13,8 +13,8 @@ from aiohttp import web
 
 from commonhold.errors import CommonholdError, Damaged, from_problem
 from commonhold.names import Fingerprint
-from commonhold.transport.documents import to_json
 from commonhold.transport.tls import fingerprint_shown
+from commonhold.wire import to_json
 
 PROBLEM = "application/problem+json"
 LARGEST_PROBLEM = 65_536  # bytes of an error that we read

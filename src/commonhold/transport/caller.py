@@ -18,8 +18,8 @@ from commonhold.identity.keys import Key
 from commonhold.names import Address, Fingerprint
 from commonhold.transport.answers import problem_in, problem_of_handshake, read_json
 from commonhold.transport.dial import Failed, Line, nobody
-from commonhold.transport.documents import to_json
 from commonhold.transport.tls import calling_context, knocking_context
+from commonhold.wire import to_json
 
 ROSTER_HEADER = "Commonhold-Roster"  # the digest of the answering computer's roster
 LONGEST_DIGEST = 128

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import msgspec
 from aiohttp import web
 
 from commonhold.errors import WrongUsage
+from commonhold.wire import from_json, to_json
 
 LARGEST = 2**20  # bytes of a request's document, unless its reader expects more
 
 T = TypeVar("T")
-
-
-def to_json(value: object) -> bytes:
-    """Names and paths are written as the text that they are."""
-    return msgspec.json.encode(value, enc_hook=str)
 
 
 def json_answer(value: object) -> web.Response:
@@ -35,6 +30,6 @@ async def document(request: web.Request, kind: type[T], largest: int = LARGEST) 
             raise WrongUsage(f"The request is too large: at most {largest} bytes are read here.")
         pieces.append(piece)
     try:
-        return msgspec.json.decode(b"".join(pieces), type=kind)
+        return from_json(b"".join(pieces), kind)
     except ValueError as error:  # msgspec's errors and UnicodeDecodeError are kinds of it
         raise WrongUsage(f"The request cannot be understood: {error}.") from error

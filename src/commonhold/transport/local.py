@@ -15,8 +15,8 @@ from commonhold.names import Address
 from commonhold.transport.addresses import bind
 from commonhold.transport.answers import json_lines, read_json
 from commonhold.transport.caller import Upload, exchange, sendable, session_over
-from commonhold.transport.documents import to_json
 from commonhold.transport.listener import runner_of
+from commonhold.wire import to_json
 
 LOOPBACK = "127.0.0.1"
 

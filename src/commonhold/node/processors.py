@@ -1,0 +1,93 @@
+"""The parts of lending and borrowing processors, joined for one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from sqlite3 import Connection
+
+from aiohttp import web
+
+from commonhold.authority.authority import Authority, Subject
+from commonhold.authority.passes import Passes
+from commonhold.compute import sandbox
+from commonhold.compute.cluster import Cluster
+from commonhold.compute.journal import Journal
+from commonhold.compute.lend import Lending
+from commonhold.compute.papers import Terms
+from commonhold.compute.relay import Switchboard
+from commonhold.compute.serve import Jobs, Streams
+from commonhold.files.shares import Shares
+from commonhold.home import Home, Settings
+from commonhold.node.courier import DoorCourier, DoorDesk, HomeFolders
+from commonhold.node.desk import Desk
+from commonhold.node.directory import Directory
+from commonhold.transport import Caller, Peer
+
+
+class Processors:
+    """Lends this computer's processors, and runs jobs on others'."""
+
+    def __init__(
+        self,
+        *,
+        home: Home,
+        settings: Settings,
+        state: Connection,
+        authority: Callable[[], Authority],
+        passes: Passes,
+        shares: Shares,
+        directory: Directory,
+        desk: Desk,
+        caller: Caller,
+        lenders: Callable[[Subject], list[Peer]],
+        record: Callable[..., None],
+    ) -> None:
+        here = directory.own
+        self.switchboard = Switchboard()
+        self.kind = ""
+        journal = Journal(state, lambda: datetime.now(UTC))
+        folders = HomeFolders(home.jobs, shares)
+        folders.restore({job.job: journal.person(job.job) for job in journal.jobs()})
+        self.door_desk = DoorDesk(passes, shares, caller, directory.peer, here)
+        self.lending = Lending(
+            home.folder / "lent",
+            settings.computer,
+            here,
+            authority,
+            desk.compute,
+            lambda: Terms(settings.lend.when, settings.lend.cores),
+            caller,
+            directory.peer,
+            DoorCourier(caller, directory.peer),
+            self.switchboard,
+            record,
+        )
+        self.cluster = Cluster(
+            home.folder / "sessions",
+            settings.computer,
+            here,
+            journal,
+            self.lending,
+            self.switchboard,
+            caller,
+            lenders,
+            lambda name: directory.member(name).fingerprint,
+            self.door_desk,
+            folders,
+            lambda: datetime.now(UTC),
+        )
+        self.jobs = Jobs(self.cluster, shares.owner)
+
+    def between_computers(self) -> list[web.RouteDef]:
+        """For the listener: sessions, their streams, passes."""
+        return [*self.lending.routes(), *Streams(self.switchboard).routes(), *self.door_desk.routes()]
+
+    async def start(self) -> None:
+        await self.lending.start()
+        await self.cluster.start()
+        self.kind = await sandbox.here()
+
+    async def close(self) -> None:
+        await self.cluster.close()
+        await self.lending.close()

@@ -1,0 +1,153 @@
+"""From what a person typed to a job at its hub: inputs told apart, globs expanded, local files uploaded.
+
+The hub is the computer whose node runs the jobs of this person: this one, or the server.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from commonhold.compute.job import Input, Job, JobSpec, Task, file_inputs
+from commonhold.errors import CommonholdError, NotFound, WrongUsage
+from commonhold.files import copy, remote
+from commonhold.names import RemotePath, SharePath
+from commonhold.transport import Caller, LocalCaller, Peer, json_lines
+from commonhold.wire import convert
+
+JobEvent = dict[str, Any]
+Found = tuple[Literal["remote", "local"], str, tuple[str, ...]]
+WILD = frozenset("*?[")
+
+
+class Hub(Protocol):
+    """Where jobs are submitted."""
+
+    async def ask(self, method: str, path: str, body: object = None) -> Any: ...
+    def stream(self, method: str, path: str) -> AsyncIterator[Any]: ...
+
+
+class HubThere:
+    """A server, asked with this computer's own certificate. (A LocalCaller is the hub that is here.)"""
+
+    def __init__(self, caller: Caller, peer: Peer) -> None:
+        self._caller, self._peer = caller, peer
+
+    async def ask(self, method: str, path: str, body: object = None) -> Any:
+        return await self._caller.ask(self._peer, method, path, body)
+
+    async def stream(self, method: str, path: str) -> AsyncIterator[Any]:
+        async with self._caller.request(self._peer, method, path) as answer:
+            async for item in json_lines(answer):
+                yield item
+
+
+def hub_of(node: LocalCaller, caller: Caller, peer: Peer | None) -> Hub:
+    """This computer's node, or the server at `peer`."""
+    return node if peer is None else HubThere(caller, peer)
+
+
+class Submission:
+    """Makes inputs of words, and a job of them."""
+
+    def __init__(self, caller: Caller, find: Callable[[str], Awaitable[Peer]], computers: Sequence[str]) -> None:
+        """`find` says where a computer is; `computers` are the network's: only their names begin a remote path."""
+        self._caller = caller
+        self._find = find
+        self._computers = {name.casefold() for name in computers}
+
+    async def inputs(self, words: Sequence[str]) -> tuple[Input, ...]:
+        """Remote files (globs expanded there), files that exist here, else plain values; in the order given.
+
+        Raises NotFound for a remote file or glob that names nothing.
+        """
+        pieces = [await self._files(word) for word in words]
+        known = iter(file_inputs([found for piece in pieces if piece is not None for found in piece]))
+        made: list[Input] = []
+        for word, piece in zip(words, pieces, strict=True):
+            made += [Input("value", word)] if piece is None else [next(known) for _ in piece]
+        return tuple(made)
+
+    async def _files(self, word: str) -> list[Found] | None:
+        """The files that a word names, or None for a plain value."""
+        computer, colon, rest = word.partition(":")
+        if colon and computer.casefold() in self._computers:
+            return await self._remote(computer, rest)
+        here = Path(word).expanduser()
+        if here.is_dir():
+            raise WrongUsage(f"{word} is a folder.", f"name the files in it: {word.rstrip('/')}/*")
+        return [("local", str(here.absolute()), here.absolute().parts[1:])] if here.is_file() else None
+
+    async def _remote(self, computer: str, rest: str) -> list[Found]:
+        target = RemotePath.parse(f"{computer}:{rest}")
+        if not any(WILD & set(part) for part in target.path.parts):
+            return [_found(target)]
+        fixed = 0
+        while not WILD & set(target.path.parts[fixed]):
+            fixed += 1
+        top = SharePath(target.path.parts[:fixed])
+        entries = await remote.ls(
+            self._caller, await self._find(computer), target.share, top, recursive=len(target.path.parts) > fixed + 1
+        )
+        matching = [
+            _found(RemotePath(target.computer, target.share, SharePath.parse(entry.path)))
+            for entry in entries
+            if entry.kind == "file" and matches(entry.path, str(target.path))
+        ]
+        if not matching:
+            raise NotFound(
+                f"No file of {target.computer} matches {target.share}/{target.path}.", "look with commonhold ls"
+            )
+        return sorted(matching)
+
+    async def submit(self, hub: Hub, hub_peer: Peer, spec: JobSpec) -> Job:
+        """Hand the job in, upload its local inputs, begin it. Raises what the hub, a door or a disk reports."""
+        job = convert(await hub.ask("POST", "/jobs", spec), Job)
+        local = [given for given in spec.inputs if given.kind == "local"]
+        folders: set[SharePath] = set()
+        for given in local:
+            if (parent := given.uploaded.parent) not in folders:
+                await remote.mkdir(self._caller, hub_peer, job.share, parent, parents=True)
+                folders.add(parent)
+            await copy.put(self._caller, hub_peer, Path(given.text), job.share, given.uploaded)
+        return convert(await hub.ask("POST", f"/jobs/{job.job}/start"), Job)
+
+
+async def follow(hub: Hub, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
+    """The job when it has ended; `progress` hears of every change."""
+    last: Job | None = None
+    async for event in hub.stream("GET", f"/jobs/{job}/events"):
+        if progress is not None:
+            progress(event)
+        if event.get("event") == "job":
+            last = convert(event["job"], Job)
+    if last is None or last.ended is None:
+        raise CommonholdError(f"The node that runs job {job} stopped telling about it.", f"commonhold log {job}")
+    return last
+
+
+async def tasks(hub: Hub, job: int, task: int | None) -> list[Task]:
+    return convert(await hub.ask("GET", f"/jobs/{job}/log" + (f"?task={task}" if task else "")), list[Task])
+
+
+def _found(target: RemotePath) -> Found:
+    return ("remote", str(target), (target.computer, target.share, *target.path.parts))
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a path fits a glob, component by component; `**` stands for any number of folders.
+
+    >>> matches("a/b/c.py", "a/**/*.py"), matches("a/c.py", "a/**/*.py"), matches("a/b/c.py", "a/*.py")
+    (True, True, False)
+    """
+    return _fits(tuple(path.split("/")), tuple(pattern.split("/")))
+
+
+def _fits(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        return _fits(parts, patterns[1:]) or (bool(parts) and _fits(parts[1:], patterns))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], patterns[0]) and _fits(parts[1:], patterns[1:])
