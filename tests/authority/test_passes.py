@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from commonhold.authority import passes as passes_module
-from commonhold.authority.authority import Verb
-from commonhold.errors import Conflict, Refused, WrongUsage
+from commonhold.authority.authority import Door, Verb
+from commonhold.errors import CommonholdError, Conflict, Refused, WrongUsage
 from commonhold.names import SharePath
 
 from .suite import (
@@ -239,3 +242,42 @@ def test_no_two_passes_are_alike(casa):
     ids = {issue(casa, Verb.ADD, OUT) for _ in range(50)}
     assert len(ids) == 50
     assert all(len(pass_id) == 32 for pass_id in ids)
+
+
+sayings = st.tuples(
+    st.booleans(),
+    st.sampled_from([BOB, CAROL, "members", fingerprint("desk"), fingerprint("laptop")]),
+    st.sampled_from([Verb.LIST, Verb.READ, Verb.ADD, Verb.WRITE]),
+    st.sampled_from([PHOTOS, PAPERS, ALL_SHARES]),
+)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(sayings, max_size=5),
+    st.lists(sayings, max_size=5),
+    st.sampled_from([Verb.READ, Verb.ADD, Verb.WRITE]),
+    st.sampled_from([A, OUT, ROOT]),
+    st.sampled_from(list(Verb)),
+)
+def test_a_pass_never_opens_more_than_its_submitter_may(before, after, said, folder, asked):
+    casa = Casa("peer")
+    say_all(casa, before)
+    may = casa.may("laptop", said, PHOTOS)
+    try:
+        pass_id = issue(casa, said, folder)
+    except Refused:
+        assert not may
+        return
+    assert may
+    say_all(casa, after)
+    for at in (A, B, OUT / "a.png", ROOT):
+        if casa.may("desk", asked, PHOTOS, at, pass_id):
+            assert casa.may("laptop", asked, PHOTOS, at)
+            assert at.within(folder)
+
+
+def say_all(casa: Casa, said: list[tuple[bool, str, Verb, Door]]) -> None:
+    for allow, who, verb, door in said:
+        with suppress(CommonholdError):
+            (casa.allow if allow else casa.deny)(who, verb, door)
