@@ -364,7 +364,9 @@ def next_charter(
     With `server` its shape is client-server. `leaving` are removed by it, guards too.
     """
     staying = [member for member in roster.members.values() if member.fingerprint not in leaving]
-    outside = [member for member in roster.members.values() if member.fingerprint in leaving]
+    outside = [*roster.removed_members.values()]
+    outside += [member for member in roster.members.values() if member.fingerprint in leaving]
+    gone = roster.gone.union(member.fingerprint for member in outside)
     return Charter(
         network=roster.network_id,
         number=roster.charter.number + 1,
@@ -378,8 +380,8 @@ def next_charter(
         recovery=roster.charter.recovery,
         persons=tuple(PersonEntry(person, name) for person, name in roster.persons.items()),
         members=tuple(_enrolled(member) for member in staying),
-        removed=tuple(_enrolled(member) for member in (*roster.removed_members.values(), *outside)),
-        gone=tuple(sorted(roster.gone.union(leaving) - {member.fingerprint for member in staying})),
+        removed=tuple(_enrolled(member) for member in outside),
+        gone=tuple(sorted(gone - {member.fingerprint for member in staying})),
     )
 
 
