@@ -8,6 +8,7 @@ import pytest
 
 from commonhold.cli.jobs import _row
 from commonhold.cli.log import heading
+from commonhold.cli.progress import Tally
 from commonhold.cli.run import divided, ending, failure, tally
 from commonhold.compute.job import Job, State, Task
 from commonhold.errors import WrongUsage
@@ -96,3 +97,13 @@ def test_a_long_command_does_not_break_the_table():
 @pytest.mark.parametrize("number", ["0", "-1", "twelve"])
 def test_a_job_has_a_number(cli, number):
     assert cli("log", number).code == 2
+
+
+def test_progress_counts_a_task_that_starts_again_once():
+    tally = Tally()
+    tally.hear({"event": "job", "job": {"total": 2}})
+    for state in ("running", "waiting", "running", "done"):
+        tally.hear({"event": "task", "job": 1, "task": 1, "state": state, "computer": "tower"})
+    tally.hear({"event": "note", "job": 1, "note": "tower was lost."})
+    tally.hear({"event": "task", "job": 1, "task": 2, "state": "failed", "computer": "laptop"})
+    assert (tally.total, tally.ended, tally.states["failed"]) == (2, 2, 1)

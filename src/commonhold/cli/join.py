@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @declare(
     "join",
-    "commonhold join 7-otter-plum",
-    "commonhold join 7-otter-plum@192.168.1.5:7440 --computer laptop",
-    "commonhold join 7-otter-plum --share ~/photos --lend never",
+    "commonhold join 7-orange-velvet",
+    "commonhold join 7-orange-velvet@192.168.1.5:7440 --computer laptop",
+    "commonhold join 7-orange-velvet --share ~/photos --lend never",
 )
 @click.argument("code", metavar="CODE[@HOST:PORT]")
 @click.option("--person", metavar="NAME", help="Who you are.  [default: as invited, else your user name]")

@@ -35,8 +35,8 @@ def command(session: Session, job: int, task: int | None, follow: bool) -> None:
         for record in _as_they_end(network, job, task) if follow else network.log(job, task):
             if task is None:
                 out.answer(None, heading(record))
-            out.text(record.output)
-            out.text(record.error, err=task is not None)
+            out.text(record.output, closed=task is None)
+            out.text(record.error, err=task is not None, closed=task is None)
 
 
 def heading(task: Task) -> str:
@@ -50,13 +50,15 @@ def heading(task: Task) -> str:
 def _as_they_end(network: Network, job: int, task: int | None) -> Iterator[Task]:
     """The tasks of a job, each when it has ended, until there is no more to come."""
     told: set[int] = set()
+    ended = -1
     while True:
-        over = network.job(job).ended is not None  # asked first: what ends in between is still told
-        records = network.log(job, task)
-        for record in records:
-            if record.ended is not None and record.task not in told:
-                told.add(record.task)
-                yield record
-        if over or len(told) == len(records) > 0:
+        now = network.job(job)
+        if now.done + now.failed != ended:  # the log of a large job is not asked for nothing
+            ended = now.done + now.failed
+            for record in network.log(job, task):
+                if record.ended is not None and record.task not in told:
+                    told.add(record.task)
+                    yield record
+        if now.ended is not None or (task is not None and task in told):
             return
         time.sleep(LOOK_AGAIN)

@@ -8,12 +8,11 @@ the cursor or turns the reading direction.
 
 from __future__ import annotations
 
-import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -75,10 +74,11 @@ class Output:
             stream.write(chunk)
         stream.flush()
 
-    def text(self, text: str, err: bool = False) -> None:
-        """What another program printed: harmless on a terminal, as it is elsewhere."""
+    def text(self, text: str, err: bool = False, closed: bool = True) -> None:
+        """What another program printed: harmless on a terminal, as it is elsewhere; `closed`: ends with its line."""
         watched = (sys.stderr if err else sys.stdout).isatty()
-        click.echo(shown(text) if watched else text, nl=bool(text) and not text.endswith("\n"), err=err)
+        open_line = bool(text) and not text.endswith("\n")
+        click.echo(shown(text) if watched else text, nl=open_line and (closed or watched), err=err)
 
     def error(self, error: CommonholdError, usage: str = "") -> None:
         """Print an error; with `--json` also as the document, unless the result was one already."""
@@ -97,13 +97,10 @@ class Output:
             self._document({"error": error.sentence, **more})
 
     def _document(self, value: object) -> None:
-        import msgspec  # noqa: PLC0415 - late: --help needs none
+        from commonhold.wire import to_json  # noqa: PLC0415 - late: --help needs no msgspec
 
         self._answered = True
-        document = msgspec.json.encode(value, enc_hook=_plain)
-        if sys.stdout.isatty():
-            document = msgspec.json.format(document, indent=2)
-        click.echo(document.decode())
+        click.echo(to_json(value).decode())
 
     def console(self) -> Console:
         """Standard error as a terminal that draws progress."""
@@ -122,13 +119,6 @@ class Output:
         for row in rows:
             table.add_row(*(Text(shown(cell)) for cell in row))  # Text: names with [brackets] are no markup
         Console().print(table)
-
-
-def _plain(value: object) -> Any:
-    """What msgspec does not know: our names (kinds of str) and paths."""
-    if isinstance(value, os.PathLike | str):
-        return str(value)
-    raise NotImplementedError(f"{type(value).__name__} has no form in JSON")
 
 
 def shown(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING
 from commonhold.cli.output import Output, shown
 
 if TYPE_CHECKING:
-    from commonhold.compute.job import Job
     from commonhold.files.copy import Progress
+    from commonhold.submit import JobEvent
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def files_progress(out: Output, verb: str) -> Iterator[Callable[[Progress], None
 
 
 @contextmanager
-def job_progress(out: Output) -> Iterator[Callable[[Job], None] | None]:
+def job_progress(out: Output) -> Iterator[Callable[[JobEvent], None] | None]:
     """A bar of tasks: done, failed, total; None where nobody watches."""
     if not out.watched:
         yield None
@@ -62,8 +63,34 @@ def job_progress(out: Output) -> Iterator[Callable[[Job], None] | None]:
     with bars.Progress(*columns, console=out.console(), transient=True) as drawing:
         bar = drawing.add_task("", total=None, failed="")
 
-        def show(job: Job) -> None:
-            failed = f"{job.failed} failed" if job.failed else ""
-            drawing.update(bar, total=job.total or None, completed=job.done + job.failed, failed=failed)
+        tally = Tally()
+
+        def show(event: JobEvent) -> None:
+            tally.hear(event)
+            failed = f"{tally.states['failed']} failed" if tally.states["failed"] else ""
+            drawing.update(bar, total=tally.total, completed=tally.ended, failed=failed)
 
         yield show
+
+
+class Tally:
+    """How far a job is, from its events: a task may wait again after its computer was lost."""
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self.states: Counter[str] = Counter()
+        self._tasks: dict[int, str] = {}
+
+    def hear(self, event: JobEvent) -> None:
+        if event["event"] == "job":
+            self.total = event["job"]["total"] or None
+        elif event["event"] == "task":
+            task, state = event["task"], event["state"]
+            if task in self._tasks:
+                self.states[self._tasks[task]] -= 1
+            self._tasks[task] = state
+            self.states[state] += 1
+
+    @property
+    def ended(self) -> int:
+        return self.states["done"] + self.states["failed"]

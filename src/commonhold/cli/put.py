@@ -12,6 +12,7 @@ from commonhold.cli.output import copied, counted
 from commonhold.cli.progress import files_progress
 from commonhold.cli.session import Session
 from commonhold.errors import CommonholdError, NotFound, PartlyFailed, WrongUsage
+from commonhold.names import RemotePath
 
 if TYPE_CHECKING:
     from commonhold.api import Network
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("-r", "--recursive", is_flag=True, help="Folders with everything in them.")
 def command(session: Session, local: tuple[str, ...], remote: str, recursive: bool) -> None:
     """Done means that the files are on the other computer's disk. Somebody who reads there sees the old file or the new
-    one, never a mixture. With several LOCAL, REMOTE is a folder.
+    one, never a mixture. With several LOCAL, REMOTE is a folder, made when it is not there.
     """
     sources = [Path(name).expanduser() for name in local]
     for source in sources:
@@ -46,17 +47,17 @@ def command(session: Session, local: tuple[str, ...], remote: str, recursive: bo
 def _put_each(session: Session, network: Network, sources: list[Path], remote: str, recursive: bool) -> tuple[int, int]:
     """Copy every source into the folder `remote`; returns files and bytes. What fails does not hold up the others.
 
-    Each is put under its own name: a `remote` that is no folder then fails, instead of taking one
-    file over the other.
+    The folder is made when it is not there: to a name that is none, each file would replace the one before.
     """
+    if RemotePath.parse(remote).path.parts:
+        network.mkdir(remote, parents=True)
     files = octets = 0
     failed: list[dict[str, str]] = []
     errors: list[CommonholdError] = []
     for source in sources:
-        target = f"{remote.rstrip('/')}/{source.absolute().name}"
         try:
             with files_progress(session.out, source.name) as progress:
-                report = network.put(source, target, recursive=recursive, progress=progress)
+                report = network.put(source, remote, recursive=recursive, progress=progress)
             files, octets = files + report.files, octets + report.bytes
         except PartlyFailed as error:
             files, octets = files + error.more["files"], octets + error.more["bytes"]

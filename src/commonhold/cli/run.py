@@ -12,10 +12,11 @@ from commonhold.cli.output import counted
 from commonhold.cli.progress import job_progress
 from commonhold.cli.session import Session
 from commonhold.cli.words import Duration
-from commonhold.errors import CommonholdError, PartlyFailed, WrongUsage
+from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, WrongUsage
 
 if TYPE_CHECKING:
     from commonhold.compute.job import Job, Task
+    from commonhold.submit import JobEvent
 
 SEPARATOR = ":::"
 
@@ -52,11 +53,23 @@ def command(
     else is a plain value. COMMAND in one piece is given to `sh -c`; in several words it runs without a shell.
     """
     line, inputs = divided(words)
+    number: list[int] = []  # of the job, once it has one
+
     with session.network() as network:
-        with job_progress(session.out) as progress:
-            job = network.run(
-                line, inputs, into=into, on=on, timeout=timeout, retries=retries, cores=cores, progress=progress
-            )
+        with job_progress(session.out) as show:
+
+            def hear(event: JobEvent) -> None:
+                if event["event"] == "job" and not number:
+                    number.append(event["job"]["job"])
+                if show is not None:
+                    show(event)
+
+            try:
+                job = network.run(
+                    line, inputs, into=into, on=on, timeout=timeout, retries=retries, cores=cores, progress=hear
+                )
+            except KeyboardInterrupt:
+                raise left(number) from None
         failed = [task for task in network.log(job.job) if task.state == "failed"] if job.failed else []
     session.out.answer(job, tally(job))
     for note in job.notes:
@@ -82,6 +95,13 @@ def divided(words: Sequence[str]) -> tuple[str | list[str], list[str]]:
         # A pattern that the shell expanded to nothing must not run the command once on nothing.
         raise WrongUsage("“:::” is there, but no input follows it.", "leave “:::” out to run the command once")
     return (line[0] if len(line) == 1 else line), inputs
+
+
+def left(number: Sequence[int]) -> Interrupted:
+    """Ctrl-C ends the waiting; a job that has begun is its node's, and goes on."""
+    if not number:
+        return Interrupted("Interrupted.")
+    return Interrupted(f"Interrupted; job {number[0]} goes on.", f"commonhold log -f {number[0]}")
 
 
 def tally(job: Job) -> str:

@@ -50,4 +50,4 @@ def _lends(status: Status) -> str:
     if status.role == "client" or status.lend.when == "never":
         return "never"
     cores = counted(status.lend.cores, "core") if status.lend.cores else "all cores"
-    return f"{status.lend.when}, {cores}, tasks held by {status.sandbox or 'nothing'}"
+    return f"{status.lend.when}, {cores}, tasks held by {status.sandbox or 'limits'}"

@@ -1,0 +1,357 @@
+"""The commands against real nodes: two computers of one network, each in a home of its own, as processes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from commonhold.cli.main import perform
+from commonhold.home import Home
+from commonhold.node import background
+
+
+@dataclass
+class Typed:
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class Computer:
+    """One home, and the commands typed there."""
+
+    home: Path
+    address: str
+
+    def __call__(self, *arguments: object, code: int = 0, json_: bool = False) -> Typed:
+        """Perform a command in this process: the libraries are loaded once, not sixty times."""
+        words = ["--home", self.home, *(["--json"] if json_ else []), *arguments]
+        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            found = perform([str(word) for word in words])
+        out.seek(0)
+        typed = Typed(out.read(), err.getvalue())
+        assert found == code, f"{arguments}: {found}\n{typed.stdout}{typed.stderr}"
+        return typed
+
+    def json(self, *arguments: object, code: int = 0):
+        return json.loads(self(*arguments, code=code, json_=True).stdout)
+
+
+def free_address(host):
+    with socket.socket() as trial:
+        trial.bind((host, 0))
+        return f"{host}:{trial.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """tower, of ann, who founded the network; laptop, of bob, who joined."""
+    folder = tmp_path_factory.mktemp("network")
+    tower = Computer(folder / "tower", free_address("127.0.41.2"))
+    laptop = Computer(folder / "laptop", free_address("127.0.41.3"))
+    try:
+        tower.created = tower.json(
+            "create", "casa", "--computer", "tower", "--person", "ann", "--listen", tower.address
+        )
+        invited = tower.json("invite")
+        laptop.joined = laptop(
+            "join", f"{invited['code']}@{tower.address}",
+            "--computer", "laptop", "--person", "bob", "--listen", laptop.address,
+        )  # fmt: skip
+        yield tower, laptop
+    finally:
+        for computer in (tower, laptop):
+            if background.running(Home(computer.home)):
+                computer("down")
+
+
+@pytest.fixture
+def tower(network):
+    return network[0]
+
+
+@pytest.fixture
+def laptop(network):
+    return network[1]
+
+
+@pytest.fixture
+def photos(tower, tmp_path):
+    """A folder of tower, offered as `photos`, that bob may write."""
+    folder = tmp_path / "photos"
+    (folder / "2026").mkdir(parents=True)
+    (folder / "cat.txt").write_text("miau\n")
+    (folder / "2026" / "dog.txt").write_text("woof\n")
+    tower("share", folder, "--to", "bob", "--verb", "write")
+    yield folder
+    tower("unshare", "photos")
+
+
+def test_create_prints_the_recovery_key_and_starts_the_node(tower):
+    assert tower.created["running"] is True
+    assert len(tower.created["recovery"].split()) == 12
+    assert tower.created["network"] == "casa"
+    key = tower.created["recovery"]
+    for file in tower.home.rglob("*"):
+        if file.is_file():
+            assert key.encode() not in file.read_bytes(), f"the recovery key is kept in {file}"
+
+
+def test_create_again_is_a_conflict(tower):
+    assert tower.json("create", "other", code=6)["exit"] == 6
+
+
+def test_join_says_what_it_shares_and_lends(laptop):
+    first, second = laptop.joined.stdout.splitlines()
+    assert first == "laptop has joined casa (peer-to-peer), invited by tower."
+    assert second == (
+        "laptop shares nothing yet (commonhold share FOLDER)"
+        " and lends its processors to nobody (commonhold allow WHO run compute)."
+    )
+
+
+def test_join_with_a_wrong_code_is_refused(tower, tmp_path):
+    newcomer = Computer(tmp_path / "newcomer", free_address("127.0.41.4"))
+    assert newcomer.json("join", f"99-abandon-ability@{tower.address}", code=4)["exit"] == 4
+    newcomer("status", code=3)
+
+
+def test_invite_shows_the_code_and_both_ways_to_use_it(tower):
+    seen = tower("invite", "--minutes", "1").stdout
+    code = next(line.strip() for line in seen.splitlines() if line.startswith("    "))
+    assert f"commonhold join {code}\n" in seen
+    assert f"commonhold join {code}@{tower.address}\n" in seen
+    assert "for 1 computer and ends at" in seen
+
+
+def test_status_and_members_tell_the_same(tower, laptop):
+    status = tower.json("status")
+    assert (status["computer"], status["running"], status["listener"]) == ("tower", True, [tower.address])
+    members = laptop.json("members")
+    assert [(m["computer"], m["person"]) for m in members] == [("laptop", "bob"), ("tower", "ann")]
+    table = laptop("members").stdout.splitlines()
+    assert table[0].startswith("COMPUTER  PERSON")
+    assert status["words"] in table[2]
+    assert "running:" in tower("status").stdout
+
+
+def test_rules_are_said_listed_and_explained(tower, photos):
+    tower("allow", "members", "read", "photos", "--until", "2h")
+    rules = {(rule["who"], rule["verb"], rule["door"]): rule for rule in tower.json("rules", "photos")}
+    assert rules["members", "read", "photos"]["until"].endswith("Z")
+    assert rules["bob", "write", "photos"].get("until") is None
+    assert tower.json("explain", "bob", "write", "photos")["allowed"] is True
+    tower("deny", "bob", "write", "photos")
+    refused = tower("explain", "bob", "write", "photos")
+    assert refused.stdout.startswith("Refused: ")
+    assert "EFFECT" in tower("rules").stdout
+
+
+def test_a_rule_of_another_computer_is_its_owners(laptop, photos):
+    assert laptop.json("allow", "bob", "read", "tower:photos", code=4)["kind"] == "Refused"
+
+
+def test_a_refusal_carries_the_reason_and_exit_4(tower, laptop, tmp_path):
+    (tmp_path / "secret").mkdir()
+    tower("share", tmp_path / "secret")
+    refused = laptop.json("ls", "tower:secret", code=4)
+    assert refused["reason"]
+    assert "rule" in refused
+    tower("unshare", "secret")
+
+
+def test_ls_lists_computers_shares_and_files(laptop, photos):
+    assert laptop("ls").stdout == "laptop:\ntower:\n"
+    assert "photos/" in laptop("ls", "tower:").stdout.splitlines()
+    assert laptop("ls", "tower:photos").stdout == "2026/\ncat.txt\n"
+    assert "2026/dog.txt" in laptop("ls", "-r", "tower:photos").stdout.splitlines()
+    size, _, name = laptop("ls", "-l", "tower:photos").stdout.splitlines()[1].partition("  ")
+    assert (size.strip(), name.rpartition(" ")[2]) == ("5 B", "cat.txt")
+    entry = next(e for e in laptop.json("ls", "tower:photos") if e["path"] == "cat.txt")
+    assert (entry["kind"], entry["size"]) == ("file", 5)
+
+
+def test_get_copies_a_file_or_a_folder(laptop, photos, tmp_path):
+    assert laptop("get", "tower:photos/cat.txt", tmp_path / "here.txt").stdout == "1 file copied, 5 B.\n"
+    assert (tmp_path / "here.txt").read_text() == "miau\n"
+    assert laptop.json("get", "tower:photos", code=2)["kind"] == "WrongUsage"
+    report = laptop.json("get", "-r", "tower:photos", tmp_path / "all")
+    assert (report["files"], report["bytes"]) == (2, 10)
+    assert (tmp_path / "all" / "2026" / "dog.txt").read_text() == "woof\n"
+    laptop("get", "tower:photos/nothing", code=3)
+
+
+def test_put_takes_one_or_several(laptop, photos, tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+    laptop("put", tmp_path / "a.txt", "tower:photos/renamed.txt")
+    assert (photos / "renamed.txt").read_text() == "a.txt"
+    assert laptop.json("put", tmp_path / "a.txt", tmp_path / "b.txt", "tower:photos/both") == {"files": 2, "bytes": 10}
+    assert sorted(path.name for path in (photos / "both").iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_several_are_never_put_over_one_another(laptop, photos, tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+    laptop("put", tmp_path / "a.txt", tmp_path / "b.txt", "tower:photos/cat.txt", code=6)
+    assert (photos / "cat.txt").read_text() == "miau\n"
+
+
+def test_put_of_several_says_which_failed(laptop, photos, tmp_path):
+    (tmp_path / "good.txt").write_text("good")
+    os.mkfifo(tmp_path / "pipe")
+    seen = laptop("put", tmp_path / "good.txt", tmp_path / "pipe", "tower:photos", code=8)
+    assert "1 of 2 files failed." in seen.stderr
+    assert str(tmp_path / "pipe") in seen.stderr
+    assert (photos / "good.txt").read_text() == "good"
+
+
+def test_put_of_a_tree_can_be_repeated(laptop, photos, tmp_path):
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "deep" / "leaf.txt").write_text("leaf")
+    for _ in range(2):
+        laptop("put", "-r", tmp_path / "tree", "tower:photos")
+    assert [p.relative_to(photos).as_posix() for p in photos.rglob("leaf.txt")] == ["tree/deep/leaf.txt"]
+
+
+def test_cat_mkdir_and_rm(laptop, photos):
+    assert laptop("cat", "tower:photos/cat.txt").stdout == "miau\n"
+    laptop("mkdir", "-p", "tower:photos/new/deep")
+    assert (photos / "new" / "deep").is_dir()
+    laptop("mkdir", "tower:photos/new", code=6)
+    laptop("rm", "tower:photos/new", code=2)
+    laptop("rm", "-r", "tower:photos/new")
+    assert not (photos / "new").exists()
+    assert laptop.json("rm", "tower:photos/cat.txt") == {"path": "tower:photos/cat.txt", "deleted": True}
+
+
+def test_a_computer_nobody_knows_is_not_found(laptop):
+    assert laptop.json("ls", "ghost:x", code=3)["kind"] == "NotFound"
+
+
+def test_a_table_on_a_terminal_is_drawn_and_complete(laptop):
+    pid, screen = pty.fork()
+    if pid == 0:
+        words = [sys.executable, "-m", "commonhold", "--home", str(laptop.home), "members"]
+        os.execve(sys.executable, words, {**os.environ, "COLUMNS": "120"})  # noqa: S606
+    drawn = b""
+    while True:
+        try:
+            drawn += os.read(screen, 65536)
+        except OSError:
+            break
+    os.close(screen)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    for word in (b"COMPUTER", b"tower", b"laptop", b"ann", b"bob"):
+        assert word in drawn
+
+
+def test_progress_on_a_terminal_and_none_when_piped(laptop, photos, tmp_path):
+    (photos / "big.bin").write_bytes(os.urandom(20_000_000))
+    assert laptop("get", "tower:photos/big.bin", tmp_path / "piped.bin").stderr == ""
+    pid, screen = pty.fork()
+    if pid == 0:
+        words = ["--home", str(laptop.home), "get", "tower:photos/big.bin", str(tmp_path / "watched.bin")]
+        os.execve(sys.executable, [sys.executable, "-m", "commonhold", *words], {**os.environ, "TERM": "xterm"})  # noqa: S606
+    drawn = b""
+    while True:
+        try:
+            drawn += os.read(screen, 65536)
+        except OSError:
+            break
+    os.close(screen)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert b"/1 files" in drawn
+    assert drawn.decode().rstrip().endswith("1 file copied, 20.0 MB.")
+    assert (tmp_path / "watched.bin").read_bytes() == (photos / "big.bin").read_bytes()
+
+
+def test_run_over_files_and_values(tower, laptop, photos, tmp_path):
+    """One job on the processors of both: refused first, then allowed."""
+    tower("allow", "bob", "run", "compute")
+    job = laptop.json("run", "--into", "tower:photos/out", "wc -c < {} > {.}.count", ":::", "tower:photos/*.txt")
+    assert (job["state"], job["done"], job["failed"]) == ("done", 1, 0)
+    assert (photos / "out" / "cat.count").read_text().strip() == "5"
+    assert laptop("run", "echo value {}", ":::", "a", "b c").stdout == "2 done\n"
+
+
+def test_a_failed_task_is_reported_with_its_last_words(laptop):
+    seen = laptop("run", "echo no luck >&2; test {} != 2", ":::", "1", "2", "3", code=8)
+    assert seen.stdout == "2 done, 1 failed\n"
+    assert "commonhold: 1 of 3 tasks failed." in seen.stderr
+    assert "  2: exit status 1: no luck" in seen.stderr
+    job = laptop.json("jobs")[-1]
+    assert f"hint: commonhold log {job['job']}" in seen.stderr
+    laptop("run", "false", code=1)
+
+
+def test_jobs_and_log_tell_it_again(laptop):
+    laptop("run", "echo said {}; echo cried {} >&2", ":::", "x", "y")
+    number = laptop.json("jobs")[-1]["job"]
+    assert laptop("jobs").stdout.splitlines()[-1].startswith(f"{number} ")
+    whole = laptop("log", number).stdout
+    assert "— 1 x at " in whole
+    assert "said y" in whole
+    one = laptop("log", number, 2)
+    assert (one.stdout, one.stderr) == ("said y\n", "cried y\n")
+    assert laptop("log", "-f", number).stdout == whole
+    assert [task["input"] for task in laptop.json("log", number)] == ["x", "y"]
+    laptop("log", number, 9, code=3)
+    laptop("log", 999, code=3)
+
+
+def test_a_program_in_several_words_keeps_its_options(laptop):
+    laptop("run", "printf", "%s-%s", ":::", "1")
+    number = laptop.json("jobs")[-1]["job"]
+    assert laptop("log", number, 1).stdout == "1-"  # as it was printed, without a line's end
+
+
+def test_ctrl_c_leaves_the_job_to_the_node(laptop):
+    before = len(laptop.json("jobs"))
+    words = [sys.executable, "-m", "commonhold", "--home", str(laptop.home), "run", "sleep 4; echo over"]
+    waiting = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (jobs := laptop.json("jobs")[before:]) or jobs[0]["state"] != "running":
+        time.sleep(0.1)
+    time.sleep(0.5)  # until the first event has reached the command
+    waiting.send_signal(signal.SIGINT)
+    _, err = waiting.communicate(timeout=60)
+    number = jobs[0]["job"]
+    assert waiting.returncode == 130
+    assert err == f"commonhold: Interrupted; job {number} goes on.\nhint: commonhold log -f {number}\n"
+    assert laptop("log", "-f", number).stdout.endswith("over\n")
+
+
+def test_down_and_up(laptop):
+    assert laptop("up").stdout == "The node of laptop already runs.\n"
+    assert laptop("down").stdout == "The node of laptop has stopped.\n"
+    assert laptop.json("ls", code=5)["hint"] == "commonhold up"
+    assert laptop.json("status")["running"] is False
+    assert laptop.json("up") == {"computer": "laptop", "running": True, "already": False}
+    assert laptop("ls").stdout == "laptop:\ntower:\n"
+
+
+def test_a_removed_computer_is_told_so(tower, tmp_path):
+    guest = Computer(tmp_path / "guest", free_address("127.0.41.5"))
+    code = tower.json("invite")["code"]
+    guest("join", f"{code}@{tower.address}", "--computer", "guest", "--person", "eve", "--listen", guest.address)
+    try:
+        removal = tower.json("remove", "guest", "--yes")
+        assert removal["computers"] == ["guest"]
+        assert "removed" in guest("ls", "tower:", code=4).stderr
+    finally:
+        guest("down")
+        shutil.rmtree(guest.home)
