@@ -141,5 +141,3 @@ def folder(tmp_path: Path) -> Folder:
     share = Share(Door("share", "5a17" * 8, "photos", ANN), root)
     casa.allow(CAROL, Verb.ADD, share.door)
     return Folder(share, casa)
-
-

@@ -60,7 +60,7 @@ class Fetch:
             raise
         finally:
             if self._part:
-                self._threads.submit(self._part.close)
+                await self._run(self._part.close)
 
     async def _attempt(self) -> int:
         part, path = self._part, self._path

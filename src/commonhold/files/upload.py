@@ -87,7 +87,7 @@ async def _go_on(request: web.Request) -> None:
 
 async def _whole(request: web.Request, size: int) -> bytes:
     try:
-        return await request.content.readexactly(size)
+        return await request.content.readexactly(size) if size else b""
     except asyncio.IncompleteReadError as error:
         raise WrongUsage("The upload broke off; nothing was changed.", "send it again") from error
 
