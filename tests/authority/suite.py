@@ -69,7 +69,7 @@ def path(text: str) -> SharePath:
 
 
 @functools.cache
-def roster_of(shape: Literal["peer-to-peer", "client-server"]) -> Roster:
+def roster_of(shape: Literal["peer-to-peer", "client-server"], laptop: PersonId = BOB) -> Roster:
     key, certificate = computer("tower")
     founding = rosters.found(
         key=key,
@@ -84,8 +84,8 @@ def roster_of(shape: Literal["peer-to-peer", "client-server"]) -> Roster:
         now=NOON,
     )
     roster = Roster.of(founding.id, [founding])
-    for name, person in (("laptop", BOB), ("desk", CAROL), ("phone", DORA)):
-        roster = admitted(roster, name, person, new=True)
+    for name, person in (("laptop", laptop), ("desk", CAROL), ("phone", DORA)):
+        roster = admitted(roster, name, person, new=person not in roster.persons)
     roster = admitted(roster, "tablet", ANN)
     return roster.merged(rosters.remove(key, roster, fingerprint("phone")))
 

@@ -29,6 +29,7 @@ from .suite import (
     Casa,
     fingerprint,
     path,
+    roster_of,
 )
 
 A, B = path("2024/a.jpg"), path("2024/b.jpg")
@@ -168,6 +169,13 @@ def test_a_pass_is_void_when_the_submitter_is_removed(casa):
     assert "bob's computer laptop was removed from the network casa" in decision.reason
 
 
+def test_a_pass_is_void_when_the_submitter_s_computer_has_become_somebody_else_s(casa):
+    pass_id = reading(casa)
+    casa.roster = roster_of("peer-to-peer", laptop=CAROL)
+    casa.allow(CAROL, Verb.READ, PHOTOS)
+    assert not casa.may("desk", Verb.READ, PHOTOS, A, pass_id)
+
+
 def test_a_pass_is_void_when_the_lender_is_removed(casa):
     pass_id = reading(casa)
     casa.remove("desk")
@@ -195,7 +203,8 @@ def test_nobody_is_given_a_pass_beyond_their_own_rights(casa):
 
 
 def test_a_pass_begets_no_pass(casa):
-    under_pass = casa.who("desk", reading(casa))
+    under_pass = casa.who("desk", issue(casa, Verb.READ, ROOT))
+    assert casa.authority.decide(under_pass, Verb.READ, PHOTOS, ROOT).allowed
     with pytest.raises(Refused):
         casa.passes.issue(under_pass, fingerprint("tablet"), "7", PHOTOS, Verb.READ, paths=frozenset({A}), until=HOUR)
 

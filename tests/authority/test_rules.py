@@ -188,6 +188,12 @@ def test_a_denial_of_every_share_shows_of_none_that_it_exists(says):
     assert says.ask(bob, Verb.LIST).reason == says.ask(bob, Verb.LIST, NOWHERE).reason
 
 
+def test_two_denials_show_no_more_than_the_broader_one(says):
+    says("deny", BOB, Verb.LIST, PHOTOS)
+    says("deny", BOB, Verb.LIST, EVERY_SHARE)
+    assert says.ask(bob, Verb.LIST) == says.ask(bob, Verb.LIST, NOWHERE)
+
+
 def test_rules_add_nothing_to_a_pass(says):
     says("allow", BOB, Verb.WRITE)
     assert not says.ask(replace(bob, pass_id="0" * 32), Verb.READ).allowed
