@@ -9,7 +9,7 @@ import pytest
 from commonhold.cli.jobs import _row
 from commonhold.cli.log import heading
 from commonhold.cli.progress import Tally
-from commonhold.cli.run import divided, ending, failure, tally
+from commonhold.cli.run import divided, ending, failure, left, tally
 from commonhold.compute.job import Job, State, Task
 from commonhold.errors import WrongUsage
 
@@ -107,3 +107,13 @@ def test_progress_counts_a_task_that_starts_again_once():
     tally.hear({"event": "note", "job": 1, "note": "tower was lost."})
     tally.hear({"event": "task", "job": 1, "task": 2, "state": "failed", "computer": "laptop"})
     assert (tally.total, tally.ended, tally.states["failed"]) == (2, 2, 1)
+
+
+def test_who_stops_waiting_is_told_how_to_find_the_job_again():
+    stopped = left([12])
+    assert (stopped.exit_code, stopped.sentence, stopped.hint) == (
+        130,
+        "Interrupted; job 12 goes on.",
+        "commonhold log -f 12",
+    )
+    assert left([]).sentence == "Interrupted."
