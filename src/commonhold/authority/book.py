@@ -214,7 +214,7 @@ class RuleBook:
 
     def _insert(self, wish: Rule) -> None:
         """The same rule is not doubled: what is said last sets its end."""
-        until = wish.until.isoformat(timespec="microseconds") if wish.until else None
+        until = _stored(wish.until) if wish.until else None
         self._db.execute(
             "INSERT INTO rule (effect, who, who_name, verb, door, door_name, until) VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (effect, who, verb, door) DO UPDATE SET"
@@ -230,7 +230,7 @@ class RuleBook:
         """All or nothing; ended rules are swept out on the way, and what was kept in memory is read again."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.execute("DELETE FROM rule WHERE until <= ?", (self._now().astimezone(UTC).isoformat(timespec="microseconds"),))
+            self._db.execute("DELETE FROM rule WHERE until <= ?", (_stored(self._now()),))
             yield
             self._db.execute("COMMIT")
         except BaseException:
@@ -244,6 +244,11 @@ def _rule(row: tuple[Any, ...]) -> Rule:
     number, effect, who, who_name, verb, door, door_name, until = row
     end = datetime.fromisoformat(until) if until else None
     return Rule(number, who, who_name, Verb(verb), door, door_name, effect, end)
+
+
+def _stored(time: datetime) -> str:
+    """Of one length, so that SQLite compares times as text."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _is_personal(who: str) -> bool:
