@@ -6,6 +6,7 @@ import hashlib
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from commonhold.api import Network
@@ -64,7 +65,9 @@ def peer_to_peer(stage: Stage, steps: Steps) -> None:
         job = laptop.net.run(COMPRESS, [f"tower:library/{name}" for name in inputs], into="tower:results")
         _require_equal(job, stage, sources, inputs, stage.folder / "results")
         helpers = _helpers(laptop.net, job)
-        require(helpers == {"tower", "laptop", "desk"}, f"only {', '.join(sorted(helpers))} computed")
+        require(
+            helpers == {"tower", "laptop", "desk"}, f"only {', '.join(sorted(helpers))} computed: {' '.join(job.notes)}"
+        )
         step.verified = f"all outputs equal a local run's; computed by {', '.join(sorted(helpers))}"
 
     with steps.step(f"a command that fails for one input ({UNLUCKY}) on purpose") as step:
@@ -176,8 +179,8 @@ def _all_know(*computers: Computer) -> None:
 def _inputs(sources: Path) -> list[str]:
     """Some 200 files of the top folder and of packages in it, `UNLUCKY` among them."""
     found = sorted(path.relative_to(sources).as_posix() for path in sources.rglob("*.py") if path.stat().st_size)
-    top = [name for name in found if "/" not in name]
-    return sorted({UNLUCKY, *(top + [name for name in found if "/" in name])[: COMPRESSED - 1]})[:COMPRESSED]
+    found.sort(key=lambda name: (name != UNLUCKY, "/" in name, name))
+    return sorted(found[:COMPRESSED])
 
 
 def _require_equal(job: Job, stage: Stage, sources: Path, inputs: list[str], results: Path) -> None:
@@ -221,15 +224,16 @@ def _replace_while_reading(stage: Stage, writer: Computer, reader: Computer, own
                 digest.update(chunk)
             seen.append(digest.hexdigest())
 
-    reading = threading.Thread(target=read)
-    reading.start()
-    try:
-        for turn in range(6):
-            writer.net.put(versions[turn % 2], "tower:library/swap.py")
-    finally:
-        ended.set()
-        reading.join()
-    require(bool(seen) and set(seen) <= known, "a reader saw a mixture of two versions")
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(read)
+        try:
+            for turn in range(6):
+                writer.net.put(versions[turn % 2], "tower:library/swap.py")
+        finally:
+            ended.set()
+        reading.result()
+    require(len(seen) > 0, "nothing was read during the upload")
+    require(set(seen) <= known, "a reader saw a mixture of two versions")
     writer.net.rm("tower:library/swap.py")
     return len(seen)
 
