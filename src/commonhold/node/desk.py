@@ -142,9 +142,12 @@ class Desk:
         name, _, path = request.query.get("door", "").partition("/")
         door = self.door(name)
         asked = self._hypothetical(request.query.get("who", ""))
-        if asked.person is None or asked.person != subject.person:  # about oneself one may always ask
+        about_oneself = asked.person is not None and asked.person == subject.person
+        if not about_oneself:  # that one may always ask
             self._existing(subject, name)
         decision = self.authority.decide(asked, verb, door, SharePath.parse(path))
+        if about_oneself and subject.person != door.owner:  # no more than the refusal itself would tell
+            decision = decision.told or decision
         return json_answer(
             Explanation(
                 who=str(asked),
