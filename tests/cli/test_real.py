@@ -282,6 +282,8 @@ def test_progress_on_a_terminal_and_none_when_piped(laptop, photos, tmp_path):
 
 def test_run_over_files_and_values(tower, laptop, photos, tmp_path):
     """One job on the processors of both: refused first, then allowed."""
+    refused = laptop("run", "--on", "tower", "true", code=4)
+    assert "tower refused: bob may not run" in refused.stderr
     tower("allow", "bob", "run", "compute")
     job = laptop.json("run", "--into", "tower:photos/out", "wc -c < {} > {.}.count", ":::", "tower:photos/*.txt")
     assert (job["state"], job["done"], job["failed"]) == ("done", 1, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 
 from commonhold.cli.jobs import _row
 from commonhold.cli.log import heading
@@ -71,7 +72,7 @@ def test_some_failed_is_exit_8_and_all_failed_is_exit_1():
 
 
 def test_a_job_that_was_cancelled_has_failed():
-    assert failure(a_job(state=State.CANCELLED), []).sentence == "Job 12 was cancelled."
+    assert failure(a_job(state=State.CANCELLED), []).sentence == "Job 12 ended as cancelled."
 
 
 def test_how_a_task_ended_is_said_in_a_few_words():
@@ -117,3 +118,11 @@ def test_who_stops_waiting_is_told_how_to_find_the_job_again():
         "commonhold log -f 12",
     )
     assert left([]).sentence == "Interrupted."
+
+
+def test_a_job_that_every_computer_refused_is_exit_4():
+    notes = ("tower refused: no rule.", "There is no computer to run this on. tower refused: no rule.")
+    refused = failure(structs.replace(a_job(state=State.FAILED), notes=notes), [])
+    assert (refused.exit_code, refused.sentence) == (4, notes[-1])
+    lost = failure(structs.replace(a_job(state=State.FAILED), notes=("There is no computer “ghost”.",)), [])
+    assert lost.exit_code == 1

@@ -12,7 +12,7 @@ from commonhold.cli.output import counted
 from commonhold.cli.progress import job_progress
 from commonhold.cli.session import Session
 from commonhold.cli.words import Duration
-from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, WrongUsage
+from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, Refused, WrongUsage
 
 if TYPE_CHECKING:
     from commonhold.compute.job import Job, Task
@@ -72,7 +72,7 @@ def command(
                 raise left(number) from None
         failed = [task for task in network.log(job.job) if task.state == "failed"] if job.failed else []
     session.out.answer(job, tally(job))
-    for note in job.notes:
+    for note in job.notes if job.total else job.notes[:-1]:  # of a job that never began the last one is the error
         session.out.remark(note)
     if job.failed or job.state != "done":
         raise failure(job, failed)
@@ -112,8 +112,13 @@ def tally(job: Job) -> str:
 def failure(job: Job, failed: Sequence[Task]) -> CommonholdError:
     """Some or all of the tasks failed: each with its input, its exit status and the last line of its error."""
     hint = f"commonhold log {job.job}"
+    if not job.total and job.notes:
+        refused = any(" refused: " in note for note in job.notes)
+        return (Refused if refused else CommonholdError)(
+            job.notes[-1], "commonhold explain PERSON run COMPUTER:compute"
+        )
     if not job.failed:
-        return CommonholdError(f"Job {job.job} was {job.state}.", hint)
+        return CommonholdError(f"Job {job.job} ended as {job.state}.", hint)
     kind = PartlyFailed if job.done else CommonholdError
     listed = [{"path": task.input or f"task {task.task}", "error": ending(task)} for task in failed]
     return kind(f"{job.failed} of {counted(job.total, 'task')} failed.", hint, failed=listed)
