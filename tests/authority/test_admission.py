@@ -350,6 +350,12 @@ async def test_an_inviter_that_does_not_admit_is_not_believed(tower):
         await joining(tower, tower.invitations.invite()[0])
 
 
+async def test_an_inviter_whose_words_cannot_be_read_is_not_believed(tower):
+    tower.invitations._contents = lambda: b"nonsense"
+    with pytest.raises(Refused, match="cannot be read"):
+        await joining(tower, tower.invitations.invite()[0])
+
+
 async def test_what_answers_nonsense_is_not_joined(tower):
     async def nonsense(request: web.Request) -> web.Response:
         return web.json_response({"hello": "world"})

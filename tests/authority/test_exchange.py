@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from commonhold.authority.exchange import Swap, Told, _batches
 from commonhold.authority.roster import TYPES, PersonFact, admit, next_charter, remove
@@ -15,6 +16,7 @@ from commonhold.identity.certificate import self_signed
 from commonhold.identity.envelope import Envelope, sign
 from commonhold.identity.keys import Key
 from commonhold.names import ComputerName
+from commonhold.transport import Address, Listener
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -167,6 +169,23 @@ async def test_nonsense_is_refused(tower, member, body):
     laptop = await member("laptop")
     with pytest.raises(WrongUsage):
         await laptop.caller.ask(tower.peer, "POST", "/roster", body)
+
+
+async def test_what_answers_nonsense_is_no_roster(tower, member):
+    laptop = await member("laptop")
+
+    async def nonsense(request: web.Request) -> web.Response:
+        return web.json_response({"digest": 7})
+
+    app = web.Application()
+    app.add_routes([web.post("/roster", nonsense)])
+    door = Listener(app, tower.key, tower.certificate)
+    door.trust([laptop.certificate])
+    await door.start([Address("127.0.0.1", 0)])
+    peer = msgspec.structs.replace(tower.peer, addresses=door.addresses)
+    with pytest.raises(WrongUsage, match="no roster"):
+        await laptop.exchange.greet(peer)
+    await door.close()
 
 
 async def test_a_message_without_an_end_is_refused(tower, member):

@@ -89,6 +89,16 @@ def laptop_facts_as_before(tower, key: Key):
     return admit(tower.key, founding_only, self_signed(key, NOON), name=ComputerName("phone"), person=person)
 
 
+async def test_news_that_cannot_be_written_are_not_believed(tower):
+    tower.connection.execute("CREATE TRIGGER full BEFORE INSERT ON envelopes BEGIN SELECT RAISE(ABORT, 'full'); END")
+    before = tower.facts.roster
+    with pytest.raises(sqlite3.IntegrityError, match="full"):
+        tower.facts.add(laptop_facts(tower, Key.generate()))
+    assert tower.facts.roster == before
+    tower.connection.execute("DROP TRIGGER full")
+    assert tower.facts.add(laptop_facts(tower, Key.generate()))
+
+
 async def test_a_store_without_a_network_says_so(tmp_path):
     connection = sqlite3.connect(tmp_path / "new.db", isolation_level=None)
     facts = FactStore(connection, "0" * 64)

@@ -215,6 +215,17 @@ def test_two_computers_of_one_name_are_told_apart():
     assert roster.members[NAS.fingerprint].name == f"TOWER-{four_words(NAS.fingerprint)}"
 
 
+def test_who_takes_the_name_with_words_of_another_gains_nothing():
+    first, second = sorted([LAPTOP, PHONE], key=lambda key: key.fingerprint)
+    disguise = f"laptop-{four_words(second.fingerprint)}"
+    roster = HOME.merged([admitted(NAS, disguise), admitted(first, "laptop"), admitted(second, "laptop")])
+    assert len({name.casefold() for name in names(roster)}) == 4
+    settled = HOME.merged([admitted(NAS, disguise)])
+    settled = settled.merged([guarded_by(settled, [TOWER], [TOWER])])  # now the charter holds the disguise
+    settled = settled.merged([admitted(first, "laptop"), admitted(second, "laptop")])
+    assert settled.members[second.fingerprint].name == second.fingerprint[:63]
+
+
 def test_a_long_name_has_room_for_the_words():
     roster = HOME.merged([admitted(LAPTOP, "ü" * 31), admitted(PHONE, "ü" * 31)])
     assert len(names(roster)) == 3

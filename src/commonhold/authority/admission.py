@@ -29,6 +29,7 @@ from commonhold.identity.join import Confirmation, Hello, Inviter, Newcomer, Rep
 from commonhold.identity.keys import Key, fingerprint_of
 from commonhold.names import ComputerName, Fingerprint, PersonId, PersonName
 from commonhold.transport import Address, Knock
+from commonhold.wire import convert, from_json, to_json
 
 LARGEST_BODY = 16 * 1024  # bytes of what a newcomer sends
 PATIENCE = 60.0  # seconds between a newcomer's two messages
@@ -191,8 +192,8 @@ class Invitations:
 
     def _contents(self) -> bytes:
         roster = self._facts.roster
-        addresses = {str(known): tuple(found) for known, found in self._hints().items()}
-        return msgspec.json.encode(Contents(roster.network_id, roster.envelopes, addresses))
+        addresses = {known: tuple(found) for known, found in self._hints().items()}
+        return to_json(Contents(roster.network_id, roster.envelopes, addresses))
 
 
 def _over() -> WrongCode:
@@ -209,13 +210,13 @@ async def _message(request: web.Request, kind: type[Message]) -> Message:
         if size > LARGEST_BODY:
             raise WrongUsage(f"A message of joining has at most {LARGEST_BODY} bytes.")
     try:
-        return msgspec.json.decode(b"".join(pieces), type=kind)
+        return from_json(b"".join(pieces), kind)
     except ValueError as error:  # msgspec's errors and UnicodeDecodeError are kinds of it
         raise WrongUsage("That is no message of joining.") from error
 
 
 def _answer(message: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(message), content_type="application/json")
+    return web.Response(body=to_json(message), content_type="application/json")
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -250,7 +251,7 @@ async def join(
 
 def _said(answer: object, kind: type[Message]) -> Message:
     try:
-        return msgspec.convert(answer, kind)
+        return convert(answer, kind)
     except msgspec.ValidationError as error:
         raise Refused("The computer that answered does not speak of joining as Commonhold does.") from error
 
@@ -258,7 +259,7 @@ def _said(answer: object, kind: type[Message]) -> Message:
 def _checked(encoded: bytes, key: Key, inviter: Fingerprint) -> Joined:
     """What the inviter told, after a look whether it fits together."""
     try:
-        contents = msgspec.json.decode(encoded, type=Contents)
+        contents = from_json(encoded, Contents)
     except ValueError as error:
         raise Refused("The inviter's answer cannot be read.") from error
     roster = Roster.of(contents.network, contents.envelopes)

@@ -18,6 +18,7 @@ from commonhold.identity.certificate import Certificate
 from commonhold.identity.envelope import Envelope, sign, signers, witnessed
 from commonhold.identity.keys import Key, fingerprint_of, public_key
 from commonhold.names import ComputerName, Fingerprint, NetworkName, PersonId, PersonName
+from commonhold.wire import from_json, to_json
 
 KIND = "application/vnd.commonhold.charter+json"
 LARGEST = 8 * 2**20  # bytes of a charter's payload; a member takes about 1 KB
@@ -59,8 +60,7 @@ class Charter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     gone: tuple[str, ...] = ()  # fingerprints and person ids that stay out for ever
 
     def signed(self, keys: Iterable[Key]) -> Envelope:
-        payload = msgspec.json.encode(self, enc_hook=str)  # names and ids are kinds of str, which msgspec leaves to us
-        return sign(payload, KIND, keys)
+        return sign(to_json(self), KIND, keys)
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -113,7 +113,7 @@ def read(envelope: Envelope) -> Charter | None:
     if envelope.payload_type != KIND or len(envelope.payload) > LARGEST:
         return None
     try:
-        charter = msgspec.json.decode(envelope.payload, type=Charter)
+        charter = from_json(envelope.payload, Charter)
         check(charter)
     except (ValueError, Refused, WrongUsage):  # msgspec's errors are kinds of ValueError
         return None

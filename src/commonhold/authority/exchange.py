@@ -22,6 +22,7 @@ from commonhold.errors import CommonholdError, NotAdmitted, WrongUsage
 from commonhold.identity.envelope import Envelope
 from commonhold.names import Fingerprint
 from commonhold.transport import ROSTER_HEADER, Caller, Peer, caller_of
+from commonhold.wire import convert, from_json, to_json
 
 LARGEST_BODY = 16 * 2**20  # bytes of one request
 LARGEST_BATCH = 8 * 2**20  # bytes of payloads in one message: base64 and JSON add a third
@@ -153,7 +154,7 @@ class Exchange:
     async def _ask(self, peer: Peer, swap: Swap) -> Told:
         answer = await self._caller.ask(peer, "POST", "/roster", swap)
         try:
-            return msgspec.convert(answer, Told)
+            return convert(answer, Told)
         except msgspec.ValidationError as error:
             raise WrongUsage(f"{peer.name} answered something that is no roster.") from error
 
@@ -188,7 +189,7 @@ class Exchange:
         return bool(envelopes) and self._facts.add(envelopes)
 
     def _addresses(self) -> dict[str, tuple[str, ...]]:
-        return {str(known): tuple(found) for known, found in self._hints().items()}
+        return {known: tuple(found) for known, found in self._hints().items()}
 
     def _take_addresses(self, addresses: Mapping[str, Sequence[str]]) -> None:
         members = self._facts.roster.members
@@ -222,10 +223,10 @@ async def _message(request: web.Request) -> Swap:
         if size > LARGEST_BODY:
             raise WrongUsage(f"A message about the roster has at most {LARGEST_BODY} bytes.")
     try:
-        return msgspec.json.decode(b"".join(pieces), type=Swap)
+        return from_json(b"".join(pieces), Swap)
     except ValueError as error:  # msgspec's errors and UnicodeDecodeError are kinds of it
         raise WrongUsage("That is no message about the roster.") from error
 
 
 def _answer(told: Told) -> web.Response:
-    return web.Response(body=msgspec.json.encode(told), content_type="application/json")
+    return web.Response(body=to_json(told), content_type="application/json")

@@ -24,6 +24,7 @@ from commonhold.identity.code import four_words
 from commonhold.identity.envelope import Envelope, sign, witnessed
 from commonhold.identity.keys import Key
 from commonhold.names import LONGEST_NAME, ComputerName, Fingerprint, NetworkName, PersonId, PersonName
+from commonhold.wire import from_json, to_json
 
 LARGEST_FACT = 64 * 1024  # bytes of payload
 MOST_FACTS = 100_000
@@ -183,7 +184,7 @@ def _facts(
 def _read(envelope: Envelope, kind: type[Fact], network_id: str) -> Fact | None:
     """The fact inside, if it is for this network and nothing in it is hostile."""
     try:
-        fact = msgspec.json.decode(envelope.payload, type=kind)
+        fact = from_json(envelope.payload, kind)
         if isinstance(fact, Admit):
             Certificate.parse(fact.certificate)
             ComputerName(fact.name)
@@ -254,18 +255,20 @@ def _told_apart(names: dict[Identity, str], chartered: Collection[str], kind: ty
     taken: set[str] = set()
     given: dict[Identity, Named] = {}
     for identity in sorted(names, key=lambda each: (each not in chartered, each)):
-        words = four_words(identity)
-        short = names[identity].encode()[: LONGEST_NAME - len(words) - 1].decode(errors="ignore").rstrip(" .")
-        choices = (names[identity], f"{short}-{words}", identity[:LONGEST_NAME])
-        name = next((each for each in choices if _folded(each) not in taken), choices[-1])
+        name = names[identity]
+        if _folded(name) in taken:
+            words = four_words(identity)
+            short = name.encode()[: LONGEST_NAME - len(words) - 1].decode(errors="ignore").rstrip(" .")
+            name = f"{short}-{words}"
+        if _folded(name) in taken:  # somebody bears that very name: on purpose
+            name = identity[:LONGEST_NAME]
         taken.add(_folded(name))
         given[identity] = kind(name)
     return dict(sorted(given.items()))
 
 
 def _signed(key: Key, fact: Fact) -> Envelope:
-    # Names and ids are kinds of str, which msgspec leaves to us.
-    return sign(msgspec.json.encode(fact, enc_hook=str), TYPES[type(fact)], [key])
+    return sign(to_json(fact), TYPES[type(fact)], [key])
 
 
 def require_guard(key: Key, roster: Roster) -> None:
