@@ -100,6 +100,22 @@ async def test_a_code_for_three_admits_three(tower):
     assert len(tower.facts.roster.members) == 4
 
 
+async def test_a_class_joins_with_one_code_all_at_once(tower):
+    code, _ = tower.invitations.invite(uses=20)
+    await asyncio.gather(*(joining(tower, code, f"computer-{n}", f"person-{n}") for n in range(20)))
+    assert len(tower.facts.roster.members) == 21
+    assert not tower.invitations.open()
+
+
+async def test_three_wrong_guesses_end_a_code_for_many_too(tower):
+    code, _ = tower.invitations.invite(uses=20)
+    await joining(tower, code)
+    outcomes = await asyncio.gather(*(joining(tower, wrong(code)) for _ in range(10)), return_exceptions=True)
+    assert sum(error.sentence.startswith("The code is wrong") for error in outcomes) == 3
+    with pytest.raises(WrongCode, match="spent or over"):
+        await joining(tower, code, "phone", "eve")
+
+
 async def test_an_invitation_for_a_person_makes_another_computer_of_that_person(tower):
     code, _ = tower.invitations.invite(person="ANN")
     joined = await joining(tower, code, "phone", "whoever")
@@ -297,6 +313,16 @@ async def test_a_hostile_message_costs_no_try(tower, body):
         with pytest.raises((WrongUsage, Refused)):
             await knock.ask(path, body)
     await joining(tower, code)
+
+
+async def test_a_hostile_first_message_costs_a_try_and_leaves_nothing_behind(tower):
+    code, _ = tower.invitations.invite()
+    key = Key.generate()
+    newcomer = Newcomer(code, key, self_signed(key, NOON), tower.key.spki, secrets.token_bytes)
+    with pytest.raises(Refused, match="no part of joining"):
+        await tower.knock().ask(f"/join/{code.number}", msgspec.structs.replace(newcomer.hello(), spake=b"B" * 33))
+    assert tower.invitations.open()[0].tries == 2
+    assert not tower.invitations._conversations
 
 
 async def test_a_relay_between_newcomer_and_inviter_fails_and_is_seen(tower):

@@ -35,6 +35,8 @@ LARGEST_BODY = 16 * 1024  # bytes of what a newcomer sends
 PATIENCE = 60.0  # seconds between a newcomer's two messages
 MEMORY = 600.0  # seconds in which a lost last answer can be asked for again
 AT_ONCE = 4  # conversations that compute SPAKE2 at a time; the others wait
+QUEUE = 10.0  # seconds to wait while others have all tries of a code that admits several
+MOST_WAITING = 100  # as many as a code admits at most
 
 log = logging.getLogger(__name__)
 Message = TypeVar("Message")
@@ -78,6 +80,8 @@ class Invitations:
         self._key, self._facts, self._hints, self._record = key, facts, hints, record
         self._conversations: dict[bytes, _Conversation] = {}
         self._computing = asyncio.Semaphore(AT_ONCE)
+        self._settled = asyncio.Event()
+        self._waiting = 0
 
     def invite(self, person: str | None = None, minutes: float = 10, uses: int = 1) -> tuple[Code, datetime]:
         """A code and when it ends. With `person` (name or id) the newcomer becomes a computer of that person.
@@ -106,16 +110,47 @@ class Invitations:
     async def _greet(self, request: web.Request) -> web.Response:
         hello = await _message(request, Hello)
         Certificate.parse(hello.certificate)  # what has no chance costs no try
-        invitation = self._ledger.take_try(int(request.match_info["number"]))
+        invitation = await self._take_try(int(request.match_info["number"]))
         if invitation is None:
             log.info("somebody at %s asked for a code that is not open", request.remote)
             raise _over()
         inviter = Inviter(invitation.code, self._key.spki, secrets.token_bytes)
-        async with self._computing:
-            reply = await asyncio.to_thread(inviter.greeted, hello)
+        self._conversations[inviter.session] = _Conversation(inviter, invitation, time.monotonic() + PATIENCE)
+        try:
+            async with self._computing:
+                return _answer(await asyncio.to_thread(inviter.greeted, hello))
+        except Refused:
+            self._end(inviter.session)
+            raise
+
+    async def _take_try(self, number: int) -> Invitation | None:
+        """Count a try, on the disk when this returns; None when there is none.
+
+        Twenty that join with one code at once would find its three tries in use by the others, who give
+        them back once they have proven themselves: so wait while any of them is under way.
+        """
+        until = time.monotonic() + QUEUE
+        while (invitation := self._ledger.take_try(number)) is None:
+            if self._waiting >= MOST_WAITING or time.monotonic() > until or not self._under_way(number):
+                return None
+            self._settled.clear()
+            self._waiting += 1
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._settled.wait()
+            except TimeoutError:
+                pass  # the one under way may have left without a word
+            finally:
+                self._waiting -= 1
+        return invitation
+
+    def _under_way(self, number: int) -> bool:
         self._forget()
-        self._conversations[reply.session] = _Conversation(inviter, invitation, time.monotonic() + PATIENCE)
-        return _answer(reply)
+        return any(not each.admitted and each.invitation.code.number == number for each in self._conversations.values())
+
+    def _end(self, session: bytes) -> None:
+        self._conversations.pop(session, None)
+        self._settled.set()
 
     def _forget(self) -> None:
         now = time.monotonic()
@@ -132,7 +167,7 @@ class Invitations:
         try:
             newcomer = conversation.inviter.confirmed(confirmation)
         except WrongCode as error:
-            del self._conversations[confirmation.session]
+            self._end(confirmation.session)
             raise self._wrong(conversation.invitation, request.remote) from error
         if not conversation.admitted:
             self._admit(conversation, newcomer, confirmation, request.remote)
@@ -158,14 +193,16 @@ class Invitations:
         except CommonholdError:
             # It knew the code, and only the name was wrong: the next hello may come with another one.
             self._ledger.give_back(invitation.id)
-            del self._conversations[confirmation.session]
+            self._end(confirmation.session)
             raise
         if not self._ledger.burn(invitation.id):
+            self._end(confirmation.session)
             raise _over()
         self._ledger.give_back(invitation.id)
         self._facts.add(envelopes)
         conversation.admitted = True
         conversation.until = time.monotonic() + MEMORY
+        self._settled.set()
         member = self._facts.roster.members[newcomer.fingerprint]
         self._record(
             "join",

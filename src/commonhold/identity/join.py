@@ -179,7 +179,7 @@ class Inviter(_Side):
     def __init__(self, code: Code, spki: bytes, entropy: RandomBytes) -> None:
         super().__init__()
         self._code, self._spki, self._entropy = code, spki, entropy
-        self._session = b""
+        self.session = entropy(16)
         self._confirmation: Confirmation | None = None
         self.newcomer: Certificate | None = None
 
@@ -188,8 +188,7 @@ class Inviter(_Side):
         self._go(State.PROVING)
         self.newcomer = Certificate.parse(hello.certificate)
         machine = _spake(spake2.SPAKE2_A, self._code, self._spki, self.newcomer.spki, self._entropy)
-        self._session = self._entropy(16)
-        reply = Reply(self._session, machine.start())
+        reply = Reply(self.session, machine.start())
         self._agree(machine, hello, reply, self._spki)
         return reply
 
@@ -199,7 +198,7 @@ class Inviter(_Side):
             return self.newcomer
         self._go(State.PROVEN)
         said = self._said(confirmation.computer, confirmation.person)
-        known = confirmation.session == self._session
+        known = confirmation.session == self.session
         known &= hmac.compare_digest(self._newcomers_mac(said), confirmation.mac)
         if self.newcomer is None or not known or not verify(self.newcomer.spki, said, confirmation.signature):
             self.state = State.REFUSED
