@@ -149,19 +149,23 @@ def _empty(home: Home) -> Iterator[None]:
 
     The key stays: if the admission was signed and the answer was lost, the same key finishes it.
     """
+    _require_new(home)  # before the lock too: a node that runs holds it, and "belongs to a network" says more
     with hold(home):
-        if home.joined:
-            settings = home.settings()
-            raise Conflict(
-                f"This computer belongs to a network already, as {settings.computer}.",
-                "another network needs another home: commonhold --home DIR …",
-            )
+        _require_new(home)
         _forget(home)
         try:
             yield
         except BaseException:
             _forget(home)
             raise
+
+
+def _require_new(home: Home) -> None:
+    if home.joined:
+        raise Conflict(
+            f"This computer belongs to a network already, as {home.settings().computer}.",
+            "another network needs another home: commonhold --home DIR …",
+        )
 
 
 def _forget(home: Home) -> None:

@@ -135,7 +135,7 @@ class Own:
 
     async def offer(self, wish: OfferWish) -> Offer:
         # Asked first, so that a client hears that it shares nothing before anything is done.
-        permit(self.authority, self.subject, Verb.GOVERN, self.desk.compute)
+        permit(self.authority, self.subject, Verb.GOVERN, self.desk.everything)
         whom = self.desk.whom(wish.to, wish.verb) if wish.to and wish.verb else None
         share = self.shares.offer(Path(wish.folder), ShareName(wish.name) if wish.name else None)
         self.record("share", share=share.door.name, folder=str(share.root))
@@ -144,7 +144,7 @@ class Own:
         return self._offer(share)
 
     async def withdraw(self, name: str) -> Offer:
-        permit(self.authority, self.subject, Verb.GOVERN, self.desk.compute)
+        permit(self.authority, self.subject, Verb.GOVERN, self.desk.everything)
         share = self.shares.withdraw(name)
         self.desk.book.forget(share.door.id)
         self.record("unshare", share=share.door.name)
