@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+from tests.compute.conftest import ANN, Computer, Town, needs_bubblewrap
+
 from commonhold.authority.authority import Verb
-from commonhold.compute.job import Input, State
-from tests.compute.conftest import ANN, Computer, Town
+from commonhold.compute import sandbox
+from commonhold.compute.job import Input, JobSpec, State
+from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
+
+
+def values(*texts: str) -> tuple[Input, ...]:
+    return tuple(Input("value", text) for text in texts)
 
 
 async def test_a_command_runs_on_ones_own_computer_and_its_output_is_kept(alone: Computer):
@@ -12,3 +22,267 @@ async def test_a_command_runs_on_ones_own_computer_and_its_output_is_kept(alone:
     assert (job.state, job.total, job.done, job.failed) == (State.DONE, 1, 1, 0)
     [task] = alone.journal.tasks(job.job)
     assert (task.exit, task.output, task.error, task.computer) == (0, "hello\n", "trouble\n", "tower")
+
+
+async def test_every_input_makes_a_task_and_each_keeps_its_own_answer(alone: Computer):
+    job = await alone.run(("echo", "frame", "{}"), inputs=values("1", "2 3", "$(id)"))
+    assert [task.output for task in alone.journal.tasks(job.job)] == ["frame 1\n", "frame 2 3\n", "frame $(id)\n"]
+
+
+async def test_a_task_that_fails_is_reported_and_the_others_go_on(alone: Computer):
+    job = await alone.run("exit {}", inputs=values("0", "3", "0"))
+    assert (job.state, job.done, job.failed) == (State.FAILED, 2, 1)
+    assert [task.exit for task in alone.journal.tasks(job.job)] == [0, 3, 0]
+
+
+async def test_a_failing_task_is_tried_again_as_often_as_the_job_says(alone: Computer):
+    alone.share("log")
+    told = "echo x > $$.txt; test -e never"
+    job = await alone.run(told, retries=2, into="tower:log")
+    assert job.failed == 1
+    assert len(list(alone.shelf("log").iterdir())) == 3
+
+
+async def test_a_program_that_is_not_there_is_named(alone: Computer):
+    job = await alone.run(("no-such-program", "-x"))
+    [task] = alone.journal.tasks(job.job)
+    assert (task.state, task.exit) == (State.FAILED, 127)
+    assert "no-such-program" in task.problem
+
+
+async def test_a_task_is_stopped_when_its_time_is_up_and_its_children_with_it(alone: Computer):
+    job = await alone.run("sleep 600 & sleep 600", timeout=0.5)
+    [task] = alone.journal.tasks(job.job)
+    assert (task.state, task.exit) == (State.FAILED, None)
+    assert "0.5 seconds" in task.problem
+
+
+async def test_remote_inputs_go_in_and_new_files_come_out_beside_them(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    tower.share("photos")
+    for folder, name in (("2025", "a b.txt"), ("2026", "c.txt")):
+        (tower.shelf("photos") / folder).mkdir()
+        (tower.shelf("photos") / folder / name).write_text(f"{folder}\n")
+    tower.share("made")
+    laptop.allow(ANN, Verb.RUN)
+    inputs = (
+        Input("remote", "tower:photos/2025/a b.txt", "a b.txt", "2025"),
+        Input("remote", "tower:photos/2026/c.txt", "c.txt", "2026"),
+    )
+    job = await tower.run("tr 0 o < {} > {.}.out", inputs=inputs, into="tower:made", on="laptop")
+    tasks = tower.journal.tasks(job.job)
+    assert [task.computer for task in tasks] == ["laptop", "laptop"]
+    assert tasks[0].outputs == ("tower:made/2025/a b.out",)
+    assert (tower.shelf("made") / "2025" / "a b.out").read_text() == "2o25\n"
+    assert (tower.shelf("made") / "2026" / "c.out").read_text() == "2o26\n"
+    assert not (tower.shelf("made") / "2026" / "c.txt").exists()  # an input is no output
+
+
+async def test_local_inputs_are_taken_from_the_jobs_own_folder_and_outputs_stay_there(alone: Computer):
+    given = Input("local", "/home/ann/x.txt", "x.txt")
+    job = await alone.cluster.submit(alone.me, JobSpec("cp {} copy.txt", inputs=(given,)))
+    assert job.state is State.COLLECTING
+    place = alone.shelf(job.share) / "in"
+    place.mkdir()
+    (place / "x.txt").write_text("mine")
+    await alone.cluster.begin(job.job)
+    assert (await alone.ended(job.job)).state is State.DONE
+    assert (alone.shelf(job.share) / "out" / "copy.txt").read_text() == "mine"
+
+
+async def test_an_input_that_is_not_there_fails_its_task_with_the_reason(alone: Computer):
+    alone.share("photos")
+    given = Input("remote", "tower:photos/gone.jpg", "gone.jpg")
+    job = await alone.run("cat {}", inputs=(given,))
+    assert "gone.jpg" in alone.journal.tasks(job.job)[0].problem
+
+
+async def test_all_means_every_computer_that_lends(town: Town):
+    tower = town.computers["tower"]
+    town.computers["laptop"].allow(ANN, Verb.RUN)
+    job = await tower.run("true", on="all")
+    assert sorted(task.computer for task in tower.journal.tasks(job.job)) == ["laptop", "tower"]
+    assert any(note.startswith("desk refused: ann may not") for note in job.notes)
+
+
+async def test_a_job_without_a_computer_says_who_refused_and_why(town: Town):
+    tower = town.computers["tower"]
+    job = await tower.run("true", on="laptop")
+    assert job.state is State.FAILED
+    assert any("laptop refused: ann may not" in note for note in job.notes)
+    job = await tower.run("true", on="nobody")
+    assert any("no computer called “nobody”" in note for note in job.notes)
+
+
+async def test_an_owner_who_never_lends_lends_to_nobody_else(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    laptop.terms = type(laptop.terms)(when="never")
+    job = await tower.run("true", on="laptop")
+    assert any("lends nothing now" in note for note in job.notes)
+    assert (await laptop.run("true", on="laptop")).state is State.DONE
+
+
+async def test_without_bubblewrap_only_people_whom_the_owner_named_are_served(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)
+    tower, laptop, desk = town.computers.values()
+    laptop.allow("members", Verb.RUN)
+    desk.allow(ANN, Verb.RUN)
+    job = await tower.run("true", on="all")
+    assert sorted(task.computer for task in tower.journal.tasks(job.job)) == ["desk", "tower"]
+    assert any("laptop refused: laptop has no bubblewrap" in note for note in job.notes)
+
+
+async def test_a_door_that_refuses_the_outputs_fails_the_job_before_anything_runs(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.share("private")
+    job = await tower.run("echo x > y", into="laptop:private")
+    assert job.state is State.FAILED
+    assert any("may not" in note for note in job.notes)
+    assert list(laptop.shelf("private").iterdir()) == []
+
+
+async def test_a_right_to_add_is_enough_for_outputs(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.share("box")
+    laptop.allow(ANN, Verb.ADD, "box")
+    job = await tower.run("echo x > {}.txt", inputs=values("1", "2"), into="laptop:box/new")
+    assert job.state is State.DONE
+    assert {file.name for file in (laptop.shelf("box") / "new").iterdir()} == {"1.txt", "2.txt"}
+
+
+async def test_passes_end_with_the_job(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    await tower.run("true", on="laptop")
+    await tower.cluster.close()
+    assert not tower.passes._passes
+
+
+async def test_a_lender_that_vanishes_loses_its_tasks_to_the_others(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    command = "sleep 0.7; echo ok"
+    job = await tower.cluster.submit(tower.me, JobSpec(command, inputs=values(*"abcdefgh")))
+    await tower.cluster.begin(job.job)
+    await tower.until(job.job, "running", 4)
+    await laptop.lending.close()
+    laptop.terms = type(laptop.terms)(when="never")
+    ended = await tower.ended(job.job)
+    assert (ended.state, ended.done) == (State.DONE, 8)
+    assert any("laptop was lost" in note for note in ended.notes)
+
+
+@needs_bubblewrap
+async def test_a_task_that_kills_its_worker_is_reported_and_the_session_lives_on(alone: Computer):
+    job = await alone.run("kill -9 $PPID")
+    [task] = alone.journal.tasks(job.job)
+    assert task.state is State.FAILED
+    assert "ended the process that ran it" in task.problem
+    assert (await alone.run("echo fine")).state is State.DONE
+
+
+async def test_the_next_job_finds_the_session_warm(alone: Computer):
+    await alone.run("true")
+    [opened] = alone.cluster._sessions.values()
+    await alone.run("true")
+    assert [opened] == list(alone.cluster._sessions.values())
+
+
+async def test_a_session_ends_when_nobody_has_used_it_for_its_time(alone: Computer):
+    alone.cluster._warm = 0.01
+    await alone.run("true")
+    async with asyncio.timeout(20):
+        while alone.cluster._sessions or alone.lending._lent or alone.switchboard.switches:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_a_job_is_started_once(alone: Computer):
+    job = await alone.run("true")
+    with pytest.raises(Conflict):
+        await alone.cluster.begin(job.job)
+
+
+async def test_a_job_that_makes_no_sense_is_refused(alone: Computer):
+    for spec in (JobSpec("  "), JobSpec("true", retries=-1), JobSpec("true", into="nowhere")):
+        with pytest.raises(WrongUsage):
+            await alone.cluster.submit(alone.me, spec)
+    hostile = Input("remote", "tower:photos/a.jpg", "b.jpg")
+    with pytest.raises(WrongUsage):
+        await alone.cluster.submit(alone.me, JobSpec("cat", inputs=(hostile,)))
+
+
+async def test_a_node_that_stops_says_of_its_jobs_that_they_stopped(alone: Computer):
+    job = await alone.cluster.submit(alone.me, JobSpec("sleep 600"))
+    await alone.cluster.begin(job.job)
+    await alone.until(job.job, "running")
+    await alone.cluster.close()
+    found = alone.journal.job(job.job)
+    assert found.state is State.STOPPED
+    assert "Run it again" in found.notes[-1]
+
+
+async def test_the_right_to_run_ends_and_so_does_the_stay(town: Town, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("commonhold.compute.lend.LOOK_EVERY", 0.1)
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    job = await tower.cluster.submit(tower.me, JobSpec("sleep 600", on="laptop"))
+    await tower.cluster.begin(job.job)
+    await tower.until(job.job, "running")
+    laptop.book.deny(ANN, "ann", Verb.RUN, laptop.compute)
+    ended = await tower.ended(job.job)
+    assert ended.state is State.FAILED
+    assert not laptop.lending._lent
+
+
+async def test_http_shows_jobs_to_their_person_and_the_owner_only(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    job = await tower.run("echo mine")
+    there = town.peer(tower.fingerprint)
+    assert [each["job"] for each in await tower.caller.ask(there, "GET", "/jobs")] == [job.job]
+    log = await tower.caller.ask(there, "GET", f"/jobs/{job.job}/log?task=1")
+    assert log[0]["output"] == "mine\n"
+    assert await laptop.caller.ask(there, "GET", "/jobs") == []
+    for path in ("", "/log", "/events"):
+        with pytest.raises(NotFound):
+            await laptop.caller.ask(there, "GET", f"/jobs/{job.job}{path}")
+
+
+async def test_http_takes_a_job_from_submission_to_its_end(town: Town):
+    tower = town.computers["tower"]
+    there = town.peer(tower.fingerprint)
+    spec = {"command": "echo {}", "inputs": [{"kind": "value", "text": "x"}]}
+    job = await tower.caller.ask(there, "POST", "/jobs", spec)
+    assert (job["state"], job["share"]) == ("collecting", ".job-1")
+    await tower.caller.ask(there, "POST", "/jobs/1/start")
+    async with tower.caller.request(there, "GET", "/jobs/1/events") as answer:
+        lines = [line async for line in answer.content]
+    assert b'"state":"done"' in lines[-1]
+    assert (await tower.caller.ask(there, "GET", "/jobs/1"))["done"] == 1
+
+
+async def test_a_session_belongs_to_the_computers_that_take_part(town: Town):
+    tower, laptop, desk = town.computers.values()
+    laptop.allow(ANN, Verb.RUN)
+    await tower.run("true", on="laptop")
+    [session] = tower.switchboard.switches
+    for computer in (tower, laptop):
+        there = town.peer(computer.fingerprint)
+        with pytest.raises(Refused):
+            await desk.caller.ask(there, "GET", f"/sessions/{session}")
+        with pytest.raises(Refused):
+            async with desk.caller.socket(there, f"/sessions/{session}/relay/p0"):
+                pass
+    with pytest.raises(NotFound):
+        await desk.caller.ask(town.peer(laptop.fingerprint), "DELETE", f"/sessions/{session}/p1")
+
+
+async def test_nobody_starts_a_session_for_somebody_else(town: Town):
+    laptop, desk = town.computers["laptop"], town.computers["desk"]
+    laptop.allow(ANN, Verb.RUN)
+    offer = {"session": "0" * 32, "participant": "p1", "authority": "", "certificate": "", "key": ""}
+    offer |= {"person": ANN, "person_name": "ann", "python": "3.11"}
+    with pytest.raises(Refused):
+        await desk.caller.ask(town.peer(laptop.fingerprint), "POST", "/sessions", offer)

@@ -27,6 +27,7 @@ from commonhold.transport import Caller, Peer
 log = logging.getLogger(__name__)
 
 WARM = 60.0  # seconds that a session stays after its last job, so that the next one starts at once
+CLOSE_WITHIN = 3.0  # seconds for ends that are under way when the node stops
 LONGEST_JOB = timedelta(days=7)  # passes end then
 
 Event = dict[str, Any]
@@ -98,13 +99,16 @@ class Cluster:
         """All sandboxes end; running jobs are marked as stopped."""
         for handle in self._cooling.values():
             handle.cancel()
+        if self._background:
+            await asyncio.wait(self._background, timeout=CLOSE_WITHIN)
         for task in list(self._background):
             task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
         opened = await asyncio.gather(*self._sessions.values(), return_exceptions=True)
         await asyncio.gather(*(each.close() for each in opened if isinstance(each, Session)))
         for number in self.journal.stop_unfinished():
             self._tell_end(number)
+            with suppress(CommonholdError):
+                await self._desk.void(str(number))
 
     # Jobs
 
@@ -246,11 +250,11 @@ class Cluster:
         running = self._running.pop(number, None)
         self.journal.end(number, state, *notes)
         self._tell_end(number)
-        if running is not None:
-            await running.session.forget(number)
-            self._cool(running.session)
         with suppress(CommonholdError):
             await self._desk.void(str(number))
+        if running is not None:
+            self._cool(running.session)
+            await running.session.forget(number)
 
     # Sessions
 

@@ -114,7 +114,7 @@ class HoldConnector(Connector):
         try:
             await stream.wait_for_handshake()
         except (StreamClosedError, ssl.SSLError) as trouble:
-            convert_stream_closed_error(self, trouble)
+            convert_stream_closed_error(self, trouble)  # type: ignore[no-untyped-call]
         except BaseException:  # a time-out: the stream must not outlive the try
             stream.close()
             raise
@@ -162,8 +162,8 @@ class HoldListener(BaseListener):
     @staticmethod
     def _name_in(stream: SSLIOStream) -> str:
         """Who connected, by the certificate that TLS has just verified."""
-        certificate = stream.socket.getpeercert() or {}
-        names = {key: value for part in certificate.get("subject", ()) for key, value in part}
+        certificate: dict[str, Any] = stream.socket.getpeercert() or {}
+        names = dict(pair for part in certificate.get("subject", ()) for pair in part)
         return str(names.get("commonName", ""))
 
     @property

@@ -10,9 +10,10 @@ Dask's HTTP servers (metrics, dashboard; without any password) never start.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import dask
 from distributed import Client, Future, Scheduler, Security, Worker, get_worker
@@ -46,11 +47,11 @@ class _Silent:
         """Dask's own HTTP has no password and would answer any task: it is not served."""
 
 
-class QuietScheduler(_Silent, Scheduler):  # type: ignore[misc]
+class QuietScheduler(_Silent, Scheduler):
     pass
 
 
-class QuietWorker(_Silent, Worker):  # type: ignore[misc]
+class QuietWorker(_Silent, Worker):
     def __init__(self, node: task.Node, *words: Any, **named: Any) -> None:
         self.node = node  # for the tasks
         super().__init__(*words, **named)
@@ -60,13 +61,14 @@ def _security(orders: Orders) -> Security:
     words = {"tls_ca_file": orders.authority, "require_encryption": True, "tls_min_version": ssl.TLSVersion.TLSv1_3}
     for role in ("scheduler", "worker", "client"):
         words |= {f"tls_{role}_cert": orders.certificate, f"tls_{role}_key": orders.key}
-    return Security(**words)
+    return Security(**words)  # type: ignore[no-untyped-call]
 
 
 async def run(
     orders: Orders, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, streams: socket.socket, folder: str
 ) -> None:
     """Be what the orders say until the node closes the channel."""
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     with dask.config.set(SETTINGS):
         register(Wiring(orders.me, streams))
         side = SchedulerSide(orders) if orders.me == SCHEDULER else WorkerSide(orders, folder)
@@ -82,17 +84,17 @@ class SchedulerSide:
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
-        self._futures: dict[str, Future] = {}
+        self._futures: dict[str, Future[Any]] = {}
 
     async def start(self, channel: Channel) -> None:
         security = _security(self._orders)
-        self._scheduler = await QuietScheduler(
-            host=[f"{SCHEME}://{SCHEDULER}", None], protocol=[SCHEME, "inproc"], security=security, dashboard=False
-        )
+        places: dict[str, Any] = {"host": [f"{SCHEME}://{SCHEDULER}", None], "protocol": [SCHEME, "inproc"]}
+        self._scheduler = await QuietScheduler(**places, security=security, dashboard=False)
         self._observer = Observer(channel, self._futures)
         self._scheduler.add_plugin(self._observer)
         inner = self._scheduler.listeners[1].contact_address
-        self._client = await Client(inner, asynchronous=True, security=security, set_as_default=False)
+        words: dict[str, Any] = {"asynchronous": True, "security": security, "set_as_default": False}
+        self._client = await Client(inner, **words)  # type: ignore[no-untyped-call]
         self._reporting = asyncio.create_task(self._observer.report())
 
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
@@ -120,12 +122,12 @@ class SchedulerSide:
         await self._client.cancel([self._futures.pop(key) for key in keys if key in self._futures], force=True)
 
 
-class Observer(SchedulerPlugin):  # type: ignore[misc]
+class Observer(SchedulerPlugin):
     """Sees each change of each task in the scheduler and tells the node, in batches."""
 
     name: ClassVar[str] = "commonhold"
 
-    def __init__(self, channel: Channel, futures: dict[str, Future]) -> None:
+    def __init__(self, channel: Channel, futures: dict[str, Future[Any]]) -> None:
         self._channel = channel
         self._futures = futures
         self._outcomes: dict[str, dict[str, Any]] = {}
@@ -140,12 +142,12 @@ class Observer(SchedulerPlugin):  # type: ignore[misc]
         if key not in self._futures:
             return
         if finish == "processing":
-            self._note(key=key, state="running", at=words.get("worker") or self._where(key))
+            self._note(key=key, state="running", at=str(words.get("worker", "")).removeprefix(f"{SCHEME}://"))
         elif start == "processing" and finish in {"released", "waiting", "queued", "no-worker"}:
             self._note(key=key, state="waiting")
         elif finish == "memory":
             self._note(key=key, state="done", outcome=self._outcomes.pop(key, {}))
-            self._futures.pop(key).release()
+            self._futures.pop(key).release()  # type: ignore[no-untyped-call]
         elif finish == "erred":
             self._erred(key, words)
 
@@ -156,10 +158,7 @@ class Observer(SchedulerPlugin):  # type: ignore[misc]
             if "KilledWorker" not in str(words.get("exception_text", "KilledWorker")):
                 outcome["problem"] = f"It could not be run: {words['exception_text'][:500]}."
         self._note(key=key, state="failed", outcome=outcome)
-        self._futures.pop(key).release()
-
-    def _where(self, key: str) -> str:
-        return ""
+        self._futures.pop(key).release()  # type: ignore[no-untyped-call]
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self._note(joined=worker.removeprefix(f"{SCHEME}://"))
@@ -205,7 +204,7 @@ class WorkerSide:
 
     async def _watch(self, channel: Channel) -> None:
         """The process has no use without its worker: Dask closes it when the scheduler is gone."""
-        await self._worker.finished()
+        await self._worker.finished()  # type: ignore[no-untyped-call]
         channel.close()
 
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
@@ -218,7 +217,7 @@ class Failed(Exception):
 
 def perform(spec: dict[str, Any]) -> None:
     """What Dask calls for each task. The outcome goes to the scheduler as an event, ahead of the end."""
-    worker = get_worker()
+    worker = cast("QuietWorker", get_worker())
     outcome = task.perform(worker.node, spec)
     worker.log_event(OUTCOMES, outcome | {"key": spec["key"]})
     if outcome["exit"] != 0:

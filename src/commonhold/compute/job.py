@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -148,21 +148,16 @@ def words_for(command: str | tuple[str, ...], given: Input | None) -> tuple[str,
     >>> words_for(("echo",), Input("value", "x"))
     ('echo', 'x')
     """
-    if isinstance(command, str):
-        return ("sh", "-c", _filled(command, given, shlex.quote) if given else command)
-    if given is None:
-        return command
-    if not any(PLACEHOLDER.search(word) for word in command):
-        return (*command, _forms(given)[""])
-    return tuple(_filled(word, given, str) for word in command)
-
-
-def _filled(text: str, given: Input, quote: Callable[[str], str]) -> str:
-    """One pass, so that a value that looks like a placeholder stays what it is."""
-    forms = _forms(given)
-    if not PLACEHOLDER.search(text):
-        return f"{text} {quote(forms[''])}"
-    return PLACEHOLDER.sub(lambda found: quote(forms[found[1]]), text)
+    shell = isinstance(command, str)
+    words = (command,) if isinstance(command, str) else command
+    if given is not None:
+        forms = {key: shlex.quote(form) if shell else form for key, form in _forms(given).items()}
+        if not any(PLACEHOLDER.search(word) for word in words):
+            words = (f"{words[0]} {forms['']}",) if shell else (*words, forms[""])
+        else:
+            # One pass, so that a value that looks like a placeholder stays what it is.
+            words = tuple(PLACEHOLDER.sub(lambda found: forms[found[1]], word) for word in words)
+    return ("sh", "-c", *words) if shell else words
 
 
 def _forms(given: Input) -> dict[str, str]:

@@ -19,8 +19,8 @@ CREATE TABLE IF NOT EXISTS job (
     state TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '[]', into_text TEXT NOT NULL DEFAULT '',
     created TEXT NOT NULL, started TEXT, ended TEXT);
 CREATE TABLE IF NOT EXISTS task (
-    job INTEGER NOT NULL REFERENCES job, number INTEGER NOT NULL, input TEXT NOT NULL,
-    computer TEXT NOT NULL DEFAULT '', state TEXT NOT NULL, exit INTEGER, output TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
+    job INTEGER NOT NULL REFERENCES job, number INTEGER NOT NULL, input TEXT NOT NULL, state TEXT NOT NULL,
+    computer TEXT NOT NULL DEFAULT '', exit INTEGER, output TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
     problem TEXT NOT NULL DEFAULT '', outputs TEXT NOT NULL DEFAULT '[]', started TEXT, ended TEXT,
     PRIMARY KEY (job, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS task_states ON task (job, state);

@@ -147,6 +147,7 @@ class Lending:
         self._record = record
         self._lent: dict[tuple[str, str], Lent] = {}
         self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._closed = False
 
     async def start(self) -> None:
         """Clear what a node that was killed left behind."""
@@ -154,7 +155,8 @@ class Lending:
         self._folder.mkdir(parents=True, mode=0o700)
 
     async def close(self) -> None:
-        """Nothing that others started runs here after this."""
+        """Nothing that others started runs here after this, and nothing new starts."""
+        self._closed = True
         for session, participant in list(self._lent):
             await self.end(session, participant)
 
@@ -185,6 +187,9 @@ class Lending:
             await asyncio.to_thread(lent.prepare)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind)
             lent.box.channel.tell("orders", **self._orders(offer, cores, terms.memory))
+            if self._lent.get(key) is not lent:  # ended while it started
+                lent.box.kill()
+                raise NotFound("That session is over.")
         except BaseException:
             await self.end(*key)
             raise
@@ -196,6 +201,8 @@ class Lending:
 
     def _require(self, subject: Subject, offer: Offer, kind: sandbox.Kind) -> None:
         permit(self._authority(), subject, Verb.RUN, self._door)
+        if self._closed:
+            raise Refused(f"{self.computer} is stopping.")
         own = subject.person is not None and subject.person == self._door.owner
         if self._terms().when == "never" and not own:
             raise Refused(f"{self.computer} lends nothing now.", f"ask the owner of {self.computer}")

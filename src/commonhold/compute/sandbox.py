@@ -134,7 +134,7 @@ class Sandbox:
             process = await asyncio.create_subprocess_exec(
                 *prefix,
                 *(sys.executable, "-I", "-m", PROGRAM, str(its_streams.fileno()), where),
-                stdin=its_speech,
+                stdin=its_speech.fileno(),
                 stdout=log,
                 stderr=log,
                 pass_fds=(its_streams.fileno(),),
@@ -160,8 +160,9 @@ class Sandbox:
         """End it and all that it started, now. May be called twice."""
         if self.kind is Kind.LIMITS:
             end_session(self.pid)
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)  # Process.kill() would reap it, behind asyncio's back
         self.channel.close()
         self.streams.close()
 

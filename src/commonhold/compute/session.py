@@ -43,6 +43,7 @@ class Seat:
         self.accepted: Accepted | None = None
         self.refusal = ""
         self.returns = 0
+        self.turn = asyncio.Lock()  # a lender that is coming back is not asked twice
 
 
 class Listener(Protocol):
@@ -142,6 +143,11 @@ class Session:
         return seat
 
     async def _ask(self, seat: Seat) -> None:
+        async with seat.turn:
+            if seat.accepted is None:
+                await self._offer(seat)
+
+    async def _offer(self, seat: Seat) -> None:
         papers = self._authority.issue(seat.participant)._asdict()
         subject = self.subject
         person = {"person": subject.person, "person_name": subject.person_name}
@@ -217,10 +223,11 @@ class Session:
 
     async def _return(self, seat: Seat) -> None:
         """Ask a lender that lost its worker for a new one: perhaps only a task killed it."""
-        await self._dismiss(seat)
-        seat.returns += 1
-        if seat.returns <= MOST_RETURNS:
-            await self._ask(seat)
+        async with seat.turn:
+            await self._dismiss(seat)
+            seat.returns += 1
+            if seat.returns <= MOST_RETURNS:
+                await self._offer(seat)
         if not self._seated():
             self._listener.lost(self, "All computers that ran it were lost.")
 
