@@ -105,12 +105,12 @@ class Own:
         self.directory.facts.add(envelopes)
         self.record("removal", who=name, computers=list(computers))
         pushed = await self.exchange.push(envelopes)
-        members = self.directory.roster.members
+        names = {each.fingerprint: each.name for each in self.directory.roster.members.values()}
         return Removal(
             computers=computers,
             person=name if name not in computers else "",
-            told=tuple(members[each].name for each in pushed.told),
-            not_reached=tuple(members[each].name for each in pushed.not_reached),
+            told=tuple(names.get(each, each) for each in pushed.told),
+            not_reached=tuple(names.get(each, each) for each in pushed.not_reached),
         )
 
     def _permit_admitting(self) -> None:
