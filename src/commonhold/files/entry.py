@@ -9,7 +9,6 @@ import msgspec
 
 from commonhold.errors import Changed
 
-
 Kind = Literal["file", "folder", "share", "computer"]
 
 
