@@ -304,7 +304,7 @@ def test_the_rubbish_of_a_killed_process_goes_when_the_share_is_opened_and_a_run
         from commonhold.authority.authority import Door
         from commonhold.files.share import Share
         share = Share(Door("share", "1", "photos"), Path(sys.argv[1]))
-        share._new_file()
+        share._ground.new_file()
         os.mkdir(Path(sys.argv[1], ".commonhold", "tmp", "removed"))
         Path(sys.argv[1], ".commonhold", "tmp", "removed", "a").write_text("x")
         os._exit(9)

@@ -47,6 +47,97 @@ class NoFile(WrongUsage):
     """What was to be read is a folder."""
 
 
+class _Ground:
+    """The folder of a share on the disk: opens what is in it, and our own folder. Raises OSError as open(2) does."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self._name = name
+        self._root = root
+
+    @contextmanager
+    def folder(self, path: SharePath, creating: bool = False) -> Iterator[int]:
+        """The open folder at `path`; raises OSError as open(2) does. Creating, its absence is a Conflict."""
+        folder = self._open()
+        try:
+            for part in path.parts:
+                inner = _open_folder(folder, part)
+                os.close(folder)
+                folder = inner
+        except OSError as error:
+            os.close(folder)
+            if creating and error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                raise Conflict(
+                    f"There is no folder “{path}” in {self._name} to put it in.", "make the folder first"
+                ) from error
+            raise
+        try:
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(
+                f"The folder of the share {self._name} is not there at the moment.",
+                "its owner can bring it back, or unshare it",
+            ) from None
+
+    def parent(self, path: SharePath, creating: bool = False) -> AbstractContextManager[int]:
+        """The open folder that holds `path`; of the share itself: its own."""
+        return self.folder(path.parent, creating)
+
+    @contextmanager
+    def workplace(self, make: bool = True) -> Iterator[int]:
+        """The open folder for temporary files, on the same disk as the share's files."""
+        with self.folder(SharePath()) as folder, ExitStack() as opened:
+            inner = folder
+            for name in (HIDDEN, WORKPLACE):
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, 0o700, dir_fd=inner)
+                inner = os.open(name, FOLDER, dir_fd=inner)
+                opened.callback(os.close, inner)
+            yield inner
+
+    def new_file(self) -> tuple[str, int]:
+        """A new temporary file, and its handle. It is locked for as long as it is open: nobody tidies it away."""
+        with self.workplace() as workplace:
+            while True:
+                name = secrets.token_hex(12)
+                handle = os.open(name, NEW_FILE, 0o666, dir_fd=workplace)
+                with suppress(BlockingIOError):
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if os.fstat(handle).st_nlink:
+                        return name, handle
+                os.close(handle)  # another process tidied up between our two calls
+
+    def drop_file(self, name: str) -> None:
+        with self.workplace(make=False) as workplace, suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=workplace)
+
+    def move_away(self, folder: int, name: str) -> str:
+        moved = secrets.token_hex(12)
+        with self.workplace() as workplace:
+            os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=workplace)
+        return moved
+
+    def clear_away(self) -> None:
+        with self.workplace(make=False) as workplace:
+            for name in os.listdir(workplace):  # noqa: PTH208 (a handle, not a path)
+                with suppress(OSError):
+                    handle = os.open(name, FILE, dir_fd=workplace)
+                    try:
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        if stat.S_ISDIR(os.fstat(handle).st_mode):
+                            shutil.rmtree(name, dir_fd=workplace)
+                        else:
+                            os.unlink(name, dir_fd=workplace)
+                    finally:
+                        os.close(handle)
+
+
 class Share:
     """A folder offered under a name. Raises NotFound, Refused, Conflict, Changed, NoSpace, WrongUsage or Damaged."""
 
@@ -54,8 +145,9 @@ class Share:
         """Removes what uploads of a process that died have left."""
         self.door = door
         self.root = root
+        self._ground = _Ground(door.name, root)
         with suppress(OSError, NotFound):
-            self._clear_away()
+            self._ground.clear_away()
 
     @property
     def missing(self) -> bool:
@@ -66,7 +158,7 @@ class Share:
         """The file or folder at the permit's path."""
         permit.require(Verb.LIST, self.door.id)
         path = permit.path
-        with self._explained(path), self._parent(path) as folder:
+        with self._explained(path), self._ground.parent(path) as folder:
             status = os.fstat(folder) if not path.parts else _require(folder, path.name)[1]
             return _entry(str(path), status)
 
@@ -83,7 +175,7 @@ class Share:
     def _entries(self, path: SharePath) -> Iterator[Entry]:
         """The folder itself, then what lies in it; its handle stays open, since entries are looked up through it."""
         prefix = f"{path}/" if path.parts else ""
-        with self._explained(path), self._folder(path) as folder:
+        with self._explained(path), self._ground.folder(path) as folder:
             yield _entry(str(path), os.fstat(folder))
             with os.scandir(folder) as found:
                 for item in found:
@@ -100,7 +192,7 @@ class Share:
         """The file at the permit's path, open and unbuffered, and what it is. The caller closes it."""
         permit.require(Verb.READ, self.door.id)
         path = permit.path
-        with self._explained(path), self._parent(path) as folder:
+        with self._explained(path), self._ground.parent(path) as folder:
             if not path.parts:
                 raise NoFile(f"“{self.door.name}” is a folder.", "name a file in it")
             name, status = _require(folder, path.name)
@@ -124,17 +216,17 @@ class Share:
         permit.require(Verb.ADD, self.door.id)
         self._creatable(permit.path)
         with self._explained(permit.path):
-            with self._parent(permit.path, creating=True) as folder:
+            with self._ground.parent(permit.path, creating=True) as folder:
                 if size is not None:
                     _require_space(folder, size)
-            return Upload(self, permit, *self._new_file())
+            return Upload(self, permit, *self._ground.new_file())
 
     def mkdir(self, permit: Permit) -> Entry:
         """Make the folder at the permit's path; raises Conflict when something of that name exists."""
         permit.require(Verb.ADD, self.door.id)
         self._creatable(permit.path)
         path = permit.path
-        with self._explained(path), self._parent(path, creating=True) as folder:
+        with self._explained(path), self._ground.parent(path, creating=True) as folder:
             try:
                 if _look(folder, path.name):
                     raise FileExistsError(errno.EEXIST, "in another form of its name")
@@ -155,7 +247,7 @@ class Share:
             raise Refused(
                 f"“{self.door.name}” itself can't be deleted through the network.", "its owner can unshare it"
             )
-        with self._explained(path), self._parent(path) as folder:
+        with self._explained(path), self._ground.parent(path) as folder:
             with _lock(folder, path.name):
                 name, status = _require(folder, path.name)
                 entry = _entry(str(path), status)
@@ -164,48 +256,12 @@ class Share:
                 if entry.kind == "file":
                     os.unlink(name, dir_fd=folder)
                 else:
-                    moved = self._move_away(folder, name)
+                    moved = self._ground.move_away(folder, name)
             sync_folder(folder)
             if moved:
-                with self._workplace() as workplace:
+                with self._ground.workplace() as workplace:
                     shutil.rmtree(moved, ignore_errors=True, dir_fd=workplace)  # its name is gone already
             return entry
-
-    # -- walking
-
-    @contextmanager
-    def _folder(self, path: SharePath, creating: bool = False) -> Iterator[int]:
-        """The open folder at `path`; raises OSError as open(2) does. Creating, its absence is a Conflict."""
-        folder = self._open_root()
-        try:
-            for part in path.parts:
-                inner = _open_folder(folder, part)
-                os.close(folder)
-                folder = inner
-        except OSError as error:
-            os.close(folder)
-            if creating and error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
-                raise Conflict(
-                    f"There is no folder “{path}” in {self.door.name} to put it in.", "make the folder first"
-                ) from error
-            raise
-        try:
-            yield folder
-        finally:
-            os.close(folder)
-
-    def _open_root(self) -> int:
-        try:
-            return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            raise NotFound(
-                f"The folder of the share {self.door.name} is not there at the moment.",
-                "its owner can bring it back, or unshare it",
-            ) from None
-
-    def _parent(self, path: SharePath, creating: bool = False) -> AbstractContextManager[int]:
-        """The open folder that holds `path`; of the share itself: its own."""
-        return self._folder(path.parent, creating)
 
     def _explained(self, path: SharePath) -> AbstractContextManager[None]:
         return explained(path if path.parts else self.door.name, self.door.name)
@@ -215,63 +271,12 @@ class Share:
             raise Conflict(f"“{self.door.name}” is the share itself.", "name a file or folder in it")
         path.require_portable()
 
-    # -- our own folder
-
-    @contextmanager
-    def _workplace(self, make: bool = True) -> Iterator[int]:
-        """The open folder for temporary files, on the same disk as the share's files."""
-        with self._folder(SharePath()) as folder, ExitStack() as opened:
-            inner = folder
-            for name in (HIDDEN, WORKPLACE):
-                if make:
-                    with suppress(FileExistsError):
-                        os.mkdir(name, 0o700, dir_fd=inner)
-                inner = os.open(name, FOLDER, dir_fd=inner)
-                opened.callback(os.close, inner)
-            yield inner
-
-    def _new_file(self) -> tuple[str, int]:
-        """A new temporary file, and its handle. It is locked for as long as it is open: nobody tidies it away."""
-        with self._workplace() as workplace:
-            while True:
-                name = secrets.token_hex(12)
-                handle = os.open(name, NEW_FILE, 0o666, dir_fd=workplace)
-                with suppress(BlockingIOError):
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if os.fstat(handle).st_nlink:
-                        return name, handle
-                os.close(handle)  # another process tidied up between our two calls
-
-    def _drop_file(self, name: str) -> None:
-        with self._workplace(make=False) as workplace, suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=workplace)
-
-    def _move_away(self, folder: int, name: str) -> str:
-        moved = secrets.token_hex(12)
-        with self._workplace() as workplace:
-            os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=workplace)
-        return moved
-
-    def _clear_away(self) -> None:
-        with self._workplace(make=False) as workplace:
-            for name in os.listdir(workplace):  # noqa: PTH208 (a handle, not a path)
-                with suppress(OSError):
-                    handle = os.open(name, FILE, dir_fd=workplace)
-                    try:
-                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        if stat.S_ISDIR(os.fstat(handle).st_mode):
-                            shutil.rmtree(name, dir_fd=workplace)
-                        else:
-                            os.unlink(name, dir_fd=workplace)
-                    finally:
-                        os.close(handle)
-
     # -- putting an upload in its place
 
     def _place(self, temporary: str, handle: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
         """Make the temporary file the file at the permit's path, durably. Returns it, and whether the name is new."""
         path = permit.path
-        with self._parent(path, creating=True) as folder, self._workplace() as workplace:
+        with self._ground.parent(path, creating=True) as folder, self._ground.workplace() as workplace:
             if before := _look(folder, path.name):
                 os.fchmod(handle, stat.S_IMODE(before[1].st_mode) & 0o777)
             os.fsync(handle)
@@ -385,7 +390,7 @@ class Upload:
     def _end(self) -> None:
         if self._handle >= 0:
             with suppress(OSError, NotFound):  # the disk is gone: the next one who opens the share tidies up
-                self._share._drop_file(self._temporary)
+                self._share._ground.drop_file(self._temporary)
             os.close(self._handle)
             self._handle = -1
 
