@@ -9,6 +9,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,9 +71,10 @@ class Stage:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for computer in self.computers:
-            computer.down()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with ExitStack() as ending:  # one that cannot be ended does not keep the others running
+            ending.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            for computer in self.computers:
+                ending.callback(computer.down)
 
     def computer(self, computer: str, person: str) -> Computer:
         number = len(self.computers)

@@ -8,22 +8,25 @@ one wins). A node never forks: a forked child would keep the lock.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from commonhold.errors import CommonholdError, Conflict, NodeNotRunning, from_problem
 from commonhold.home import Home
 
+if TYPE_CHECKING:
+    import psutil
+
 PATIENCE = 20.0  # seconds until a node must serve: a cold disk takes seven to read the libraries
 GRACE = 8.0  # seconds that a node gets to end by itself
+KILLED = 2.0  # seconds that the system gets to end it
 
 
 def start(home: Home) -> None:
@@ -44,12 +47,15 @@ def start(home: Home) -> None:
             cwd="/",
         )
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        line = _first_line(pipe, time.monotonic() + PATIENCE)
-    if not line:
+    try:
+        with os.fdopen(reading, "rb") as pipe:
+            line = _first_line(pipe, time.monotonic() + PATIENCE)
+        if not line:
+            raise CommonholdError("The node did not start.", f"its last words are in {home.log}")
+    except BaseException:  # Ctrl-C too: nobody would know of a node that came up after it
         process.kill()
         process.wait()
-        raise CommonholdError("The node did not start.", f"its last words are in {home.log}")
+        raise
     report = msgspec.json.decode(line)
     if report.get("type"):
         process.wait()
@@ -97,26 +103,29 @@ def running(home: Home) -> bool:
 
 
 def stop(home: Home) -> None:
-    """End the node of `home`: ask, wait, and kill what does not end. Raises NodeNotRunning."""
-    if not running(home):
-        home.settings()
-        raise NodeNotRunning("The node of this computer is not running.", "commonhold up")
-    pid = home.gateway().pid
-    for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 2.0)):
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            break
-        deadline = time.monotonic() + patience
-        while running(home):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.02)
-        else:
-            break
+    """End the node of `home`: ask, wait, kill what does not end. No process of it is left. Raises NodeNotRunning."""
+    import psutil  # noqa: PLC0415 - late: commands that start nodes do not need it
+
+    home.settings()
+    process = _process(home)
+    try:
+        process.terminate()
+        process.wait(GRACE)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(KILLED)
+    except psutil.NoSuchProcess:
+        pass
     home.gateway_file.unlink(missing_ok=True)
 
 
-def log_tail(path: Path, lines: int = 5) -> str:
-    """The last lines of a node's log."""
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+def _process(home: Home) -> psutil.Process:
+    """The node's process; one that is just starting is waited for, since only its card says which it is."""
+    import psutil  # noqa: PLC0415
+
+    deadline = time.monotonic() + PATIENCE
+    while running(home) and time.monotonic() < deadline:
+        with contextlib.suppress(NodeNotRunning, psutil.NoSuchProcess):
+            return psutil.Process(home.gateway().pid)
+        time.sleep(0.02)
+    raise NodeNotRunning("The node of this computer is not running.", "commonhold up")

@@ -27,6 +27,7 @@ def run(home: Home, ready_fd: int | None = None) -> None:
     """
     try:
         with hold(home):
+            home.gateway_file.unlink(missing_ok=True)  # of a node that was killed: its process id may be another's now
             if ready_fd is not None:
                 _log_to(home)
             run_loop(_serve(home, ready_fd))
