@@ -35,8 +35,9 @@ from commonhold.identity.keys import Key
 from commonhold.names import ComputerName, NetworkName, PersonId, PersonName
 from commonhold.node.background import hold
 from commonhold.node.desk import EVERY_SHARE_NAME
-from commonhold.node.state import open_state
+from commonhold.node.state import disk_watched, open_state
 from commonhold.transport import Address, Knock, run
+from commonhold.transport.addresses import bind
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def create(
     computer_name, person_name = ComputerName(computer or _machine()), PersonName(person or _user())
     addresses = _addresses(listen)
     with _empty(home):
+        _require_free(addresses)
         key, certificate = _identity(home)
         entropy = secrets.token_bytes(16)
         founding = roster.found(
@@ -83,9 +85,10 @@ def create(
             recovery=recovery_key(recovery_words(entropy)),
             now=datetime.now(UTC),
         )
-        begun = _settle(home, key, [founding], founding.id, addresses, Lending())
+        begun = _settle(home, key, [founding], founding.id)
         with closing(Audit(home.audit)) as audit:
             audit.record("founding", network=named, shape=shape, person=person_name, computer=computer_name)
+        home.save_settings(Settings(network=founding.id, computer=begun.computer, listen=addresses))
     return replace(begun, recovery=recovery_words(entropy))
 
 
@@ -106,10 +109,10 @@ def join(
     if lend not in {None, "always", "never"}:
         raise WrongUsage(f"“{lend}” is no time to lend.", "always or never")
     with _empty(home):
+        _require_free(addresses)
         key, certificate = _identity(home)
         joined, at = run(_joined(parsed, where, key, certificate, computer_name, person_name))
-        terms = Lending(when="never" if lend == "never" else "always")
-        begun = _settle(home, key, joined.envelopes, joined.network_id, addresses, terms)
+        begun = _settle(home, key, joined.envelopes, joined.network_id)
         with closing(open_state(home.state)) as state:
             book = AddressBook(state)
             for fingerprint, found in joined.addresses.items():
@@ -118,6 +121,8 @@ def join(
             inviter = FactStore(state, joined.network_id).roster.members[joined.inviter].name
         with closing(Audit(home.audit)) as audit:
             audit.record("joined", network=begun.network, inviter=inviter)
+        terms = Lending(when="never" if lend == "never" else "always")
+        home.save_settings(Settings(network=joined.network_id, computer=begun.computer, listen=addresses, lend=terms))
     return replace(begun, inviter=inviter)
 
 
@@ -150,7 +155,7 @@ def _empty(home: Home) -> Iterator[None]:
     The key stays: if the admission was signed and the answer was lost, the same key finishes it.
     """
     _require_new(home)  # before the lock too: a node that runs holds it, and "belongs to a network" says more
-    with hold(home):
+    with hold(home), disk_watched(home.folder):
         _require_new(home)
         _forget(home)
         try:
@@ -184,10 +189,8 @@ def _identity(home: Home) -> tuple[Key, Certificate]:
     return key, certificate
 
 
-def _settle(
-    home: Home, key: Key, envelopes: Sequence[Envelope], network: str, listen: tuple[str, ...], lend: Lending
-) -> Begun:
-    """Write what was learnt, the rules of a trusting network, and at last the settings."""
+def _settle(home: Home, key: Key, envelopes: Sequence[Envelope], network: str) -> Begun:
+    """Write what was learnt, and the rules of a trusting network."""
     with closing(open_state(home.state)) as state:
         facts = FactStore(state, network)
         facts.add(envelopes)
@@ -198,7 +201,6 @@ def _settle(
         if roster.trusting and role != "client":
             _trust(RuleBook(state), member.person)
     write_private(home.certificate, member.certificate.der)
-    home.save_settings(Settings(network=network, computer=member.name, listen=listen, lend=lend))
     return Begun(
         network=roster.network,
         network_id=network,
@@ -226,6 +228,12 @@ def _shape(text: str) -> Shape:
 
 def _addresses(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(Address.parse(text)) for text in texts)
+
+
+def _require_free(addresses: Sequence[str]) -> None:
+    """Raise Conflict when one is in use, while another can still be named and no code is spent."""
+    for listening in bind([Address.parse(text) for text in addresses]):
+        listening.close()
 
 
 def _machine() -> str:

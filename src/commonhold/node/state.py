@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from commonhold.errors import Damaged, NoSpace
@@ -21,13 +24,32 @@ def open_state(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        if "full" in str(error):
-            raise NoSpace(f"The disk that holds {path} is full.", "free some space, then try again") from error
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise _full(path) from error
         raise _damaged(path, str(error)) from error
     if found != "ok":
         connection.close()
         raise _damaged(path, found)
     return connection
+
+
+@contextmanager
+def disk_watched(folder: Path) -> Iterator[None]:
+    """Whoever meets the full disk under the home, a file's write or SQLite's, it is told as NoSpace."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise _full(folder) from error
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        raise _full(folder) from error
+
+
+def _full(path: Path) -> NoSpace:
+    return NoSpace(f"The disk that holds {path} is full.", "free some space, then try again")
 
 
 def _damaged(path: Path, why: str) -> Damaged:
