@@ -197,13 +197,13 @@ class Computer:
         return await self.ended(job.job)
 
     async def ended(self, job: int) -> Job:
-        async for _ in self.cluster.events(job):
+        async for _ in self.cluster.news.of(job):
             pass
         return self.journal.job(job)
 
     async def until(self, job: int, state: str, count: int = 1) -> list[Task]:
         """Until so many of its tasks are in that state."""
-        async for _ in self.cluster.events(job):
+        async for _ in self.cluster.news.of(job):
             found = [task for task in self.journal.tasks(job) if task.state == state]
             if len(found) >= count:
                 return found

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from commonhold.authority.authority import Subject, Verb
-from commonhold.compute.job import Input, Job, JobSpec, Outcome, State, no_lender, verdict, words_for
+from commonhold.authority.authority import Subject
+from commonhold.compute.briefing import Briefing, Running
+from commonhold.compute.job import Input, Job, JobSpec, Outcome, State, no_lender, verdict
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
-from commonhold.compute.papers import Clock, JobFolders, JobPapers, Pass, PassDesk, RemoteFile, Sources, placed
+from commonhold.compute.news import News
+from commonhold.compute.papers import Clock, JobFolders, PassDesk, RemoteFile, Sources
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.session import Seat, Session
 from commonhold.errors import CommonholdError, Conflict, Refused, WrongUsage
@@ -28,26 +29,6 @@ log = logging.getLogger(__name__)
 
 WARM = 60.0  # seconds that a session stays after its last job, so that the next one starts at once
 CLOSE_WITHIN = 3.0  # seconds for ends that are under way when the node stops
-LONGEST_JOB = timedelta(days=7)  # passes end then
-
-Event = dict[str, Any]
-
-
-class Running:
-    """What a job needs in memory while it runs."""
-
-    def __init__(self, number: int, session: Session, tasks: list[Input | None], target: RemoteFile) -> None:
-        self.number = number
-        self.session = session
-        self.tasks = tasks
-        self.target = target
-        self.left = len(tasks)
-        self.failed = 0
-        self.sources: dict[int, Sources] = {}
-        self.briefed: set[str] = set()  # participants that have the job's papers
-
-    def key(self, task: int) -> str:
-        return f"{self.number}-{task}"
 
 
 class Cluster:
@@ -79,13 +60,14 @@ class Cluster:
         self._lenders = lenders
         self._find = find
         self._desk = desk
+        self._briefing = Briefing(desk, now)
         self._folders = folders
         self._now = now
         self._warm = warm
         self._sessions: dict[PersonId, asyncio.Task[Session]] = {}
         self._cooling: dict[Session, asyncio.TimerHandle] = {}
         self._running: dict[int, Running] = {}
-        self._watchers: dict[int, list[asyncio.Queue[Event]]] = {}
+        self.news = News(journal)
         self._collecting: dict[int, Subject] = {}  # jobs not begun yet, and whose they are
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -152,10 +134,10 @@ class Cluster:
         self._running[number] = running
         running.sources = self._sources(number, running.tasks)
         self.journal.begin(number, into, running.tasks)
-        self._tell(number, self._snapshot(number))
-        await asyncio.gather(*(self._brief(running, seat) for seat in seats))
-        for on, first in self._shares(spec, seats, len(tasks)):
-            specs = [self._order(running, spec, first + offset) for offset in range(1, len(tasks) + 1)]
+        self.news.tell(number, self.news.snapshot(number))
+        await asyncio.gather(*(self._briefing.brief(running, seat) for seat in seats))
+        for on, first in _shares(spec, seats, len(tasks)):
+            specs = [running.order(spec, first + offset) for offset in range(1, len(tasks) + 1)]
             await session.submit(specs, spec.retries, spec.cores, on)
 
     def _remote(self, text: str) -> RemoteFile:
@@ -179,14 +161,6 @@ class Cluster:
             raise no_lender(refusals)
         return seats
 
-    def _shares(self, spec: JobSpec, seats: list[Seat], count: int) -> list[tuple[list[str] | None, int]]:
-        """(participants, number before the first task) for each batch."""
-        if spec.on == "any":
-            return [(None, 0)]
-        if spec.on == "all":
-            return [([seat.participant], place * count) for place, seat in enumerate(seats)]
-        return [([seat.participant for seat in seats], 0)]
-
     def _sources(self, number: int, tasks: list[Input | None]) -> dict[int, Sources]:
         found = {}
         for task, given in enumerate(tasks, 1):
@@ -195,56 +169,6 @@ class Cluster:
             local = RemoteFile(self._here, f".job-{number}", str(given.uploaded))
             found[task] = Sources(self._remote(given.text) if given.kind == "remote" else local, given.name)
         return found
-
-    def _order(self, running: Running, spec: JobSpec, task: int) -> dict[str, Any]:
-        return {
-            "key": running.key(task),
-            "job": running.number,
-            "task": task,
-            "words": words_for(spec.command, running.tasks[task - 1]),
-            "timeout": spec.timeout,
-            "fetch": task in running.sources,
-        }
-
-    async def _brief(self, running: Running, seat: Seat) -> None:
-        """Get passes for that lender from the doors that own the files, and tell it. Raises what a door refuses."""
-        running.briefed.add(seat.participant)
-        passes = await self._passes(running, seat.fingerprint)
-        reldirs = {task: below for task, given in enumerate(running.tasks, 1) if (below := placed(given))}
-        papers = JobPapers(running.target, passes, running.sources, reldirs)
-        await running.session.papers(seat, running.number, papers)
-
-    async def _passes(self, running: Running, lender: Fingerprint) -> tuple[Pass, ...]:
-        wanted: dict[tuple[Fingerprint, str], list[str]] = {}
-        for each in running.sources.values():
-            wanted.setdefault((each.source.computer, each.source.share), []).append(each.source.path)
-        asks = [self._pass(running, lender, *door, Verb.READ, sorted(set(paths))) for door, paths in wanted.items()]
-        target = running.target
-        asks.append(self._pass_into(running, lender, target))
-        return tuple(await asyncio.gather(*asks))
-
-    async def _pass_into(self, running: Running, lender: Fingerprint, target: RemoteFile) -> Pass:
-        """To write, so that a task that runs a second time may replace what its first try left; else to add."""
-        door = target.computer, target.share
-        try:
-            return await self._pass(running, lender, *door, Verb.WRITE, [], target.path)
-        except Refused:
-            return await self._pass(running, lender, *door, Verb.ADD, [], target.path)
-
-    async def _pass(
-        self,
-        running: Running,
-        lender: Fingerprint,
-        computer: Fingerprint,
-        share: str,
-        verb: Verb,
-        paths: list[str],
-        folder: str | None = None,
-    ) -> Pass:
-        job, until = str(running.number), self._now() + LONGEST_JOB
-        subject = running.session.subject
-        pass_id = await self._desk.issue(subject, computer, lender, job, share, verb, paths, folder, until)
-        return Pass(computer, share, verb, pass_id)
 
     async def _end(self, number: int, state: State, *notes: str) -> None:
         running = self._running.pop(number, None)
@@ -323,7 +247,7 @@ class Cluster:
             running.left -= 1
             running.failed += state is State.FAILED
         event = {"event": "task", "job": running.number, "task": task, "state": state, "computer": computer}
-        self._tell(running.number, event | ({"exit": outcome.exit, "problem": outcome.problem} if outcome else {}))
+        self.news.tell(running.number, event | ({"exit": outcome.exit, "problem": outcome.problem} if outcome else {}))
 
     def _outcome(self, running: Running, told: object) -> Outcome:
         outcome = msgspec.convert(told, Outcome, strict=False)
@@ -337,7 +261,7 @@ class Cluster:
     def note(self, session: Session, sentence: str) -> None:
         for running in self._of(session):
             self.journal.note(running.number, sentence)
-            self._tell(running.number, {"event": "note", "job": running.number, "note": sentence})
+            self.news.tell(running.number, {"event": "note", "job": running.number, "note": sentence})
 
     def seated(self, session: Session, seat: Seat) -> None:
         """A lender that came, or came back, while jobs run: it gets their papers."""
@@ -346,7 +270,7 @@ class Cluster:
 
     async def _brief_late(self, running: Running, seat: Seat) -> None:
         try:
-            await self._brief(running, seat)
+            await self._briefing.brief(running, seat)
         except CommonholdError as error:
             self.note(running.session, f"{seat.name} cannot take part: {error.sentence}")
 
@@ -361,28 +285,14 @@ class Cluster:
     def _of(self, session: Session) -> list[Running]:
         return [running for running in self._running.values() if running.session is session]
 
-    # Events
-
-    async def events(self, number: int) -> AsyncIterator[Event]:
-        """The job as it is, then each change, until it has ended."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._watchers.setdefault(number, []).append(queue)
-        try:
-            event = self._snapshot(number)
-            while True:
-                yield event
-                if event["event"] == "job" and event["job"]["ended"] is not None:
-                    return
-                event = await queue.get()
-        finally:
-            self._watchers[number].remove(queue)
-
-    def _snapshot(self, number: int) -> Event:
-        return {"event": "job", "job": msgspec.to_builtins(self.journal.job(number))}
-
-    def _tell(self, number: int, event: Event) -> None:
-        for queue in self._watchers.get(number, ()):
-            queue.put_nowait(event)
-
     def _tell_end(self, number: int) -> None:
-        self._tell(number, self._snapshot(number))
+        self.news.tell(number, self.news.snapshot(number))
+
+
+def _shares(spec: JobSpec, seats: list[Seat], count: int) -> list[tuple[list[str] | None, int]]:
+    """(participants, number before the first task) for each batch."""
+    if spec.on == "any":
+        return [(None, 0)]
+    if spec.on == "all":
+        return [([seat.participant], place * count) for place, seat in enumerate(seats)]
+    return [([seat.participant for seat in seats], 0)]

@@ -90,7 +90,7 @@ class SchedulerSide:
         security = _security(self._orders)
         places: dict[str, Any] = {"host": [f"{SCHEME}://{SCHEDULER}", None], "protocol": [SCHEME, "inproc"]}
         self._scheduler = await QuietScheduler(**places, security=security, dashboard=False)
-        self._observer = Observer(channel, self._futures)
+        self._observer = Observer(self._scheduler, channel, self._futures)
         self._scheduler.add_plugin(self._observer)
         inner = self._scheduler.listeners[1].contact_address
         words: dict[str, Any] = {"asynchronous": True, "security": security, "set_as_default": False}
@@ -127,7 +127,8 @@ class Observer(SchedulerPlugin):
 
     name: ClassVar[str] = "commonhold"
 
-    def __init__(self, channel: Channel, futures: dict[str, Future[Any]]) -> None:
+    def __init__(self, scheduler: Scheduler, channel: Channel, futures: dict[str, Future[Any]]) -> None:
+        self._scheduler = scheduler
         self._channel = channel
         self._futures = futures
         self._outcomes: dict[str, dict[str, Any]] = {}
@@ -142,7 +143,7 @@ class Observer(SchedulerPlugin):
         if key not in self._futures:
             return
         if finish == "processing":
-            self._note(key=key, state="running", at=str(words.get("worker", "")).removeprefix(f"{SCHEME}://"))
+            self._note(key=key, state="running", at=self._where(key))
         elif start == "processing" and finish in {"released", "waiting", "queued", "no-worker"}:
             self._note(key=key, state="waiting")
         elif finish == "memory":
@@ -159,6 +160,11 @@ class Observer(SchedulerPlugin):
                 outcome["problem"] = f"It could not be run: {words['exception_text'][:500]}."
         self._note(key=key, state="failed", outcome=outcome)
         self._futures.pop(key).release()  # type: ignore[no-untyped-call]
+
+    def _where(self, key: str) -> str:
+        """The participant that the scheduler gave it to."""
+        worker = self._scheduler.tasks[key].processing_on
+        return worker.address.removeprefix(f"{SCHEME}://") if worker else ""
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self._note(joined=worker.removeprefix(f"{SCHEME}://"))

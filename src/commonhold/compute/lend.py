@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
@@ -18,102 +17,22 @@ from aiohttp import web
 
 from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
 from commonhold.authority.gate import SUBJECT
-from commonhold.compute import bodies, guest, sandbox
-from commonhold.compute.job import relative
-from commonhold.compute.papers import Accepted, Courier, JobPapers, Offer, RemoteFile, Terms
+from commonhold.compute import bodies, sandbox
+from commonhold.compute.papers import Accepted, Courier, JobPapers, Offer, Terms
 from commonhold.compute.relay import Elsewhere, Switch, Switchboard, Wire
-from commonhold.compute.task import WORK
+from commonhold.compute.stay import Stay
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
-from commonhold.names import Fingerprint, SharePath
+from commonhold.names import Fingerprint
 from commonhold.transport import Caller, Peer
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 5.0  # seconds between two looks whether hub, right and terms still hold
 PATIENCE = 3  # looks without an answer from the hub: 15 s
-PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may touch
 SESSION_ID = 32  # hexadecimal digits
 MOST_SESSIONS = 32
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-class Lent:
-    """One session's stay here: its worker, its folder, and its jobs' papers."""
-
-    def __init__(self, folder: Path, subject: Subject, courier: Courier) -> None:
-        self.subject = subject
-        self.room = folder / "room"  # the guest's
-        self.staging = folder / "staging"  # ours: what is fetched lands here first
-        self.box: sandbox.Sandbox | None = None
-        self._folder = folder
-        self._courier = courier
-        self._papers: dict[int, asyncio.Future[JobPapers]] = {}
-
-    def prepare(self) -> None:
-        self.room.mkdir(parents=True, mode=0o700)
-        self.staging.mkdir(mode=0o700)
-        self._folder.chmod(0o700)
-
-    async def clear(self) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-
-    def learn(self, job: int, papers: JobPapers) -> None:
-        waiting = self._papers.get(job)
-        if waiting is None or waiting.done():
-            waiting = self._papers[job] = asyncio.get_running_loop().create_future()
-        waiting.set_result(papers)
-
-    def forget(self, job: int) -> None:
-        self._papers.pop(job, None)
-
-    async def answer(self, what: str, words: dict[str, Any]) -> Any:
-        """What the worker's tasks ask. Their words are a stranger's: numbers, looked up in the papers."""
-        if what not in {"fetch", "store"}:
-            raise WrongUsage("A worker may ask its node to fetch and to store.")
-        job, task = int(words["job"]), int(words["task"])
-        papers = await self._papers_of(job)
-        return await (self._fetch if what == "fetch" else self._store)(job, task, papers)
-
-    async def _papers_of(self, job: int) -> JobPapers:
-        waiting = self._papers.setdefault(job, asyncio.get_running_loop().create_future())
-        try:
-            return await asyncio.wait_for(asyncio.shield(waiting), PAPERS_WITHIN)
-        except TimeoutError:
-            raise Unreachable(f"Nobody said what the tasks of job {job} may touch.") from None
-
-    async def _fetch(self, job: int, task: int, papers: JobPapers) -> None:
-        wanted = papers.inputs.get(task)
-        if wanted is None:
-            return
-        name = SharePath((wanted.name,)).name
-        staged = f"{job}-{task}-{secrets.token_hex(4)}"
-        await self._courier.fetch(wanted.source, papers.pass_for(wanted.source, Verb.READ), self.staging, staged)
-        await asyncio.to_thread(self._hand_in, self.staging / staged, f"{job}-{task}", name)
-
-    def _hand_in(self, staged: Path, folder: str, name: str) -> None:
-        try:
-            with guest.inside(self.room, WORK, folder) as descriptor:
-                guest.put(staged, descriptor, name)
-        finally:
-            staged.unlink(missing_ok=True)
-
-    async def _store(self, job: int, task: int, papers: JobPapers) -> list[str]:
-        """Every new file of the task -> paths below `into`."""
-        wanted = papers.inputs.get(task)
-        inputs = frozenset({wanted.name} if wanted else ())
-        pass_id = papers.pass_for(papers.into, Verb.WRITE, Verb.ADD)
-        above = relative(papers.reldirs.get(task, ""))
-        stored = []
-        with guest.inside(self.room, WORK, f"{job}-{task}") as folder:
-            for path in await asyncio.to_thread(guest.left, folder, inputs):
-                below = SharePath((*above, *path.parts))
-                target = SharePath((*SharePath.parse(papers.into.path).parts, *below.parts))
-                place = RemoteFile(papers.into.computer, papers.into.share, str(target))
-                with guest.take(folder, path) as file:
-                    await self._courier.store(file, place, pass_id)
-                stored.append(str(below))
-        return stored
 
 
 class Lending:
@@ -145,7 +64,7 @@ class Lending:
         self._courier = courier
         self._switchboard = switchboard
         self._record = record
-        self._lent: dict[tuple[str, str], Lent] = {}
+        self._lent: dict[tuple[str, str], Stay] = {}
         self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._closed = False
 
@@ -178,7 +97,7 @@ class Lending:
         self._require(subject, offer, kind)
         terms = self._terms()
         key = offer.session, offer.participant
-        lent = Lent(self._folder / f"{offer.session}-{offer.participant}", subject, self._courier)
+        lent = Stay(self._folder / f"{offer.session}-{offer.participant}", subject, self._courier)
         if key in self._lent:
             raise WrongUsage("That session is here already.")
         self._lent[key] = lent
@@ -247,7 +166,7 @@ class Lending:
         switch = self._switchboard.switches[session] = Switch(way, lambda: frozenset({hub}))
         return switch
 
-    async def _watch(self, key: tuple[str, str], lent: Lent, hub: Fingerprint | None) -> None:
+    async def _watch(self, key: tuple[str, str], lent: Stay, hub: Fingerprint | None) -> None:
         """Until the worker, the hub, the right or the terms end; then nothing of the session stays."""
         assert lent.box is not None  # noqa: S101 - it was started before this
         ends: list[Awaitable[Any]] = [lent.box.wait(), lent.box.channel.serve(), self._holds(key[0], lent.subject, hub)]
@@ -306,7 +225,7 @@ class Lending:
         with suppress(NotFound):
             self._find(session, participant).forget(job)
 
-    def _find(self, session: str, participant: str, computer: Fingerprint | None = None) -> Lent:
+    def _find(self, session: str, participant: str, computer: Fingerprint | None = None) -> Stay:
         lent = self._lent.get((session, participant))
         if lent is None or (computer is not None and lent.subject.computer != computer):
             raise NotFound("That session is over.")
@@ -333,7 +252,7 @@ class Lending:
         await self.end(request.match_info["session"], request.match_info["participant"])
         return web.Response(status=204)
 
-    def _asked(self, request: web.Request) -> Lent:
+    def _asked(self, request: web.Request) -> Stay:
         """The stay that the asking computer, its hub, speaks of."""
         computer = request[SUBJECT].computer or Fingerprint("0" * 64)
         return self._find(request.match_info["session"], request.match_info["participant"], computer)

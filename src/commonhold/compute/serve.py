@@ -53,7 +53,7 @@ class Jobs:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """JSON lines: `{"event": "job" | "task" | "note", …}`, the last one a job with `ended`."""
-        return await answer_lines(request, self._cluster.events(self._asked(request)))
+        return await answer_lines(request, self._cluster.news.of(self._asked(request)))
 
     async def _log(self, request: web.Request) -> web.Response:
         """-> a list of Task."""

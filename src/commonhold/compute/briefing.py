@@ -1,0 +1,90 @@
+"""What a job's tasks may touch: passes from the doors that own the files, told to each lender."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from commonhold.authority.authority import Verb
+from commonhold.compute.job import Input, JobSpec, words_for
+from commonhold.compute.papers import Clock, JobPapers, Pass, PassDesk, RemoteFile, Sources, placed
+from commonhold.compute.session import Seat, Session
+from commonhold.errors import Refused
+from commonhold.names import Fingerprint
+
+LONGEST_JOB = timedelta(days=7)  # passes end then
+
+
+class Running:
+    """What a job needs in memory while it runs."""
+
+    def __init__(self, number: int, session: Session, tasks: list[Input | None], target: RemoteFile) -> None:
+        self.number = number
+        self.session = session
+        self.tasks = tasks
+        self.target = target
+        self.left = len(tasks)
+        self.failed = 0
+        self.sources: dict[int, Sources] = {}
+
+    def key(self, task: int) -> str:
+        return f"{self.number}-{task}"
+
+    def order(self, spec: JobSpec, task: int) -> dict[str, Any]:
+        """What a worker gets: as task.perform reads it."""
+        return {
+            "key": self.key(task),
+            "job": self.number,
+            "task": task,
+            "words": words_for(spec.command, self.tasks[task - 1]),
+            "timeout": spec.timeout,
+            "fetch": task in self.sources,
+        }
+
+
+class Briefing:
+    """Asks for passes and hands them on."""
+
+    def __init__(self, desk: PassDesk, now: Clock) -> None:
+        self._desk = desk
+        self._now = now
+
+    async def brief(self, running: Running, seat: Seat) -> None:
+        """Get passes for that lender from the doors that own the files, and tell it. Raises what a door refuses."""
+        passes = await self._passes(running, seat.fingerprint)
+        reldirs = {task: below for task, given in enumerate(running.tasks, 1) if (below := placed(given))}
+        papers = JobPapers(running.target, passes, running.sources, reldirs)
+        await running.session.papers(seat, running.number, papers)
+
+    async def _passes(self, running: Running, lender: Fingerprint) -> tuple[Pass, ...]:
+        wanted: dict[tuple[Fingerprint, str], list[str]] = {}
+        for each in running.sources.values():
+            wanted.setdefault((each.source.computer, each.source.share), []).append(each.source.path)
+        asks = [self._pass(running, lender, *door, Verb.READ, sorted(set(paths))) for door, paths in wanted.items()]
+        target = running.target
+        asks.append(self._pass_into(running, lender, target))
+        return tuple(await asyncio.gather(*asks))
+
+    async def _pass_into(self, running: Running, lender: Fingerprint, target: RemoteFile) -> Pass:
+        """To write, so that a task that runs a second time may replace what its first try left; else to add."""
+        door = target.computer, target.share
+        try:
+            return await self._pass(running, lender, *door, Verb.WRITE, [], target.path)
+        except Refused:
+            return await self._pass(running, lender, *door, Verb.ADD, [], target.path)
+
+    async def _pass(
+        self,
+        running: Running,
+        lender: Fingerprint,
+        computer: Fingerprint,
+        share: str,
+        verb: Verb,
+        paths: list[str],
+        folder: str | None = None,
+    ) -> Pass:
+        job, until = str(running.number), self._now() + LONGEST_JOB
+        subject = running.session.subject
+        pass_id = await self._desk.issue(subject, computer, lender, job, share, verb, paths, folder, until)
+        return Pass(computer, share, verb, pass_id)

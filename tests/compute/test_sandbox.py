@@ -1,0 +1,134 @@
+"""What a task cannot reach, and that nothing outlives its node."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from tests.compute.conftest import Computer, needs_bubblewrap, nobody_left
+
+from commonhold.compute import sandbox
+from commonhold.compute.job import JobSpec, State
+
+STARTER = """
+import asyncio, sys
+from pathlib import Path
+from commonhold.compute import sandbox
+
+async def deaf(what, words): ...
+
+async def main():
+    room = Path(sys.argv[1])
+    box = await sandbox.Sandbox.start(room, deaf, sandbox.Kind(sys.argv[2]))
+    print(box.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@needs_bubblewrap
+async def test_the_owners_home_and_the_networks_identity_are_out_of_reach(alone: Computer):
+    secret = alone.folder / "key.pem"
+    secret.write_text("the network identity")
+    job = await alone.run(f"cat {secret} {Path.home()}/.bashrc /etc/shadow; ls {alone.folder}")
+    [task] = alone.journal.tasks(job.job)
+    assert (task.state, task.output) == (State.FAILED, "")
+    assert task.error.count("No such file") == 4
+
+
+@needs_bubblewrap
+async def test_loopback_and_the_networks_outside_are_out_of_reach(alone: Computer):
+    [address] = alone.listener.addresses
+    knock = f"import socket; socket.create_connection(('{address.host}', {address.port}), 2)"
+    job = await alone.run((sys.executable, "-c", knock))
+    assert "refused" in alone.journal.tasks(job.job)[0].error
+    job = await alone.run("cat /proc/net/dev | wc -l")
+    assert alone.journal.tasks(job.job)[0].output.strip() == "3"  # two lines of heading, and lo
+
+
+@needs_bubblewrap
+async def test_other_processes_are_out_of_sight(alone: Computer):
+    job = await alone.run("ls /proc | grep -c '^[0-9]'")
+    assert int(alone.journal.tasks(job.job)[0].output) < 8
+
+
+@needs_bubblewrap
+async def test_programs_and_the_system_cannot_be_changed(alone: Computer):
+    package = Path(sandbox.__file__).parent
+    job = await alone.run(f"touch {package}/x {sys.prefix}/x /usr/x /etc/x")
+    assert alone.journal.tasks(job.job)[0].error.count("Read-only") >= 3
+    assert not (package / "x").exists()
+
+
+async def test_a_task_knows_nothing_of_the_owners_environment(alone: Computer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OWNERS_SECRET", "told to nobody")
+    job = await alone.run("env")
+    assert "told to nobody" not in alone.journal.tasks(job.job)[0].output
+
+
+async def test_nothing_listens_on_any_port(alone: Computer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)  # where it would be seen
+    before = listening()
+    job = await alone.cluster.submit(alone.me, JobSpec("sleep 1"))
+    await alone.cluster.begin(job.job)
+    await alone.until(job.job, "running")
+    assert listening() == before
+    await alone.ended(job.job)
+
+
+def listening() -> set[str]:
+    """Local addresses of this machine's listening TCP sockets that this process' children could have opened."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return {fields[1] for line in lines if (fields := line.split())[3] == "0A" and fields[7] == str(os.getuid())}
+
+
+@pytest.mark.parametrize("kind", sandbox.Kind)
+async def test_tasks_compute_only_when_nobody_else_wants_to(
+    alone: Computer, kind: sandbox.Kind, monkeypatch: pytest.MonkeyPatch
+):
+    if kind is sandbox.Kind.BUBBLEWRAP and await sandbox.here() is not kind:
+        pytest.skip("bubblewrap does not work here")
+    monkeypatch.setitem(sandbox._known, "kind", kind)
+    job = await alone.run((sys.executable, "-c", "import os; print(os.sched_getscheduler(0) == os.SCHED_IDLE)"))
+    assert alone.journal.tasks(job.job)[0].output == "True\n"
+
+
+@pytest.mark.parametrize("kind", sandbox.Kind)
+async def test_a_node_that_is_killed_leaves_no_process(tmp_path: Path, kind: sandbox.Kind):
+    if kind is sandbox.Kind.BUBBLEWRAP and await sandbox.here() is not kind:
+        pytest.skip("bubblewrap does not work here")
+    room = tmp_path / "room"
+    room.mkdir()
+    words = (sys.executable, "-c", STARTER, str(room), str(kind))
+    node = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    assert node.stdout is not None
+    inside = int(await node.stdout.readline())
+    os.kill(inside, 0)
+    node.send_signal(signal.SIGKILL)
+    await node.wait()
+    await nobody_left(room)
+
+
+async def test_killing_ends_what_a_task_left_in_the_background(alone: Computer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)
+    mark = str(alone.folder / "mark")
+    job = await alone.cluster.submit(alone.me, JobSpec(f"sh -c 'sleep 600; : {mark}' & touch x; sleep 600"))
+    await alone.cluster.begin(job.job)
+    await alone.until(job.job, "running")
+    await asyncio.sleep(0.3)
+    await alone.cluster.close()
+    listed = await asyncio.create_subprocess_exec("pgrep", "-f", mark, stdout=asyncio.subprocess.PIPE)
+    found, _ = await listed.communicate()
+    assert found == b""
+
+
+def test_the_interpreters_environment_is_visible_and_no_home_is():
+    words = sandbox._wrapped(Path("/nowhere"))
+    bound = {words[place + 1] for place, word in enumerate(words) if word.startswith("--ro-bind")}
+    assert str(Path.home()) not in bound
+    assert any(Path(sys.base_prefix).is_relative_to(place) for place in bound)

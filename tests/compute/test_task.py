@@ -1,0 +1,84 @@
+"""One task's command: its folder, its output, its end."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commonhold.compute.job import KEPT_OUTPUT
+from commonhold.compute.task import kept, perform
+from commonhold.errors import NotFound
+
+
+class Node:
+    """The other end, for a task that runs in this process: it stores what it finds, and refuses what it is told to."""
+
+    computer = "desk"
+
+    def __init__(self, folder: Path) -> None:
+        self.work = folder
+        self.stored: list[str] = []
+
+    def ask(self, what: str, *, job: int, task: int) -> Any:
+        folder = self.work / f"{job}-{task}"
+        if what == "fetch" and task == 2:
+            raise NotFound("The input is gone.")
+        if what == "fetch":
+            (folder / "in.txt").write_text("given")
+            return None
+        self.stored = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        return self.stored
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+def ran(node: Node, *words: str, task: int = 1, fetch: bool = False, timeout: float | None = None) -> dict[str, Any]:
+    spec = {"job": 1, "task": task, "words": words, "timeout": timeout, "fetch": fetch}
+    outcome = perform(node, spec)  # type: ignore[arg-type]
+    assert list(node.work.iterdir()) == []  # nothing stays
+    return outcome
+
+
+def test_it_runs_in_an_empty_folder_of_its_own_with_nothing_to_read(node: Node):
+    assert ran(node, "sh", "-c", "pwd; ls -A; cat")["output"] == f"{node.work}/1-1\n"
+
+
+def test_output_errors_and_status_are_kept_apart(node: Node):
+    outcome = ran(node, "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (outcome["exit"], outcome["output"], outcome["error"], outcome["computer"]) == (7, "out\n", "err\n", "desk")
+
+
+def test_what_it_leaves_is_stored_and_named(node: Node):
+    outcome = ran(node, "sh", "-c", "mkdir a; cp in.txt a/b", fetch=True)
+    assert outcome["outputs"] == ["a/b", "in.txt"]
+
+
+def test_an_input_that_cannot_be_had_keeps_the_command_from_running(node: Node):
+    outcome = ran(node, "sh", "-c", "echo ran", task=2, fetch=True)
+    assert (outcome["exit"], outcome["problem"]) == (None, "The input is gone.")
+
+
+def test_a_signal_is_told_as_shells_tell_it(node: Node):
+    assert ran(node, "sh", "-c", "kill -15 $$")["exit"] == 143
+
+
+def test_time_ends_it_with_all_its_children(node: Node):
+    outcome = ran(node, "sh", "-c", "sleep 600 & sleep 600", timeout=0.1)
+    assert outcome["exit"] is None
+    assert "0.1 seconds" in outcome["problem"]
+
+
+def test_long_output_keeps_its_head_and_its_tail():
+    text = b"head" + b"x" * (3 * KEPT_OUTPUT) + b"tail"
+    told = kept(io.BytesIO(text))
+    assert told.startswith("head")
+    assert told.endswith("tail")
+    assert "bytes left out" in told
+    assert len(told) < KEPT_OUTPUT + 100
+    assert kept(io.BytesIO("é".encode()[:1])) == "\ufffd"
