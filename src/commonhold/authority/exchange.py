@@ -87,6 +87,8 @@ class Exchange:
         places = asyncio.Semaphore(AT_ONCE)
 
         async def tell(peer: Peer) -> bool:
+            if not peer.addresses:  # a client, or the newcomer that the news is about: they will ask
+                return False
             try:
                 async with places:
                     for batch in _batches(envelopes):
