@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from commonhold.answers import Explanation, Invitation, Member, Offer, Place, Removal, Ruling, Status
 from commonhold.compute.job import Job, JobSpec, Task
-from commonhold.errors import PartlyFailed, Refused, WrongUsage
+from commonhold.errors import Damaged, PartlyFailed, Refused, WrongUsage
 from commonhold.files import copy, remote
 from commonhold.files.copy import Progress, Report
 from commonhold.files.entry import Entry
@@ -57,12 +57,10 @@ class Network:
 
     def __init__(self, home: Home) -> None:
         card = home.gateway()
-        self._home = home
+        key, certificate = Key.load(home.key), _certificate(home)
         self._loop = LoopThread()
         self._node = LocalCaller(card.url, card.secret)
-        key = Key.load(home.key)
-        self._caller = Caller(key, Certificate.parse(home.certificate.read_bytes()))
-        self._places: dict[str, Place] = {}
+        self._caller = Caller(key, certificate)
 
     def __enter__(self) -> Self:
         return self
@@ -303,17 +301,21 @@ class Network:
         return convert(self._loop.run(self._node.ask(method, path, body)), answer)
 
     async def _peer(self, computer: str) -> Peer:
-        """Where that computer is and whom to expect; asked of the node once."""
-        if computer not in self._places:
-            found = await self._node.ask("GET", f"/api/places/{quote(computer, safe='')}")
-            self._places[computer] = convert(found, Place)
-        place = self._places[computer]
+        """Where that computer is and whom to expect; asked each time (1 ms), since it may move meanwhile."""
+        place = convert(await self._node.ask("GET", f"/api/places/{quote(computer, safe='')}"), Place)
         if not place.shares:
             raise Refused(
                 f"{place.computer} is a client: it shares nothing and opens no door.",
                 "look for the files at the server",
             )
         return place.peer()
+
+
+def _certificate(home: Home) -> Certificate:
+    try:
+        return Certificate.parse(home.certificate.read_bytes())
+    except (OSError, Refused) as error:
+        raise Damaged(f"{home.certificate} is damaged.", "commonhold down; commonhold up writes it anew") from error
 
 
 def _split_door(door: str) -> tuple[str, str]:

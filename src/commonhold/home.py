@@ -82,7 +82,10 @@ class Home:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise Conflict(f"{self.folder} is not a folder.", "name another with --home DIR") from error
+            raise self._no_folder() from error
+
+    def _no_folder(self) -> Conflict:
+        return Conflict(f"{self.folder} is not a folder.", "name another with --home DIR")
 
     @property
     def joined(self) -> bool:
@@ -94,6 +97,8 @@ class Home:
             return msgspec.json.decode(self.settings_file.read_bytes(), type=Settings)
         except FileNotFoundError as error:
             raise NotFound(NOT_JOINED, NOT_JOINED_HINT) from error
+        except NotADirectoryError as error:
+            raise self._no_folder() from error
         except msgspec.DecodeError as error:
             raise Damaged(
                 f"{self.settings_file} is damaged: {error}.",
@@ -110,7 +115,7 @@ class Home:
         """Raises NotFound when this computer has not joined, NodeNotRunning when no node left its card here."""
         try:
             return msgspec.json.decode(self.gateway_file.read_bytes(), type=GatewayCard)
-        except (FileNotFoundError, msgspec.DecodeError) as error:
+        except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError) as error:
             self.settings()
             raise NodeNotRunning("The node of this computer is not running.", "commonhold up") from error
 

@@ -29,14 +29,13 @@ from commonhold.authority.facts import FactStore
 from commonhold.authority.gate import gate
 from commonhold.authority.passes import Passes
 from commonhold.authority.peer import Peer as PeerAuthority
-from commonhold.authority.roster import Roster
+from commonhold.authority.roster import Member, Roster
 from commonhold.authority.server import Server
 from commonhold.discovery import AddressBook, Discovery
-from commonhold.errors import CommonholdError
+from commonhold.errors import CommonholdError, Conflict, Damaged
 from commonhold.files import serve as dav
 from commonhold.files.shares import Shares
 from commonhold.home import GatewayCard, Home, write_private
-from commonhold.identity.certificate import Certificate
 from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
 from commonhold.node import local
@@ -71,14 +70,13 @@ class Node:
         self.home = home
         self.settings = home.settings()
         self.key = Key.load(home.key)
-        self.certificate = Certificate.parse(home.certificate.read_bytes())
         self.state = open_state(home.state)
         self.audit = Audit(home.audit)
         self.facts = FactStore(self.state, self.settings.network)
         self.book = RuleBook(self.state)
         self.passes = Passes(lambda: self.authority)
-        here = self._roster().members.get(self.key.fingerprint) or self._roster().removed_members[self.key.fingerprint]
-        self.person = here.person
+        here = self._here()
+        self.person, self.certificate = here.person, here.certificate
         self.shares = Shares(self.state, self.person, home.folder)
         self.directory = Directory(self.facts, AddressBook(self.state), self.key.fingerprint)
         self.authority, self.has_door = self._by_shape()
@@ -95,6 +93,18 @@ class Node:
 
     def _roster(self) -> Roster:
         return self.facts.roster
+
+    def _here(self) -> Member:
+        """This computer as the roster has it, removed or not. A certificate that was lost is written anew."""
+        own, roster = self.key.fingerprint, self.facts.roster
+        found = roster.members.get(own) or roster.removed_members.get(own)
+        if found is None:
+            raise Damaged(
+                f"The key in {self.home.key} is not the one that joined {roster.network}.", "put back that key"
+            )
+        if not self.home.certificate.exists() or self.home.certificate.read_bytes() != found.certificate.der:
+            write_private(self.home.certificate, found.certificate.der)
+        return found
 
     def _by_shape(self) -> tuple[Authority, bool]:
         """Who decides here, and whether this computer opens a door: the answer of the shape."""
@@ -185,7 +195,11 @@ class Node:
         self.listener.trust(self.facts.roster.anchors)
         named = tuple(Address.parse(text) for text in self.settings.listen)
         wanted = named or tuple(Address(host, DEFAULT_PORT) for host in private_addresses())
-        await self.listener.start(wanted, next_free=not named)
+        try:
+            await self.listener.start(wanted, next_free=not named)
+        except Conflict as error:
+            hint = f"end that program, or change “listen” in {self.home.settings_file}"
+            raise Conflict(error.sentence, hint) from error
         self.directory.listening = lambda: self.listener.addresses if self.listener else ()
         self.invitations.on_admitted.append(self._admitted)
         self._discover()
