@@ -6,6 +6,7 @@ The hub is the computer whose node runs the jobs of this person: this one, or th
 from __future__ import annotations
 
 import fnmatch
+import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -56,7 +57,7 @@ class Submission:
         """`find` says where a computer is; `computers` are the network's: only their names begin a remote path."""
         self._caller = caller
         self._find = find
-        self._computers = {name.casefold() for name in computers}
+        self._computers = {_folded(name) for name in computers}
 
     async def inputs(self, words: Sequence[str]) -> tuple[Input, ...]:
         """Remote files (globs expanded there), files that exist here, else plain values; in the order given.
@@ -73,15 +74,21 @@ class Submission:
     async def _files(self, word: str) -> list[Found] | None:
         """The files that a word names, or None for a plain value."""
         computer, colon, rest = word.partition(":")
-        if colon and computer.casefold() in self._computers:
+        if colon and _folded(computer) in self._computers:
             return await self._remote(computer, rest)
-        here = Path(word).expanduser()
-        if here.is_dir():
+        try:
+            here = Path(word).expanduser().absolute()
+            folder, file = here.is_dir(), here.is_file()
+        except (OSError, RuntimeError):  # too long for a path, or ~ of somebody who is not here: a value
+            return None
+        if folder:
             raise WrongUsage(f"{word} is a folder.", f"name the files in it: {word.rstrip('/')}/*")
-        return [("local", str(here.absolute()), here.absolute().parts[1:])] if here.is_file() else None
+        return [("local", str(here), here.parts[1:])] if file else None
 
     async def _remote(self, computer: str, rest: str) -> list[Found]:
         target = RemotePath.parse(f"{computer}:{rest}")
+        if not target.path.parts:
+            raise WrongUsage(f"{target} is no file.", f"name the files in it: {target}/*" if target.share else "")
         if not any(WILD & set(part) for part in target.path.parts):
             return [_found(target)]
         fixed = 0
@@ -136,13 +143,19 @@ def _found(target: RemotePath) -> Found:
     return ("remote", str(target), (target.computer, target.share, *target.path.parts))
 
 
+def _folded(name: str) -> str:
+    """As names of computers are compared."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def matches(path: str, pattern: str) -> bool:
-    """Whether a path fits a glob, component by component; `**` stands for any number of folders.
+    """Whether a path fits a glob, component by component, in NFC; `**` stands for any number of folders.
 
     >>> matches("a/b/c.py", "a/**/*.py"), matches("a/c.py", "a/**/*.py"), matches("a/b/c.py", "a/*.py")
     (True, True, False)
     """
-    return _fits(tuple(path.split("/")), tuple(pattern.split("/")))
+    parts, patterns = (unicodedata.normalize("NFC", text).split("/") for text in (path, pattern))
+    return _fits(tuple(parts), tuple(patterns))
 
 
 def _fits(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
