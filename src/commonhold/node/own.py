@@ -13,7 +13,7 @@ from commonhold.authority import roster as rosters
 from commonhold.authority.admission import Invitations
 from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
 from commonhold.authority.exchange import Exchange
-from commonhold.errors import NotFound, Refused
+from commonhold.errors import NotFound, Refused, WrongUsage
 from commonhold.files.share import Share
 from commonhold.files.shares import Shares
 from commonhold.home import Settings
@@ -137,6 +137,8 @@ class Own:
         # Asked first, so that a client hears that it shares nothing before anything is done.
         permit(self.authority, self.subject, Verb.GOVERN, self.desk.everything)
         whom = self.desk.whom(wish.to, wish.verb) if wish.to and wish.verb else None
+        if whom is not None and whom[2] is Verb.RUN:
+            raise WrongUsage("Nothing runs at a share.", "list, read, add or write")
         share = self.shares.offer(Path(wish.folder), ShareName(wish.name) if wish.name else None)
         self.record("share", share=share.door.name, folder=str(share.root))
         if whom is not None:
