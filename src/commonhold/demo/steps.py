@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +50,9 @@ class Steps:
             raise
         except CommonholdError as error:
             raise DemoFailed(f"{what}: {error.sentence}", error.hint) from error
+        except OSError as error:  # a full disk, say; of shutil's errors the first tells enough
+            first = error.args[0][0][-1] if isinstance(error, shutil.Error) else error
+            raise DemoFailed(f"{what}: {first}.", "see that this machine has some 200 MB free") from error
         step.seconds = time.monotonic() - began
         self.say(f"    verified: {step.verified} ({step.seconds:.1f} s)")
         self.done.append(step)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 from commonhold.demo import acts
 from commonhold.demo.stage import Stage
-from commonhold.demo.steps import Step, Steps
+from commonhold.demo.steps import DemoFailed, Step, Steps
 
 
 def play(say: Callable[[str], None]) -> list[Step]:
@@ -14,6 +15,8 @@ def play(say: Callable[[str], None]) -> list[Step]:
 
     However it ends, no node runs and no file lies about after it.
     """
+    if shutil.which("gzip") is None:
+        raise DemoFailed("The demo compresses files with gzip, which is not on this computer.", "install gzip")
     steps = Steps(say)
     with Stage() as stage:
         acts.peer_to_peer(stage, steps)
