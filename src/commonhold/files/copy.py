@@ -28,7 +28,7 @@ from commonhold.files.together import each
 from commonhold.names import HIDDEN, SharePath
 from commonhold.transport import Caller, Peer
 
-AT_ONCE = 12  # files under way: with 16 the disk's fsyncs gain nothing more, and other requests find a connection
+AT_ONCE = 12  # files under way: fewer than the caller keeps connections, so that other requests find one
 THREADS = 12
 
 

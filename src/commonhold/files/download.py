@@ -23,7 +23,7 @@ from commonhold.files.problem import problem
 from commonhold.files.share import Share, unchanged
 
 SMALL = 256 * 1024  # bytes up to which a file is read, hashed and answered in one go
-CHUNK = 2 * 2**20  # bytes read at a time: measured best over TLS
+CHUNK = 512 * 1024  # bytes read at a time: with 2 MiB it was no faster over TLS, and took 20 MB more memory
 REMEMBERED = 4096  # digests of large files
 TRIES = 3  # to read a small file that somebody writes into meanwhile
 

@@ -28,7 +28,7 @@ from commonhold.files.upload import Uploads
 from commonhold.names import JOB_SHARE, SharePath
 
 T = TypeVar("T")
-THREADS = 16  # that wait for disks: best of 1 to 64 for small durable writes, and two large files don't stop the rest
+THREADS = 8  # that wait for disks: with 16 there were no more small durable writes a second
 BATCH = 500  # entries of a listing that are read, written and sent at a time
 FOLDER_METHODS = "OPTIONS, PROPFIND, HEAD, DELETE"
 METHODS = "OPTIONS, PROPFIND, GET, HEAD, PUT, MKCOL, DELETE"
