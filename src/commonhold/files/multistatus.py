@@ -1,6 +1,6 @@
 """Listings on the wire: PROPFIND and its answer, 207 Multi-Status (RFC 4918, sections 9.1 and 13). *Pure.*
 
-Answers are put together as text: an entry takes 6 µs, with ElementTree it took 60. What comes from
+Answers are put together as text, since a folder may have thousands of entries. What comes from
 others is read by defusedxml: no entity, no external reference, no bomb.
 """
 
