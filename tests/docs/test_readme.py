@@ -1,0 +1,132 @@
+"""README's commands, typed as they stand at computers of their own, print what README says.
+
+A computer is a folder that is HOME to what is typed there: its node keeps its state at the platform's usual place in
+it. Translated are only the addresses, since all computers stand on one machine here, and the code, which is drawn.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .documents import ROOT, blocks, free_address
+
+README = ROOT / "README.md"
+CODE = "7-orange-velvet"  # the code that README shows
+TYPED = re.compile(r"(?P<computer>\w+)\$ (?P<line>.+)")
+ADDRESSES = {"tower": 2, "laptop": 3}
+FILES = {  # what lies at each computer before
+    "tower": {"photos/cat.jpg": "miau\n", "photos/dog.jpg": "woof\n", "photos/2026/lake.jpg": "splash!\n"},
+    "laptop": {"report.txt": "All went well.\n"},
+}
+
+
+class Desk:
+    """Types lines at computers that have nothing but a folder and an address."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.addresses = {name: free_address(number) for name, number in ADDRESSES.items()}
+        self.code = CODE
+        for computer, files in FILES.items():
+            for name, text in files.items():
+                path = folder / computer / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+        (folder / "tower" / "projects").mkdir()
+        (folder / "tower" / "projects" / "notes.txt").write_text("one\ntwo\n")
+
+    def environment(self, computer: str) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "COMMONHOLD_"))}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+        return {**kept, "HOME": str(self.folder / computer), "PATH": path, "NO_COLOR": "1"}
+
+    def type(self, computer: str, line: str, check: bool = True) -> str:
+        """What the line prints, on either stream."""
+        done = subprocess.run(
+            ["sh", "-c", self.translated(computer, line)],
+            cwd=self.folder / computer,
+            env=self.environment(computer),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{computer}$ {line}\n{done.stdout}"
+        if line.startswith("commonhold invite"):
+            self.code = re.search(r"^    (\S+)$", done.stdout, re.MULTILINE)[1]
+        return done.stdout.replace(self.code, CODE)
+
+    def translated(self, computer: str, line: str) -> str:
+        if re.match(r"commonhold (create|join) ", line):
+            line += f" --listen {self.addresses[computer]}"
+        return line.replace(CODE, f"{self.code}@{self.addresses['tower']}")
+
+    def close(self) -> None:
+        for computer in self.addresses:
+            self.type(computer, "commonhold down", check=False)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = Desk(tmp_path)
+    try:
+        yield desk
+    finally:
+        desk.close()
+
+
+def marked(mark):
+    return [block for block in blocks(README) if block.mark == f"run: {mark}"]
+
+
+def follow(desk, block):
+    """Type every line of a block and compare what it prints; `…` stands for lines or words left out."""
+    expected: list[tuple[str, str, list[str]]] = []
+    for line in block.text.splitlines():
+        if typed := TYPED.fullmatch(line):
+            expected.append((typed["computer"], typed["line"], []))
+        else:
+            expected[-1][2].append(line)
+    for computer, line, shown in expected:
+        printed = desk.type(computer, line).strip("\n")
+        pattern = re.escape("\n".join(shown)).replace("…", ".*")
+        assert re.fullmatch(pattern, printed, re.DOTALL), f"{computer}$ {line}\n{printed}\n— README has —\n{shown}"
+
+
+def test_the_first_network_works_in_five_lines(desk):
+    (block,) = marked("first-network")
+    assert sum(bool(TYPED.fullmatch(line)) for line in block.text.splitlines()) == 5
+    follow(desk, block)
+    copied = {p.relative_to(desk.folder / "tower"): p.read_text() for p in (desk.folder / "tower/photos").rglob("*.*")}
+    assert len(copied) == 3
+    for path, text in copied.items():
+        assert (desk.folder / "laptop" / path).read_text() == text
+
+
+def test_the_network_with_a_server_its_job_and_the_lines_of_python(desk):
+    before, job = marked("server")
+    follow(desk, before)
+    assert (desk.folder / "tower/projects/report.txt").read_text() == "All went well.\n"
+    follow(desk, job)
+    (python,) = marked("python")
+    assert len([line for line in python.text.splitlines() if line]) <= 6
+    (desk.folder / "laptop" / "six.py").write_text(f"{python.text}    print(text, job.done, job.failed)\n")
+    assert desk.type("laptop", "python six.py") == "['notes.txt', 'packed', 'report.txt']\nb'one\\ntwo\\n' 2 0\n"
+
+
+def test_the_demo_still_tells_the_story_that_readme_shows():
+    """Its acts and steps, up to the first figure, which is another machine's."""
+    (block,) = [block for block in blocks(README) if "output of the demo" in block.mark]
+    told = "".join(path.read_text() for path in (ROOT / "src/commonhold/demo").glob("*.py"))
+    for line in block.text.splitlines():
+        if line.strip().startswith("verified:"):
+            continue  # mostly names and figures
+        sentence = re.split(r"[\d(]", line.strip("… "))[0]
+        assert sentence in told, f"the demo no longer says: {line}"
