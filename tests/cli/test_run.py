@@ -118,11 +118,3 @@ def test_who_stops_waiting_is_told_how_to_find_the_job_again():
         "commonhold log -f 12",
     )
     assert left([]).sentence == "Interrupted."
-
-
-def test_a_job_that_every_computer_refused_is_exit_4():
-    notes = ("tower refused: no rule.", "There is no computer to run this on. tower refused: no rule.")
-    refused = failure(structs.replace(a_job(state=State.FAILED), notes=notes), [])
-    assert (refused.exit_code, refused.sentence) == (4, notes[-1])
-    lost = failure(structs.replace(a_job(state=State.FAILED), notes=("There is no computer “ghost”.",)), [])
-    assert lost.exit_code == 1

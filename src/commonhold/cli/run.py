@@ -12,7 +12,7 @@ from commonhold.cli.output import counted
 from commonhold.cli.progress import job_progress
 from commonhold.cli.session import Session
 from commonhold.cli.words import Duration
-from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, Refused, WrongUsage
+from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, WrongUsage
 
 if TYPE_CHECKING:
     from commonhold.compute.job import Job, Task
@@ -112,11 +112,6 @@ def tally(job: Job) -> str:
 def failure(job: Job, failed: Sequence[Task]) -> CommonholdError:
     """Some or all of the tasks failed: each with its input, its exit status and the last line of its error."""
     hint = f"commonhold log {job.job}"
-    if not job.total and job.notes:
-        refused = any(" refused: " in note for note in job.notes)
-        return (Refused if refused else CommonholdError)(
-            job.notes[-1], "commonhold explain PERSON run COMPUTER:compute"
-        )
     if not job.failed:
         return CommonholdError(f"Job {job.job} ended as {job.state}.", hint)
     kind = PartlyFailed if job.done else CommonholdError

@@ -105,9 +105,10 @@ class Cluster:
         return self.journal.job(number)
 
     async def begin(self, number: int) -> Job:
-        """Start it. Returns when its tasks are handed out, or when it has failed for want of a computer or a right.
+        """Start it. Returns when its tasks are handed out.
 
-        Raises NotFound, and Conflict when it was begun already.
+        When no computer takes it or a right is missing, the job has failed, with the reason in its
+        notes, and that reason is raised. Conflict when it was begun already.
         """
         self.journal.job(number)
         subject = self._collecting.pop(number, None)
@@ -118,6 +119,7 @@ class Cluster:
             await self._hand_out(number, self.journal.spec(number), session)
         except CommonholdError as error:
             await self._end(number, State.FAILED, error.sentence)
+            raise
         except BaseException:
             await self._end(number, State.FAILED, "The node met an error of its own; see its log.")
             raise

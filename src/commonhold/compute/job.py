@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from commonhold.errors import CommonholdError, WrongUsage
+from commonhold.errors import CommonholdError, Refused, WrongUsage
 from commonhold.names import RemotePath, SharePath
 
 MOST_INPUTS = 100_000  # of one job
@@ -207,8 +207,6 @@ def verdict(failed: int) -> State:
 
 
 def no_lender(reasons: Sequence[str]) -> CommonholdError:
-    """Why a job cannot run at all."""
-    why = " ".join(reasons) or "No computer of this network lends you processors."
-    return CommonholdError(
-        f"There is no computer to run this on. {why}", "commonhold explain PERSON run COMPUTER:compute"
-    )
+    """Why a job cannot run at all: each lender that was asked has said why not."""
+    sentence = f"There is no computer to run this on. {' '.join(reasons)}".strip()
+    return Refused(sentence, "commonhold explain PERSON run COMPUTER:compute")
