@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 
@@ -82,6 +83,20 @@ def test_every_test_named_exists(document):
         name for path in (ROOT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
     assert named <= there, f"{document.name} names {named - there}"
+
+
+def test_every_module_stands_in_the_picture_of_layers():
+    """And what import-linter holds to being pure is marked so."""
+    picture = next(block.text for block in blocks(ROOT / "ARCHITECTURE.md") if "authority/" in block.text)
+    drawn = dict(re.findall(r"\b(\w+)(\*?)(?=[ ,(\n]|$)", picture))
+    package = ROOT / "src" / "commonhold"
+    for path in package.rglob("*.py"):
+        if path.stem not in PURPOSES and not path.stem.startswith("__"):
+            assert path.stem in drawn, f"{path.relative_to(package)} is not in ARCHITECTURE.md"
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (pure,) = [contract["source_modules"] for contract in contracts if "pure" in contract["name"]]
+    missing = {module for module in pure if not re.search(rf"\b{module.rpartition('.')[2]}\*", picture)}
+    assert not missing
 
 
 def headings(path):
