@@ -21,14 +21,14 @@ from aiohttp import web
 from commonhold.authority.facts import FactStore
 from commonhold.authority.invitations import Invitation, Ledger
 from commonhold.authority.roster import Member, Roster, admit, require_guard
-from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongCode, WrongUsage
+from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongCode
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.code import Code
 from commonhold.identity.envelope import Envelope
 from commonhold.identity.join import Confirmation, Hello, Inviter, Newcomer, Reply, Welcome
 from commonhold.identity.keys import Key, fingerprint_of
 from commonhold.names import ComputerName, Fingerprint, PersonId, PersonName
-from commonhold.transport import Address, Knock
+from commonhold.transport import Address, Knock, document, json_answer
 from commonhold.wire import convert, from_json, to_json
 
 LARGEST_BODY = 16 * 1024  # bytes of what a newcomer sends
@@ -108,7 +108,7 @@ class Invitations:
         ]
 
     async def _greet(self, request: web.Request) -> web.Response:
-        hello = await _message(request, Hello)
+        hello = await document(request, Hello, LARGEST_BODY)
         Certificate.parse(hello.certificate)  # what has no chance costs no try
         invitation = await self._take_try(int(request.match_info["number"]))
         if invitation is None:
@@ -118,7 +118,7 @@ class Invitations:
         self._conversations[inviter.session] = _Conversation(inviter, invitation, time.monotonic() + PATIENCE)
         try:
             async with self._computing:
-                return _answer(await asyncio.to_thread(inviter.greeted, hello))
+                return json_answer(await asyncio.to_thread(inviter.greeted, hello))
         except Refused:
             self._end(inviter.session)
             raise
@@ -158,7 +158,7 @@ class Invitations:
             del self._conversations[session]
 
     async def _confirm(self, request: web.Request) -> web.Response:
-        confirmation = await _message(request, Confirmation)
+        confirmation = await document(request, Confirmation, LARGEST_BODY)
         # From here to the answer nothing awaits: of twenty with the right code, the first takes the last use.
         self._forget()
         conversation = self._conversations.get(confirmation.session)
@@ -171,7 +171,7 @@ class Invitations:
             raise self._wrong(conversation.invitation, request.remote) from error
         if not conversation.admitted:
             self._admit(conversation, newcomer, confirmation, request.remote)
-        return _answer(conversation.inviter.welcome(self._contents()))
+        return json_answer(conversation.inviter.welcome(self._contents()))
 
     def _wrong(self, invitation: Invitation, remote: str | None) -> WrongCode:
         tries = self._ledger.tries_left(invitation.id)
@@ -236,24 +236,6 @@ class Invitations:
 def _over() -> WrongCode:
     """The same for a number that is spent, over, or was never given out."""
     return WrongCode("No invitation is open for this code: it is spent or over.", "ask for a new code", tries=0)
-
-
-async def _message(request: web.Request, kind: type[Message]) -> Message:
-    """The body, of at most 16 KiB. Raises WrongUsage."""
-    pieces, size = [], 0
-    async for piece in request.content.iter_any():
-        pieces.append(piece)
-        size += len(piece)
-        if size > LARGEST_BODY:
-            raise WrongUsage(f"A message of joining has at most {LARGEST_BODY} bytes.")
-    try:
-        return from_json(b"".join(pieces), kind)
-    except ValueError as error:  # msgspec's errors and UnicodeDecodeError are kinds of it
-        raise WrongUsage("That is no message of joining.") from error
-
-
-def _answer(message: object) -> web.Response:
-    return web.Response(body=to_json(message), content_type="application/json")
 
 
 class Joined(msgspec.Struct, frozen=True):

@@ -21,8 +21,8 @@ from commonhold.authority.roster import mark
 from commonhold.errors import CommonholdError, NotAdmitted, WrongUsage
 from commonhold.identity.envelope import Envelope
 from commonhold.names import Fingerprint
-from commonhold.transport import ROSTER_HEADER, Caller, Peer, caller_of
-from commonhold.wire import convert, from_json, to_json
+from commonhold.transport import ROSTER_HEADER, Caller, Peer, caller_of, document, json_answer
+from commonhold.wire import convert
 
 LARGEST_BODY = 16 * 2**20  # bytes of one request
 LARGEST_BATCH = 8 * 2**20  # bytes of payloads in one message: base64 and JSON add a third
@@ -163,22 +163,22 @@ class Exchange:
     async def _show(self, request: web.Request) -> web.Response:
         self._require_member(request)
         roster = self._facts.roster
-        return _answer(Told(digest=roster.digest, envelopes=roster.envelopes, addresses=self._addresses()))
+        return json_answer(Told(digest=roster.digest, envelopes=roster.envelopes, addresses=self._addresses()))
 
     async def _swap(self, request: web.Request) -> web.Response:
         self._require_member(request)
-        swap = await _message(request)
+        swap = await document(request, Swap, LARGEST_BODY)
         self._take_addresses(swap.addresses)
         await self._merge(swap.envelopes)
         roster = self._facts.roster
         addresses = self._addresses() if swap.addresses else {}
         if swap.marks is None:
-            return _answer(Told(digest=roster.digest, addresses=addresses))
+            return json_answer(Told(digest=roster.digest, addresses=addresses))
         theirs = set(swap.marks)
         own = {mark(envelope): envelope for envelope in roster.envelopes}
         lacking = [envelope for known, envelope in own.items() if known not in theirs]
         first = next(_batches(lacking), ())  # the rest follows with the next greeting: the digests still differ
-        return _answer(Told(roster.digest, first, tuple(sorted(theirs - own.keys())), addresses))
+        return json_answer(Told(roster.digest, first, tuple(sorted(theirs - own.keys())), addresses))
 
     def _require_member(self, request: web.Request) -> None:
         if caller_of(request) not in self._facts.roster.members:
@@ -215,20 +215,3 @@ def _batches(envelopes: Sequence[Envelope]) -> Iterator[tuple[Envelope, ...]]:
         size += room
     if batch:
         yield tuple(batch)
-
-
-async def _message(request: web.Request) -> Swap:
-    pieces, size = [], 0
-    async for piece in request.content.iter_any():
-        pieces.append(piece)
-        size += len(piece)
-        if size > LARGEST_BODY:
-            raise WrongUsage(f"A message about the roster has at most {LARGEST_BODY} bytes.")
-    try:
-        return from_json(b"".join(pieces), Swap)
-    except ValueError as error:  # msgspec's errors and UnicodeDecodeError are kinds of it
-        raise WrongUsage("That is no message about the roster.") from error
-
-
-def _answer(told: Told) -> web.Response:
-    return web.Response(body=to_json(told), content_type="application/json")

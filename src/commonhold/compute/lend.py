@@ -17,13 +17,13 @@ from aiohttp import web
 
 from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
 from commonhold.authority.gate import SUBJECT
-from commonhold.compute import bodies, sandbox
-from commonhold.compute.papers import Accepted, Courier, JobPapers, Offer, Terms
+from commonhold.compute import sandbox
+from commonhold.compute.papers import LARGEST, Accepted, Courier, JobPapers, Offer, Terms
 from commonhold.compute.relay import Elsewhere, Switch, Switchboard, Wire
 from commonhold.compute.stay import Stay
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.names import Fingerprint
-from commonhold.transport import Caller, Peer
+from commonhold.transport import Caller, Peer, document, json_answer
 
 log = logging.getLogger(__name__)
 
@@ -232,15 +232,15 @@ class Lending:
         return lent
 
     async def _post_session(self, request: web.Request) -> web.Response:
-        offer = await bodies.read(request, Offer)
+        offer = await document(request, Offer, LARGEST)
         subject: Subject = request[SUBJECT]
         if offer.person != subject.person:
             raise Refused("A session is for the person of the computer that asks.")
-        return bodies.answer(await self.lend(subject, offer))
+        return json_answer(await self.lend(subject, offer))
 
     async def _post_job(self, request: web.Request) -> web.Response:
         lent = self._asked(request)
-        lent.learn(int(request.match_info["job"]), await bodies.read(request, JobPapers))
+        lent.learn(int(request.match_info["job"]), await document(request, JobPapers, LARGEST))
         return web.Response(status=204)
 
     async def _delete_job(self, request: web.Request) -> web.Response:

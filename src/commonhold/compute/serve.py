@@ -8,13 +8,13 @@ from aiohttp import web
 
 from commonhold.authority.authority import Subject
 from commonhold.authority.gate import SUBJECT
-from commonhold.compute import bodies
 from commonhold.compute.cluster import Cluster
 from commonhold.compute.job import JobSpec
+from commonhold.compute.papers import LARGEST
 from commonhold.compute.relay import Switchboard
 from commonhold.errors import NotFound
 from commonhold.names import PersonId
-from commonhold.transport import answer_lines
+from commonhold.transport import answer_lines, document, json_answer
 
 
 class Jobs:
@@ -36,20 +36,20 @@ class Jobs:
 
     async def _submit(self, request: web.Request) -> web.Response:
         """JobSpec -> Job, `collecting`."""
-        return bodies.answer(await self._cluster.submit(request[SUBJECT], await bodies.read(request, JobSpec)))
+        return json_answer(await self._cluster.submit(request[SUBJECT], await document(request, JobSpec, LARGEST)))
 
     async def _begin(self, request: web.Request) -> web.Response:
         """-> Job. Shielded: who asks may hang up, the job goes on."""
         beginning = self._cluster.begin(self._asked(request))
-        return bodies.answer(await asyncio.shield(asyncio.ensure_future(beginning)))
+        return json_answer(await asyncio.shield(asyncio.ensure_future(beginning)))
 
     async def _list(self, request: web.Request) -> web.Response:
         subject: Subject = request[SUBJECT]
         everything = subject.person == self._owner
-        return bodies.answer(self._cluster.journal.jobs(None if everything else subject.person))
+        return json_answer(self._cluster.journal.jobs(None if everything else subject.person))
 
     async def _show(self, request: web.Request) -> web.Response:
-        return bodies.answer(self._cluster.journal.job(self._asked(request)))
+        return json_answer(self._cluster.journal.job(self._asked(request)))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """JSON lines: `{"event": "job" | "task" | "note", …}`, the last one a job with `ended`."""
@@ -58,7 +58,7 @@ class Jobs:
     async def _log(self, request: web.Request) -> web.Response:
         """-> a list of Task."""
         job, task = self._asked(request), request.query.get("task", "")
-        return bodies.answer(self._cluster.journal.tasks(job, int(task) if task.isdecimal() else None))
+        return json_answer(self._cluster.journal.tasks(job, int(task) if task.isdecimal() else None))
 
     def _asked(self, request: web.Request) -> int:
         """The job's number; NotFound for another person's, as for one that does not exist."""

@@ -21,7 +21,7 @@ from aiohttp import web
 from commonhold.authority.authority import Door, Subject, Verb
 from commonhold.authority.gate import SUBJECT
 from commonhold.authority.passes import Passes
-from commonhold.compute.papers import RemoteFile
+from commonhold.compute.papers import LARGEST, RemoteFile
 from commonhold.errors import Changed, CommonholdError, Conflict, Damaged, NotFound, Refused
 from commonhold.files import webdav
 from commonhold.files.remote import Remote, etag_of
@@ -183,14 +183,11 @@ class DoorDesk:
         return share.door if share else missing
 
     async def _post(self, request: web.Request) -> web.Response:
-        return json_answer(self._give(request[SUBJECT], await document(request, PassWish, LARGEST_WISH)))
+        return json_answer(self._give(request[SUBJECT], await document(request, PassWish, LARGEST)))
 
     async def _delete(self, request: web.Request) -> web.Response:
         self._passes.void(request.match_info["job"], request[SUBJECT])
         return web.Response(status=204)
-
-
-LARGEST_WISH = 64 * 2**20  # bytes: the paths of 100,000 inputs
 
 
 async def _quietly(asking: Awaitable[object]) -> None:
