@@ -9,18 +9,15 @@ from typing import Any
 import pytest
 
 from commonhold.compute.job import KEPT_OUTPUT
-from commonhold.compute.task import kept, perform
+from commonhold.compute.task import Node, kept, perform
 from commonhold.errors import NotFound
 
 
-class Node:
-    """The other end, for a task that runs in this process: it stores what it finds, and refuses what it is told to."""
-
-    computer = "desk"
+class AtHand(Node):
+    """The other end, for a task that runs in this process: it stores what it finds, and has no second input."""
 
     def __init__(self, folder: Path) -> None:
-        self.work = folder
-        self.stored: list[str] = []
+        super().__init__(None, None, str(folder), "desk")  # type: ignore[arg-type]
 
     def ask(self, what: str, *, job: int, task: int) -> Any:
         folder = self.work / f"{job}-{task}"
@@ -29,19 +26,18 @@ class Node:
         if what == "fetch":
             (folder / "in.txt").write_text("given")
             return None
-        self.stored = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-        return self.stored
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
-    return Node(tmp_path)
+    return AtHand(tmp_path)
 
 
 def ran(node: Node, *words: str, task: int = 1, fetch: bool = False, timeout: float | None = None) -> dict[str, Any]:
     spec = {"job": 1, "task": task, "words": words, "timeout": timeout, "fetch": fetch}
-    outcome = perform(node, spec)  # type: ignore[arg-type]
-    assert list(node.work.iterdir()) == []  # nothing stays
+    outcome = perform(node, spec)
+    assert [path for path in node.work.rglob("*") if path.is_file()] == []  # nothing stays
     return outcome
 
 

@@ -19,10 +19,11 @@ LONGEST_JOB = timedelta(days=7)  # passes end then
 class Running:
     """What a job needs in memory while it runs."""
 
-    def __init__(self, number: int, session: Session, tasks: list[Input | None], target: RemoteFile) -> None:
+    def __init__(self, number: int, session: Session, tasks: list[Input | None], into: str, target: RemoteFile) -> None:
         self.number = number
         self.session = session
         self.tasks = tasks
+        self.into = into.rstrip("/")  # the same as `target`, as people write it
         self.target = target
         self.left = len(tasks)
         self.failed = 0

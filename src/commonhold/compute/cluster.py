@@ -132,7 +132,7 @@ class Cluster:
         target = self._remote(into)
         seats = await self._seats(number, session, spec)
         tasks: list[Input | None] = list(spec.inputs) or [None]
-        running = Running(number, session, tasks * (len(seats) if spec.on == "all" else 1), target)
+        running = Running(number, session, tasks * (len(seats) if spec.on == "all" else 1), into, target)
         self._running[number] = running
         running.sources = self._sources(number, running.tasks)
         self.journal.begin(number, into, running.tasks)
@@ -253,11 +253,10 @@ class Cluster:
 
     def _outcome(self, running: Running, told: object) -> Outcome:
         outcome = msgspec.convert(told, Outcome, strict=False)
-        into = self.journal.job(running.number).into
         outputs = []
         for path in outcome.outputs:
             with suppress(WrongUsage):
-                outputs.append(f"{into.rstrip('/')}/{SharePath.parse(path)}")
+                outputs.append(f"{running.into}/{SharePath.parse(path)}")
         return msgspec.structs.replace(outcome, outputs=tuple(outputs))
 
     def note(self, session: Session, sentence: str) -> None:

@@ -26,7 +26,9 @@ from commonhold.compute.inside import Orders
 
 SCHEDULER = "p0"
 OUTCOMES = "outcomes"  # the topic of the events that carry them
-REPORT_EVERY = 0.02  # seconds: changes are told in batches, each of them one transaction in the journal
+# Seconds. Changes are told in batches, each of them one transaction in the node's journal: one commit can
+# take 10 ms on a busy disk. The more there are at once, the longer the next batch gathers.
+REPORT_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 GIVEN_UP = 15  # seconds of silence after which a worker counts as lost
 
 SETTINGS = {
@@ -182,7 +184,7 @@ class Observer(SchedulerPlugin):
             self._some.clear()
             changes, self._changes = self._changes, []
             self._channel.tell("changes", changes=changes)
-            await asyncio.sleep(REPORT_EVERY)
+            await asyncio.sleep(min(REPORT_PAUSE * len(changes), LONGEST_PAUSE))
 
 
 class WorkerSide:
