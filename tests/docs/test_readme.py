@@ -124,7 +124,7 @@ def test_the_network_with_a_server_its_job_and_the_lines_of_python(desk):
 def test_the_demo_still_tells_the_story_that_readme_shows():
     """Its acts and steps, up to the first figure, which is another machine's."""
     (block,) = [block for block in blocks(README) if "output of the demo" in block.mark]
-    told = "".join(path.read_text() for path in (ROOT / "src/commonhold/demo").glob("*.py"))
+    told = "".join(path.read_text() for path in (ROOT / "src/commonhold").glob("*/*.py"))
     for line in block.text.splitlines():
         if line.strip().startswith("verified:"):
             continue  # mostly names and figures
