@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -128,3 +129,9 @@ def test_the_interpreters_environment_is_visible_and_no_home_is():
     bound = {words[place + 1] for place, word in enumerate(words) if word.startswith("--ro-bind")}
     assert str(Path.home()) not in bound
     assert any(Path(sys.base_prefix).is_relative_to(place) for place in bound)
+
+
+def test_the_node_itself_loads_neither_dask_nor_anything_that_unpickles():
+    code = "import sys, commonhold.compute.serve, commonhold.compute.lend; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"dask", "distributed", "cloudpickle"} & set(loaded)

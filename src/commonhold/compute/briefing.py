@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from commonhold.authority.authority import Verb
-from commonhold.compute.job import Input, JobSpec, words_for
+from commonhold.compute.job import Input, JobSpec, Outcome, words_for
 from commonhold.compute.papers import Clock, JobPapers, Pass, PassDesk, RemoteFile, Sources, placed
 from commonhold.compute.session import Seat, Session
-from commonhold.errors import Refused
-from commonhold.names import Fingerprint
+from commonhold.errors import Refused, WrongUsage
+from commonhold.names import Fingerprint, SharePath
 
 LONGEST_JOB = timedelta(days=7)  # passes end then
 
@@ -42,6 +45,15 @@ class Running:
             "timeout": spec.timeout,
             "fetch": task in self.sources,
         }
+
+    def outcome(self, told: object) -> Outcome:
+        """What a worker says of a task, checked; its outputs as remote paths."""
+        outcome = msgspec.convert(told, Outcome, strict=False)
+        outputs = []
+        for path in outcome.outputs:
+            with suppress(WrongUsage):
+                outputs.append(f"{self.into}/{SharePath.parse(path)}")
+        return msgspec.structs.replace(outcome, outputs=tuple(outputs))
 
 
 class Briefing:

@@ -10,19 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from commonhold.authority.authority import Subject
 from commonhold.compute.briefing import Briefing, Running
-from commonhold.compute.job import Input, Job, JobSpec, Outcome, State, no_lender, verdict
+from commonhold.compute.job import Input, Job, JobSpec, State, no_lender, verdict
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.news import News
 from commonhold.compute.papers import Clock, JobFolders, PassDesk, RemoteFile, Sources
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.session import Seat, Session
-from commonhold.errors import CommonholdError, Conflict, Refused, WrongUsage
-from commonhold.names import Fingerprint, PersonId, RemotePath, SharePath
+from commonhold.errors import CommonholdError, Conflict, Refused
+from commonhold.names import Fingerprint, PersonId, RemotePath
 from commonhold.transport import Caller, Peer
 
 log = logging.getLogger(__name__)
@@ -241,7 +239,7 @@ class Cluster:
         seat = running.session.seats.get(str(change.get("at", "")))
         outcome, computer = None, seat.name if seat else ""
         if state in {State.DONE, State.FAILED}:
-            outcome = self._outcome(running, change.get("outcome"))
+            outcome = running.outcome(change.get("outcome"))
             computer = outcome.computer
         if not self.journal.move(running.number, task, state, computer, outcome):
             return
@@ -250,14 +248,6 @@ class Cluster:
             running.failed += state is State.FAILED
         event = {"event": "task", "job": running.number, "task": task, "state": state, "computer": computer}
         self.news.tell(running.number, event | ({"exit": outcome.exit, "problem": outcome.problem} if outcome else {}))
-
-    def _outcome(self, running: Running, told: object) -> Outcome:
-        outcome = msgspec.convert(told, Outcome, strict=False)
-        outputs = []
-        for path in outcome.outputs:
-            with suppress(WrongUsage):
-                outputs.append(f"{running.into}/{SharePath.parse(path)}")
-        return msgspec.structs.replace(outcome, outputs=tuple(outputs))
 
     def note(self, session: Session, sentence: str) -> None:
         for running in self._of(session):
