@@ -99,6 +99,17 @@ def test_every_module_stands_in_the_picture_of_layers():
     assert not missing
 
 
+def test_every_sentence_of_an_error_is_one_that_the_code_says():
+    """Piece by piece: `…` stands for what differs, and an f-string has it in braces."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    sentences = re.findall(r"^### “(.+)”$", text, re.MULTILINE)
+    assert len(sentences) > 10
+    code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    for sentence in sentences:
+        for piece in sentence.split("…"):
+            assert piece.strip(" .;") in code, f"nothing says: {sentence}"
+
+
 def headings(path):
     """The anchors of a document's headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
