@@ -108,15 +108,26 @@ def stop(home: Home) -> None:
 
     home.settings()
     process = _process(home)
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
-        process.wait(GRACE)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(KILLED)
-    except psutil.NoSuchProcess:
-        pass
+        if not _ends(process, GRACE):
+            process.kill()
+            _ends(process, KILLED)
     home.gateway_file.unlink(missing_ok=True)
+
+
+def _ends(process: psutil.Process, patience: float) -> bool:
+    """Whether it ends in time. One that its parent has not buried (a container's first process may not) has ended."""
+    import psutil  # noqa: PLC0415
+
+    deadline = time.monotonic() + patience
+    while process.status() != psutil.STATUS_ZOMBIE:  # raises NoSuchProcess when it is gone altogether
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    with contextlib.suppress(psutil.TimeoutExpired):
+        process.wait(0)  # our own child: buried here
+    return True
 
 
 def _process(home: Home) -> psutil.Process:
