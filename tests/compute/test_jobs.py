@@ -97,6 +97,14 @@ async def test_an_input_that_is_not_there_fails_its_task_with_the_reason(alone: 
     assert "gone.jpg" in alone.journal.tasks(job.job)[0].problem
 
 
+async def test_two_tasks_that_leave_a_file_of_one_name_are_not_both_done(alone: Computer):
+    alone.share("results")
+    job = await alone.run("echo {} > same.txt", inputs=values("1", "2"), into="tower:results")
+    assert (job.done, job.failed) == (1, 1)
+    [failed] = [task for task in alone.journal.tasks(job.job) if task.state is State.FAILED]
+    assert "same.txt”, and so did task" in failed.problem
+
+
 async def test_all_means_every_computer_that_lends(town: Town):
     tower = town.computers["tower"]
     town.computers["laptop"].allow(ANN, Verb.RUN)

@@ -31,6 +31,7 @@ class Running:
         self.left = len(tasks)
         self.failed = 0
         self.sources: dict[int, Sources] = {}
+        self._authors: dict[str, int] = {}  # by output: the first task that left it
 
     def key(self, task: int) -> str:
         return f"{self.number}-{task}"
@@ -54,6 +55,13 @@ class Running:
             with suppress(WrongUsage):
                 outputs.append(f"{self.into}/{SharePath.parse(path)}")
         return msgspec.structs.replace(outcome, outputs=tuple(outputs))
+
+    def clash(self, task: int, outcome: Outcome) -> str:
+        """Why the outputs of a task are not all its own, or nothing. A task that ran twice replaces what it left."""
+        for path in outcome.outputs:
+            if (first := self._authors.setdefault(path, task)) != task:
+                return f"It left “{path}”, and so did task {first}: the later replaced the earlier."
+        return ""
 
 
 class Briefing:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from commonhold.authority.authority import Subject
 from commonhold.compute.briefing import Briefing, Running
 from commonhold.compute.job import Input, Job, JobSpec, State, no_lender, verdict
@@ -241,6 +243,8 @@ class Cluster:
         if state in {State.DONE, State.FAILED}:
             outcome = running.outcome(change.get("outcome"))
             computer = outcome.computer
+            if clash := running.clash(task, outcome):
+                state, outcome = State.FAILED, msgspec.structs.replace(outcome, problem=outcome.problem or clash)
         if not self.journal.move(running.number, task, state, computer, outcome):
             return
         if outcome is not None:
