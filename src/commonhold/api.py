@@ -22,8 +22,6 @@ from types import TracebackType
 from typing import IO, Any, Self, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-from msgspec.structs import replace
-
 from commonhold.answers import Explanation, Invitation, Member, Offer, Place, Removal, Ruling, Status
 from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.errors import Damaged, PartlyFailed, Refused, WrongUsage
@@ -34,7 +32,7 @@ from commonhold.home import Home
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.keys import Key
 from commonhold.names import RemotePath
-from commonhold.submit import Hub, JobEvent, Submission, follow, hub_of, tasks
+from commonhold.submit import JobEvent, Submitter
 from commonhold.transport import Caller, LocalCaller, LoopThread, Peer
 from commonhold.wire import convert
 
@@ -61,6 +59,7 @@ class Network:
         self._loop = LoopThread()
         self._node = LocalCaller(card.url, card.secret)
         self._caller = Caller(key, certificate)
+        self._submitter = Submitter(self._node, self._caller, self._peer)
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +110,7 @@ class Network:
         return self._ask("DELETE", f"/api/shares/{quote(name, safe='')}", answer=Offer)
 
     def allow(self, who: str, verb: str, door: str, until: datetime | None = None) -> Ruling:
-        """Let a person, a group, `members` or `guests` do something at a door (`SHARE`, `compute`, `COMPUTER:DOOR`)."""
+        """Let a person, or `members`, do something at a door (`SHARE`, `compute`, `COMPUTER:DOOR`)."""
         return self._say("allow", who, verb, door, until)
 
     def deny(self, who: str, verb: str, door: str, until: datetime | None = None) -> Ruling:
@@ -247,53 +246,23 @@ class Network:
         """
         words = command if isinstance(command, str) else tuple(command)
         spec = JobSpec(words, (), into, on, timeout, retries, cores)
-        return self._loop.run(self._run(spec, inputs, wait, progress))
-
-    async def _run(
-        self, spec: JobSpec, inputs: Sequence[str], wait: bool, progress: Callable[[JobEvent], None] | None
-    ) -> Job:
-        members = convert(await self._node.ask("GET", "/api/members"), list[Member])
-        submission = Submission(self._caller, self._peer, [member.computer for member in members])
-        spec = replace(spec, inputs=await submission.inputs(inputs))
-        if spec.into is not None and (folder := RemotePath.parse(spec.into)).path.parts:
-            await remote.mkdir(self._caller, await self._peer(folder.computer), folder.share, folder.path, parents=True)
-        hub, peer = await self._hub()
-        job = await submission.submit(hub, peer, spec)
-        return await follow(hub, job.job, progress) if wait else job
-
-    async def _hub(self) -> tuple[Hub, Peer]:
-        """Where this person's jobs run."""
-        status = convert(await self._node.ask("GET", "/api/status"), Status)
-        peer = await self._peer(status.jobs_at)
-        return hub_of(self._node, self._caller, None if status.jobs_at == status.computer else peer), peer
+        return self._loop.run(self._submitter.run(spec, inputs, wait, progress))
 
     def jobs(self) -> list[Job]:
         """The jobs of this person; at a hub its owner sees all."""
-        return convert(self._loop.run(self._ask_hub("/jobs")), list[Job])
+        return self._loop.run(self._submitter.jobs())
 
     def job(self, number: int) -> Job:
         """One job. Raises NotFound."""
-        return convert(self._loop.run(self._ask_hub(f"/jobs/{number}")), Job)
-
-    async def _ask_hub(self, path: str) -> Any:
-        hub, _ = await self._hub()
-        return await hub.ask("GET", path)
+        return self._loop.run(self._submitter.job(number))
 
     def follow(self, job: int, progress: Callable[[JobEvent], None] | None = None) -> Job:
         """Wait for a job; `progress` hears of every change, from the beginning."""
-        return self._loop.run(self._follow(job, progress))
-
-    async def _follow(self, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
-        hub, _ = await self._hub()
-        return await follow(hub, job, progress)
+        return self._loop.run(self._submitter.follow(job, progress))
 
     def log(self, job: int, task: int | None = None) -> list[Task]:
         """What the tasks of a job printed, and how they ended."""
-        return self._loop.run(self._log(job, task))
-
-    async def _log(self, job: int, task: int | None) -> list[Task]:
-        hub, _ = await self._hub()
-        return await tasks(hub, job, task)
+        return self._loop.run(self._submitter.log(job, task))
 
     # The node, and other computers
 

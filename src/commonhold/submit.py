@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from msgspec import structs
+
+from commonhold.answers import Member, Status
 from commonhold.compute.job import Input, Job, JobSpec, Task, file_inputs
 from commonhold.errors import CommonholdError, NotFound, WrongUsage
 from commonhold.files import copy, remote
@@ -45,9 +48,60 @@ class HubThere:
                 yield item
 
 
-def hub_of(node: LocalCaller, caller: Caller, peer: Peer | None) -> Hub:
-    """This computer's node, or the server at `peer`."""
-    return node if peer is None else HubThere(caller, peer)
+class Submitter:
+    """This person's jobs, wherever their hub is."""
+
+    def __init__(self, node: LocalCaller, caller: Caller, find: Callable[[str], Awaitable[Peer]]) -> None:
+        """`find` says where a computer is."""
+        self._node, self._caller, self._find = node, caller, find
+
+    async def run(
+        self, spec: JobSpec, words: Sequence[str], wait: bool, progress: Callable[[JobEvent], None] | None
+    ) -> Job:
+        """A job of `spec` over the inputs that `words` name: ended, or with `wait` off only begun."""
+        members = convert(await self._node.ask("GET", "/api/members"), list[Member])
+        submission = Submission(self._caller, self._find, [member.computer for member in members])
+        spec = structs.replace(spec, inputs=await submission.inputs(words))
+        if spec.into is not None and (folder := RemotePath.parse(spec.into)).path.parts:
+            await remote.mkdir(self._caller, await self._find(folder.computer), folder.share, folder.path, parents=True)
+        hub, peer = await self._hub()
+        job = await submission.submit(hub, peer, spec)
+        return await self._follow(hub, job.job, progress) if wait else job
+
+    async def jobs(self) -> list[Job]:
+        hub, _ = await self._hub()
+        return convert(await hub.ask("GET", "/jobs"), list[Job])
+
+    async def job(self, number: int) -> Job:
+        hub, _ = await self._hub()
+        return convert(await hub.ask("GET", f"/jobs/{number}"), Job)
+
+    async def log(self, job: int, task: int | None) -> list[Task]:
+        hub, _ = await self._hub()
+        return convert(await hub.ask("GET", f"/jobs/{job}/log" + (f"?task={task}" if task else "")), list[Task])
+
+    async def follow(self, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
+        """The job when it has ended; `progress` hears of every change."""
+        hub, _ = await self._hub()
+        return await self._follow(hub, job, progress)
+
+    async def _follow(self, hub: Hub, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
+        last: Job | None = None
+        async for event in hub.stream("GET", f"/jobs/{job}/events"):
+            if progress is not None:
+                progress(event)
+            if event.get("event") == "job":
+                last = convert(event["job"], Job)
+        if last is None or last.ended is None:
+            raise CommonholdError(f"The node that runs job {job} stopped telling about it.", f"commonhold log {job}")
+        return last
+
+    async def _hub(self) -> tuple[Hub, Peer]:
+        """The computer whose node runs this person's jobs."""
+        status = convert(await self._node.ask("GET", "/api/status"), Status)
+        peer = await self._find(status.jobs_at)
+        here = status.jobs_at == status.computer
+        return (self._node if here else HubThere(self._caller, peer)), peer
 
 
 class Submission:
@@ -120,23 +174,6 @@ class Submission:
                 folders.add(parent)
             await copy.put(self._caller, hub_peer, Path(given.text), job.share, given.uploaded)
         return convert(await hub.ask("POST", f"/jobs/{job.job}/start"), Job)
-
-
-async def follow(hub: Hub, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
-    """The job when it has ended; `progress` hears of every change."""
-    last: Job | None = None
-    async for event in hub.stream("GET", f"/jobs/{job}/events"):
-        if progress is not None:
-            progress(event)
-        if event.get("event") == "job":
-            last = convert(event["job"], Job)
-    if last is None or last.ended is None:
-        raise CommonholdError(f"The node that runs job {job} stopped telling about it.", f"commonhold log {job}")
-    return last
-
-
-async def tasks(hub: Hub, job: int, task: int | None) -> list[Task]:
-    return convert(await hub.ask("GET", f"/jobs/{job}/log" + (f"?task={task}" if task else "")), list[Task])
 
 
 def _found(target: RemotePath) -> Found:

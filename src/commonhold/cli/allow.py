@@ -22,7 +22,7 @@ from commonhold.cli.words import Until
 @question()
 @click.option("--until", type=Until(), help="When it ends: 30m, 2h, 3d, or a date and time.")
 def command(session: Session, who: str, verb: str, door: str, until: datetime | None) -> None:
-    """WHO is a person, a group, members or guests. VERB is list, read, add (new files only) or write at a share, and
+    """WHO is a person or `members` (everybody). VERB is list, read, add (new files only) or write at a share, and
     run at compute. DOOR is a share's name, or compute; COMPUTER:DOOR for another computer that lets you.
     """
     with session.network() as network:

@@ -16,7 +16,7 @@ from commonhold.cli.words import Until
 @question()
 @click.option("--until", type=Until(), help="When it ends: 30m, 2h, 3d, or a date and time.")
 def command(session: Session, who: str, verb: str, door: str, until: datetime | None) -> None:
-    """Takes a right back. For one person or computer the denial also wins over what members or a group may do."""
+    """Takes a right back. For one person or computer the denial also wins over what members may do."""
     with session.network() as network:
         ruling = network.deny(who, verb, door, until)
     session.out.answer(ruling, ruling.done or ruling.rule)

@@ -18,7 +18,7 @@ from commonhold.errors import WrongUsage
 )
 @click.argument("folder")
 @click.option("--name", help="What others call it.  [default: the folder's own name]")
-@click.option("--to", metavar="WHO", help="Who may use it from now on: a person, a group, members or guests.")
+@click.option("--to", metavar="WHO", help="Who may use it from now on: a person, or members (everybody).")
 @click.option("--verb", type=click.Choice(SHARE_VERBS), help="What they may do.  [default: read]")
 def command(session: Session, folder: str, name: str | None, to: str | None, verb: str | None) -> None:
     """The folder stays what it is; nothing is copied or imported. Without --to nobody else may open it yet."""

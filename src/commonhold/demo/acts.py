@@ -98,11 +98,11 @@ def trusting(stage: Stage, steps: Steps) -> None:
             digests(stage.folder / "email") == digests(stage.folder / "copy" / "email"),
             "a file of the copy differs from the original",
         )
-        job = phone.net.run("wc -l < {} > {}.lines", ["nas:email/*.py"])
+        job = phone.net.run("wc -l < {} > {}.lines", ["nas:email/*.py"], on="nas")
         require(job.failed == 0, "a task failed in the trusting network")
         refused(lambda: phone.net.put(__file__, "nas:email/x.py"), "emil writes in a trusting network")
-        helpers = ", ".join(sorted(_helpers(phone.net, job)))
-        step.verified = f"digests equal; {job.done} tasks done by {helpers}; writing is still refused"
+        require(_helpers(phone.net, job) == {"nas"}, "the processors of nas were not lent")
+        step.verified = f"digests equal; {job.done} tasks done by dora's nas; writing is still refused"
     stage.clear()
 
 

@@ -1,6 +1,6 @@
 """The node: builds all parts of one computer and joins them. The only file that knows them all.
 
-Here, and nowhere else outside authority/ and plan/, the shape of the network chooses: who decides
+Here, and nowhere else outside authority/, the shape of the network chooses: who decides
 at this computer's doors (`closed`, `peer`, `server`), whether it opens a door at all, and where
 its person's jobs run.
 """
