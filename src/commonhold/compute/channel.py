@@ -25,6 +25,21 @@ MOST_ASKED = 64  # asks of the other end that are worked on at once; then it is 
 Handler = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
+class Orders(msgspec.Struct, frozen=True):
+    """The first line: who this process is in its session, and within what bounds."""
+
+    me: str  # participant: p0 is the scheduler
+    authority: str  # PEM of the session's own certificate authority
+    certificate: str  # PEM
+    key: str  # PEM
+    computer: str = ""  # its name, for results
+    cores: int = 1
+    memory: int = 0  # bytes that Dask may keep in a worker; 0: no limit
+    idle: bool = False  # compute only when nobody else wants the processor
+    open_files: int = 4096
+    file_size: int = 64 * 2**30  # bytes of one file
+
+
 class Message(msgspec.Struct, omit_defaults=True):
     id: int = 0
     ask: str = ""

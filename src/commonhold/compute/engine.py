@@ -20,9 +20,8 @@ from distributed import Client, Future, Scheduler, Security, Worker, get_worker
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from commonhold.compute import task
-from commonhold.compute.channel import Channel
+from commonhold.compute.channel import Channel, Orders
 from commonhold.compute.comm import SCHEME, Wiring, register
-from commonhold.compute.inside import Orders
 
 SCHEDULER = "p0"
 OUTCOMES = "outcomes"  # the topic of the events that carry them

@@ -18,23 +18,8 @@ import traceback
 
 import msgspec
 
-from commonhold.compute.channel import LONGEST_LINE, Message
+from commonhold.compute.channel import LONGEST_LINE, Message, Orders
 from commonhold.compute.sandbox import end_session
-
-
-class Orders(msgspec.Struct, frozen=True):
-    """The first line: who this process is in its session, and within what bounds."""
-
-    me: str  # participant: p0 is the scheduler
-    authority: str  # PEM of the session's own certificate authority
-    certificate: str  # PEM
-    key: str  # PEM
-    computer: str = ""  # its name, for results
-    cores: int = 1
-    memory: int = 0  # bytes that Dask may keep in a worker; 0: no limit
-    idle: bool = False  # compute only when nobody else wants the processor
-    open_files: int = 4096
-    file_size: int = 64 * 2**30  # bytes of one file
 
 
 def confine(orders: Orders) -> None:
