@@ -56,7 +56,9 @@ from commonhold.transport import (
 )
 from commonhold.wire import to_json
 
-GREETINGS = (0.5, 2.0, 8.0)  # seconds after the start: who has not heard of a newcomer yet, has by then
+# Seconds between greetings after the start. At once: others must know where this computer is before a job sends
+# them back here. Again: who had not heard of a newcomer then, has by now.
+GREETINGS = (0.0, 0.5, 2.0, 8.0)
 ROUND = 60.0  # seconds between comparing rosters with others
 COMPARED = 2  # computers each round, so that the cost for each stays flat
 

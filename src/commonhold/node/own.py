@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from commonhold.authority import roster as rosters
 from commonhold.authority.admission import Invitations
 from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
 from commonhold.authority.exchange import Exchange
-from commonhold.errors import NotFound, Refused, WrongUsage
+from commonhold.errors import CommonholdError, NotFound, Refused, WrongUsage
 from commonhold.files.share import Share
 from commonhold.files.shares import Shares
 from commonhold.home import Settings
@@ -23,6 +25,7 @@ from commonhold.names import Fingerprint, PersonId, ShareName
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.local import InvitationWish, OfferWish
+from commonhold.transport import Peer
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,11 @@ class Own:
         self._permit_admitting()
         roster = self.directory.roster
         subject, name, computers = self._leaving(member)
+        leaving = [self.directory.peer_of(self.directory.member(each)) for each in computers]
         envelopes = rosters.remove(self.key, roster, subject)
         self.directory.facts.add(envelopes)
         self.record("removal", who=name, computers=list(computers))
-        pushed = await self.exchange.push(envelopes)
+        pushed, _ = await asyncio.gather(self.exchange.push(envelopes), self._take_leave(leaving))
         names = {each.fingerprint: each.name for each in self.directory.roster.members.values()}
         return Removal(
             computers=computers,
@@ -112,6 +116,15 @@ class Own:
             told=tuple(names.get(each, each) for each in pushed.told),
             not_reached=tuple(names.get(each, each) for each in pushed.not_reached),
         )
+
+    async def _take_leave(self, peers: list[Peer]) -> None:
+        """Their own nodes should know too, and say so in `status`: no other computer will answer them again."""
+
+        async def one(peer: Peer) -> None:
+            with suppress(CommonholdError):
+                await self.exchange.greet(peer)
+
+        await asyncio.gather(*(one(peer) for peer in peers if peer.addresses))
 
     def _permit_admitting(self) -> None:
         roster = self.directory.roster
