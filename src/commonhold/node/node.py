@@ -152,6 +152,7 @@ class Node:
             exchange=self.exchange,
             announce=self._announce,
             gateway=self._url,
+            catch_up=self._catch_up,
             hub=self.hub,
             sandbox=lambda: self.processors.kind if self.processors else "",
             record=self.record,
@@ -271,6 +272,11 @@ class Node:
             await asyncio.sleep(ROUND)
             peers = self._findable()
             await self._greet(random.sample(peers, min(COMPARED, len(peers))))
+
+    async def _catch_up(self) -> None:
+        """A client has no door at which it could be told the news: it asks its server when somebody wants to know."""
+        if not self.has_door:
+            await self._greet(self._findable())
 
     def _findable(self) -> list[Peer]:
         return [peer for peer in self.directory.peers() if peer.addresses]

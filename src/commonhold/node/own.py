@@ -42,6 +42,7 @@ class Own:
     exchange: Exchange
     announce: Callable[[], Awaitable[None]]  # tell the local network which invitations are open
     gateway: Callable[[], str]
+    catch_up: Callable[[], Awaitable[None]]  # ask for news, where none is pushed to
     hub: Callable[[], str]
     sandbox: Callable[[], str]
     record: Callable[..., None]
@@ -81,11 +82,14 @@ class Own:
             alarm=roster.alarm or removed,
         )
 
-    def members(self) -> list[Member]:
+    async def members(self) -> list[Member]:
+        await self.catch_up()
         roster = self.directory.roster
         return sorted((self.directory.answer(m) for m in roster.members.values()), key=lambda m: m.computer.casefold())
 
     async def place(self, computer: str) -> Place:
+        if self.directory.roster.find(computer) is None:
+            await self.catch_up()
         return await self.directory.place(computer)
 
     async def invite(self, wish: InvitationWish) -> Invitation:
