@@ -185,3 +185,12 @@ def test_an_error_document_is_valid_json_in_one_line(cli):
     seen = cli("--json", "members")
     assert len(seen.lines) == 1
     assert json.loads(seen.out)["exit"] == seen.code == 3
+
+
+def test_a_crash_is_written_into_the_home_that_was_named(sleeping, monkeypatch):
+    def fail(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("commonhold.node.background.running", fail)
+    assert perform(["--home", str(sleeping.folder), "up"]) == 1
+    assert "ZeroDivisionError" in (sleeping.folder / "crash.log").read_text()

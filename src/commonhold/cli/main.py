@@ -79,7 +79,7 @@ def perform(arguments: list[str]) -> int:
     """Perform one command; everything it raises becomes a sentence and an exit code."""
     out = Output(json=_wants_json(arguments))
     try:
-        with commands.make_context("commonhold", arguments, obj=out) as context:
+        with commands.make_context("commonhold", list(arguments), obj=out) as context:  # click empties it
             commands.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as finished:  # --help and --version
