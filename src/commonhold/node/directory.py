@@ -29,6 +29,7 @@ class Directory:
         self.own = own
         self.listening: Callable[[], tuple[Address, ...]] = tuple
         self.discovery: Discovery | None = None
+        self.on_found: Callable[[Peer], object] = lambda peer: None
         self._met: dict[Fingerprint, datetime] = {}
 
     def meet(self, peer: Peer) -> None:
@@ -113,8 +114,11 @@ class Directory:
         return {str(fingerprint): addresses for fingerprint, addresses in known.items()}
 
     def learn(self, hints: dict[str, list[str]]) -> None:
-        """Take in the hints of another member, about members only."""
+        """Take in the hints of another member, about members only; `on_found` hears of those not known before."""
         for text, addresses in hints.items():
             member = self.roster.find(text)
-            if member is not None and member.fingerprint != self.own:
+            if member is not None and member.fingerprint != self.own and addresses:
+                new = not self.book.addresses(member.fingerprint)
                 self.book.remember(member.fingerprint, [Address.parse(address) for address in addresses[:8]], None)
+                if new:
+                    self.on_found(self.peer_of(member))

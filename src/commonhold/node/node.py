@@ -172,6 +172,7 @@ class Node:
             await self.close()
             raise
         self.caller.on_digest = self._heard
+        self.directory.on_found = lambda peer: self._start(self._greet([peer]))  # so that it was seen once
         self.facts.on_change.append(self._members_changed)
         self._start(self._keep_in_touch())
         log.info(
