@@ -111,7 +111,7 @@ class Submission:
         """`find` says where a computer is; `computers` are the network's: only their names begin a remote path."""
         self._caller = caller
         self._find = find
-        self._computers = {_folded(name) for name in computers}
+        self._computers = {_folded(name): name for name in computers}
 
     async def inputs(self, words: Sequence[str]) -> tuple[Input, ...]:
         """Remote files (globs expanded there), files that exist here, else plain values; in the order given.
@@ -128,8 +128,10 @@ class Submission:
     async def _files(self, word: str) -> list[Found] | None:
         """The files that a word names, or None for a plain value."""
         computer, colon, rest = word.partition(":")
-        if colon and _folded(computer) in self._computers:
-            return await self._remote(computer, rest)
+        if colon and (known := self._computers.get(_folded(computer))):
+            return await self._remote(known, rest)
+        if not word:
+            return None
         try:
             here = Path(word).expanduser().absolute()
             folder, file = here.is_dir(), here.is_file()
