@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from msgspec import structs
 
 from commonhold.cli.jobs import _row
 from commonhold.cli.log import heading
