@@ -37,7 +37,8 @@ class Trace:
 
     def answers(self, line: str) -> bool:
         """Whether this call sends bytes from the node's door."""
-        return f"<TCP:[{self.door}->" in line and line.split("(", maxsplit=1)[0].endswith(
+        name = line.partition("(")[0]
+        return f"<TCP:[{self.door}->" in line and name.endswith(("write", "writev", "sendto", "sendmsg"))
             ("write", "writev", "sendto", "sendmsg")
         )
 
