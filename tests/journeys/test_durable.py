@@ -39,8 +39,6 @@ class Trace:
         """Whether this call sends bytes from the node's door."""
         name = line.partition("(")[0]
         return f"<TCP:[{self.door}->" in line and name.endswith(("write", "writev", "sendto", "sendmsg"))
-            ("write", "writev", "sendto", "sendmsg")
-        )
 
 
 def _joined(lines: list[str]) -> list[str]:
