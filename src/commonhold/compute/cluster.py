@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from commonhold.compute.session import Seat, Session
 from commonhold.errors import CommonholdError, Conflict, Refused
 from commonhold.names import Fingerprint, PersonId, RemotePath
 from commonhold.transport import Caller, Peer
+from commonhold.trees import erase
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ class Cluster:
     async def start(self) -> None:
         """Say of jobs that the node's end cut off that they stopped; clear what was left."""
         self.journal.stop_unfinished()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True, mode=0o700)
+        await asyncio.to_thread(erase, self._folder)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def close(self) -> None:
         """All sandboxes end; running jobs are marked as stopped."""

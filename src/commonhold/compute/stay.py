@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from commonhold.compute.papers import Courier, JobPapers, RemoteFile
 from commonhold.compute.task import WORK
 from commonhold.errors import Unreachable, WrongUsage
 from commonhold.names import SharePath
+from commonhold.trees import erase
 
 PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may touch
 
@@ -37,7 +37,7 @@ class Stay:
         self._folder.chmod(0o700)
 
     async def clear(self) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(erase, self._folder)
 
     def learn(self, job: int, papers: JobPapers) -> None:
         waiting = self._papers.get(job)

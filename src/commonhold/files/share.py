@@ -16,7 +16,6 @@ import fcntl
 import hashlib
 import os
 import secrets
-import shutil
 import stat
 import threading
 import unicodedata
@@ -31,6 +30,7 @@ from commonhold.errors import Conflict, Damaged, NotFound, Refused, WrongUsage
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry
 from commonhold.names import HIDDEN, SharePath
+from commonhold.trees import erase_in
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not make us wait
@@ -131,7 +131,7 @@ class _Ground:
                     try:
                         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         if stat.S_ISDIR(os.fstat(handle).st_mode):
-                            shutil.rmtree(name, dir_fd=workplace)
+                            erase_in(workplace, name)
                         else:
                             os.unlink(name, dir_fd=workplace)
                     finally:
@@ -260,7 +260,7 @@ class Share:
             sync_folder(folder)
             if moved:
                 with self._ground.workplace() as workplace:
-                    shutil.rmtree(moved, ignore_errors=True, dir_fd=workplace)  # its name is gone already
+                    erase_in(workplace, moved)  # its name is gone already
             return entry
 
     def _explained(self, path: SharePath) -> AbstractContextManager[None]:
