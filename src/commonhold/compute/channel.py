@@ -84,6 +84,7 @@ class Channel:
         try:
             while line := await self._reader.readline():
                 await self._take(msgspec.json.decode(line, type=Message))
+                await asyncio.sleep(0)  # of millions of lines that came meanwhile, each gives way to all else
         except (msgspec.MsgspecError, ValueError, OSError):
             pass  # not our language, or a line without end: as good as gone
         finally:

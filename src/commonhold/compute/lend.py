@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -24,6 +23,7 @@ from commonhold.compute.stay import Stay
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.names import Fingerprint
 from commonhold.transport import Caller, Peer, document, json_answer
+from commonhold.trees import erase
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ class Lending:
 
     async def start(self) -> None:
         """Clear what a node that was killed left behind."""
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True, mode=0o700)
+        await asyncio.to_thread(erase, self._folder)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def close(self) -> None:
         """Nothing that others started runs here after this, and nothing new starts."""
@@ -100,6 +100,8 @@ class Lending:
         lent = Stay(self._folder / f"{offer.session}-{offer.participant}", subject, self._courier)
         if key in self._lent:
             raise WrongUsage("That session is here already.")
+        hub = None if switch else subject.computer
+        switch = switch or self._switch(offer.session, hub)
         self._lent[key] = lent
         cores = terms.cores or os.cpu_count() or 1
         try:
@@ -112,8 +114,7 @@ class Lending:
         except BaseException:
             await self.end(*key)
             raise
-        hub = None if switch else subject.computer
-        (switch or self._switch(offer.session, hub)).attach(offer.participant, lent.box.streams)
+        switch.attach(offer.participant, lent.box.streams)
         self._watching[key] = asyncio.create_task(self._watch(key, lent, hub))
         self._record("lent", to=str(subject), session=offer.session, sandbox=str(kind))
         return Accepted(cores, str(kind))
@@ -157,6 +158,9 @@ class Lending:
         if hub is None:
             raise Refused("A session comes from a computer.")
         if (switch := self._switchboard.switches.get(session)) is not None:
+            # Its number is known to all who take part: none of them may put a process of its own into it.
+            if switch.is_hub or hub not in switch.computers():
+                raise Refused("That session is another computer's.")
             return switch
 
         def elsewhere(target: str) -> AbstractAsyncContextManager[Wire]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
+import stat
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -25,6 +27,7 @@ LONGEST_TARGET = 64  # bytes of a participant's name
 MOST_STREAMS = 256  # of one participant at once; a guest cannot use up the node's descriptors
 FULL_RETRY = 0.02  # seconds until a full queue is tried again
 FULL_TRIES = 250
+MOST_TAKEN = 64  # messages of one guest at a time: it may send faster than they are read, and others wait
 
 
 class Wire(Protocol):
@@ -75,14 +78,18 @@ class Switch:
     def _incoming(self, source: str, streams: socket.socket) -> None:
         """A process wants streams to others: each a connected socket, and whom it is for."""
         with contextlib.suppress(BlockingIOError):
-            while True:
+            for _ in range(MOST_TAKEN):
                 target, descriptors, _, _ = socket.recv_fds(streams, LONGEST_TARGET, 4)
                 for descriptor in descriptors:
                     self._start(source, target.decode(errors="replace"), descriptor)
 
     def _start(self, source: str, target: str, descriptor: int) -> None:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):  # a guest may send any handle: each that stays is one less
+            os.close(descriptor)
+            return
         stream = socket.socket(fileno=descriptor)
-        if stream.family != socket.AF_UNIX or self._counts.get(source, 0) >= MOST_STREAMS:
+        fit = (stream.family, stream.type) == (socket.AF_UNIX, socket.SOCK_STREAM)
+        if not fit or self._counts.get(source, 0) >= MOST_STREAMS:
             stream.close()
             return
         self._counts[source] = self._counts.get(source, 0) + 1

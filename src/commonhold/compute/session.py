@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import shutil
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -20,9 +19,10 @@ from commonhold.compute.lend import PYTHON, Lending
 from commonhold.compute.papers import Accepted, JobPapers, Offer
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.sandbox import Sandbox
-from commonhold.errors import CommonholdError, NotFound, Refused
+from commonhold.errors import CommonholdError, Damaged, NotFound, Refused
 from commonhold.names import Fingerprint
 from commonhold.transport import Caller, Peer
+from commonhold.trees import erase
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Session:
 
     async def open(self) -> None:
         """Start the scheduler; it takes half a second to be ready, in which lenders can be asked."""
-        self.switch = Switch(self._elsewhere, lambda: frozenset(seat.fingerprint for seat in self.seats.values()), True)
+        self.switch = Switch(self._elsewhere, lambda: frozenset(seat.fingerprint for seat in self._seated()), True)
         self._switchboard.switches[self.id] = self.switch
         room = self._folder / "room"
         room.mkdir(parents=True, mode=0o700)
@@ -156,7 +156,7 @@ class Session:
             if seat.peer is None:
                 accepted = await self._lending.lend(subject, offer, self.switch)
             else:
-                accepted = msgspec.convert(await self._caller.ask(seat.peer, "POST", "/sessions", offer), Accepted)
+                accepted = _accepted(await self._caller.ask(seat.peer, "POST", "/sessions", offer))
         except CommonholdError as error:
             seat.refusal = _refusal(seat.name, error)
             self._listener.note(self, seat.refusal)
@@ -258,7 +258,14 @@ class Session:
         await self.switch.close()
         if self._box is not None:
             await self._box.wait()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(erase, self._folder)
+
+
+def _accepted(answer: object) -> Accepted:
+    try:
+        return msgspec.convert(answer, Accepted)
+    except msgspec.ValidationError as error:
+        raise Damaged("It answered something that is neither yes nor no.") from error
 
 
 def _refusal(name: str, error: CommonholdError) -> str:
