@@ -186,8 +186,11 @@ class Exchange:
 
     async def _merge(self, envelopes: Sequence[Envelope]) -> bool:
         if len(envelopes) > MANY:
-            # The signatures verified there are remembered (identity.keys), so that `add` does not hold up the loop.
-            await asyncio.to_thread(self._facts.roster.merged, envelopes)
+            # What of it counts is found out in a thread, and only that is merged here. The signatures are remembered
+            # (identity.keys); those of rubbish would be too many to be, and hold up the loop for seconds.
+            merged = await asyncio.to_thread(self._facts.roster.merged, envelopes)
+            known = set(map(mark, self._facts.roster.envelopes))
+            envelopes = [envelope for envelope in merged.envelopes if mark(envelope) not in known]
         return bool(envelopes) and self._facts.add(envelopes)
 
     def _addresses(self) -> dict[str, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from commonhold.authority.authority import Authority, Door, Permit, Subject, Verb, permit
 from commonhold.authority.gate import SUBJECT
@@ -95,8 +96,8 @@ class _Door:
 
     def _door(self, share: Share | None, name: str) -> Door:
         """The share's door; for a share that does not exist one that no rule speaks of."""
-        if share is not None:
-            return share.door
+        if share is not None:  # as it was typed: the share's own spelling would tell that there is one
+            return replace(share.door, name=name)
         return Door("job" if JOB_SHARE.fullmatch(name) else "share", "", name, self._shares.owner)
 
     def _record(self, event: str, request: web.Request, **words: Any) -> None:

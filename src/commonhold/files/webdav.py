@@ -79,7 +79,7 @@ def parse_date(text: str | None) -> datetime | None:
     """The moment, or None when the header is absent or no date: a date that can't be read is ignored."""
     try:
         moment = parsedate_to_datetime(text) if text else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 

@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from commonhold.authority.authority import Door, Subject, Verb
 from commonhold.authority.gate import SUBJECT
@@ -124,10 +125,10 @@ class PassWish(msgspec.Struct, frozen=True):
     """POST /passes: what a submitter's node asks a door for."""
 
     lender: Fingerprint
-    job: str
+    job: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}\Z")]
     share: str
     verb: Verb
-    until: datetime
+    until: Annotated[datetime, msgspec.Meta(tz=True)]
     paths: tuple[str, ...] = ()
     folder: str | None = None
 
@@ -180,7 +181,7 @@ class DoorDesk:
     def _door(self, name: str) -> Door:
         share = self._shares.find(name)
         missing = Door(kind="job" if JOB_SHARE.fullmatch(name) else "share", id="", name=name, owner=self._shares.owner)
-        return share.door if share else missing
+        return replace(share.door, name=name) if share else missing  # as it was typed: a refusal repeats it
 
     async def _post(self, request: web.Request) -> web.Response:
         return json_answer(self._give(request[SUBJECT], await document(request, PassWish, LARGEST)))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from commonhold.answers import Explanation, Ruling
 from commonhold.authority.authority import (
@@ -31,7 +32,7 @@ from commonhold.authority.roster import Roster
 from commonhold.authority.rules import GROUP, GUESTS, MEMBERS
 from commonhold.errors import NotFound, WrongUsage
 from commonhold.files.shares import Shares
-from commonhold.names import PersonId, ShareName, SharePath
+from commonhold.names import JOB_SHARE, PersonId, ShareName, SharePath
 from commonhold.transport import document, json_answer
 
 Record = Callable[..., None]
@@ -47,7 +48,7 @@ class Saying(msgspec.Struct, frozen=True):
     who: str
     verb: str
     door: str
-    until: datetime | None = None
+    until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class Desk:
@@ -83,8 +84,16 @@ class Desk:
             return self.compute
         if name == EVERY_SHARE_NAME:
             return self.everything
-        share = self.shares.find(name)
-        return share.door if share else Door(kind="share", id="", name=ShareName(name), owner=self.compute.owner)
+        if (share := self.shares.find(name)) is not None:
+            return share.door
+        job = JOB_SHARE.fullmatch(name) is not None
+        named = name if job else ShareName(name)
+        return Door(kind="job" if job else "share", id="", name=named, owner=self.compute.owner)
+
+    def _as_typed(self, name: str) -> Door:
+        """The door for an answer that must not tell whether it exists: the share's own spelling would."""
+        door = self.door(name)
+        return replace(door, name=ShareName(name)) if door.kind == "share" and door != self.everything else door
 
     def who(self, text: str) -> tuple[str, str]:
         """Whom a rule speaks of: (id or word, name). A computer can be denied by its name."""
@@ -109,7 +118,7 @@ class Desk:
 
     def _existing(self, subject: Subject, name: str) -> Door:
         door = self.door(name)
-        permit(self.authority, subject, Verb.GOVERN, door)
+        permit(self.authority, subject, Verb.GOVERN, self._as_typed(name))
         if not door.id:
             raise NotFound(f"No folder is shared as “{name}” here.", "commonhold status")
         return door
@@ -140,7 +149,7 @@ class Desk:
         subject: Subject = request[SUBJECT]
         verb = _verb(request.query.get("verb", ""))
         name, _, path = request.query.get("door", "").partition("/")
-        door = self.door(name)
+        door = self._as_typed(name)
         asked = self._hypothetical(request.query.get("who", ""))
         about_oneself = asked.person is not None and asked.person == subject.person
         if not about_oneself:  # that one may always ask
