@@ -35,8 +35,11 @@ def peer_to_peer(stage: Stage, steps: Steps) -> None:
         _all_know(tower, laptop, desk)
         step.verified = "each of the three lists all three, with the same keys"
 
-    sources = library(stage.folder / "library")
-    expected = digests(sources)
+    with steps.step("ann has files worth sharing: a copy of Python's own library") as step:
+        sources = library(stage.folder / "library")
+        expected = digests(sources)
+        step.verified = f"{len(expected):,} files lie in her folder"
+
     with steps.step(f"tower shares the Python library ({len(expected):,} files); bob has no right yet") as step:
         tower.net.share(sources, "library")
         reason = refused(lambda: laptop.net.ls("tower:library"), "bob lists a share that nobody opened to him")

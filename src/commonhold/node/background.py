@@ -106,7 +106,6 @@ def stop(home: Home) -> None:
     """End the node of `home`: ask, wait, kill what does not end. No process of it is left. Raises NodeNotRunning."""
     import psutil  # noqa: PLC0415 - late: commands that start nodes do not need it
 
-    home.settings()
     process = _process(home)
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
@@ -139,4 +138,5 @@ def _process(home: Home) -> psutil.Process:
         with contextlib.suppress(NodeNotRunning, psutil.NoSuchProcess):
             return psutil.Process(home.gateway().pid)
         time.sleep(0.02)
+    home.settings()  # raises what says more, where no node can run
     raise NodeNotRunning("The node of this computer is not running.", "commonhold up")
