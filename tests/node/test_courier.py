@@ -1,0 +1,101 @@
+"""A job's files on their way between doors: inputs fetched, outputs stored, under passes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from commonhold.api import connect
+from commonhold.errors import Refused
+
+from ..conftest import town
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """tower of ann keeps the files; laptop of bob, who may compute at both."""
+    with town(tmp_path_factory.mktemp("courier")) as make:
+        tower, laptop = make("tower", "ann"), make("laptop", "bob")
+        tower.create("casa")
+        laptop.join(tower)
+        tower.net.allow("bob", "run", "compute")
+        yield tower, laptop
+
+
+@pytest.fixture
+def tower(network, tmp_path):
+    for name in ("inputs", "results"):
+        (tmp_path / name).mkdir()
+        network[0].net.share(tmp_path / name)
+    network[0].net.allow("bob", "read", "inputs")
+    yield network[0]
+    for name in ("inputs", "results"):
+        network[0].net.unshare(name)
+
+
+@pytest.fixture
+def laptop(network):
+    return network[1]
+
+
+def problems(computer, job):
+    return [task.problem for task in computer.net.log(job.job)]
+
+
+@pytest.mark.parametrize("where", ["tower", "laptop"])
+def test_files_of_every_size_and_name_arrive_whole_with_their_times(tower, laptop, tmp_path, where):
+    tower.net.allow("bob", "write", "results")
+    contents = {"empty": b"", "Für Zoë & 50 %.txt": b"small", "large": os.urandom(5_000_001)}
+    for name, content in contents.items():
+        (tmp_path / "inputs" / name).write_bytes(content)
+        os.utime(tmp_path / "inputs" / name, (1_000_000_000, 1_000_000_000))
+    job = laptop.net.run(
+        "mkdir -p sub && cp {} sub/{}.copy && stat -c %Y {}", ["tower:inputs/*"], into="tower:results/a/b", on=where
+    )
+    assert (job.done, job.failed) == (3, 0), problems(laptop, job)
+    for name, content in contents.items():
+        assert (tmp_path / "results" / "a" / "b" / "sub" / f"{name}.copy").read_bytes() == content
+    assert {task.output for task in laptop.net.log(job.job)} == {"1000000000\n"}
+    assert {task.computer for task in laptop.net.log(job.job)} == {where}
+
+
+def test_who_may_write_replaces_what_an_earlier_run_left(tower, laptop, tmp_path):
+    tower.net.allow("bob", "write", "results")
+    for word in ("first", "second"):
+        job = laptop.net.run(f"echo {word} > out.txt", into="tower:results")
+        assert job.done == 1, problems(laptop, job)
+    assert (tmp_path / "results" / "out.txt").read_text() == "second\n"
+
+
+def test_who_may_only_add_replaces_nothing(tower, laptop, tmp_path):
+    tower.net.allow("bob", "add", "results")
+    first = laptop.net.run("echo first > out.txt", into="tower:results")
+    assert first.done == 1, problems(laptop, first)
+    second = laptop.net.run("echo second > out.txt", into="tower:results")
+    assert second.failed == 1
+    assert "“out.txt”" in problems(laptop, second)[0]
+    assert "already, and" in problems(laptop, second)[0]
+    assert (tmp_path / "results" / "out.txt").read_text() == "first\n"
+
+
+def test_without_the_right_no_pass_is_given_out(tower, laptop, tmp_path):
+    (tmp_path / "inputs" / "a").write_text("a")
+    with pytest.raises(Refused, match="bob may not add to results"):
+        laptop.net.run("true", ["tower:inputs/a"], into="tower:results")
+    tower.net.deny("bob", "read", "inputs")
+    with pytest.raises(Refused, match="bob may not"):
+        laptop.net.run("true", ["tower:inputs/a"])
+
+
+def test_what_a_job_left_in_its_own_folder_outlives_the_node_and_is_its_persons_alone(tower, laptop):
+    job = laptop.net.run("echo kept > kept.txt")
+    where = f"laptop:{job.share}/out/kept.txt"
+    assert b"".join(laptop.net.cat(where)) == b"kept\n"
+    laptop.cli("down")
+    laptop.up()
+    assert b"".join(laptop.net.cat(where)) == b"kept\n"
+    with pytest.raises(Refused):
+        b"".join(tower.net.cat(where))
+    with connect(laptop.home) as again:
+        assert again.job(job.job).state == "done"
