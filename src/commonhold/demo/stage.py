@@ -124,7 +124,7 @@ def library(folder: Path) -> Path:
     def _wanted(name: str) -> bool:
         return name.endswith(".py") or "." not in name
 
-    shutil.copytree(source, folder, ignore=skipped, symlinks=True)
+    shutil.copytree(source, folder, ignore=skipped, ignore_dangling_symlinks=True)  # Debian links some to /etc
     return folder
 
 
