@@ -138,6 +138,10 @@ BY_STATUS: dict[int, type[CommonholdError]] = {
 }
 
 
+# What is said of an error here, or handed to its class, is not for another computer to set.
+OURS = frozenset({"sentence", "self", "error", "kind", "exit", "failed"})
+
+
 def from_problem(document: object, status: int) -> CommonholdError:
     """The error that another computer reported; an answer that is no problem document becomes one sentence."""
     if not isinstance(document, dict) or not isinstance(document.get("title"), str):
@@ -145,4 +149,4 @@ def from_problem(document: object, status: int) -> CommonholdError:
     fields = {str(key): value for key, value in document.items()}
     kind = KINDS.get(str(fields.pop("type", "")), BY_STATUS.get(status, CommonholdError))
     sentence, hint = str(fields.pop("title")), str(fields.pop("hint", ""))
-    return kind(sentence, hint, **{key: value for key, value in fields.items() if key not in {"sentence", "self"}})
+    return kind(sentence, hint, **{key: value for key, value in fields.items() if key not in OURS})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import resource
 import signal
 import sys
 from logging.handlers import RotatingFileHandler
@@ -25,6 +27,7 @@ def run(home: Home, ready_fd: int | None = None) -> None:
 
     `ready_fd`: a pipe that gets one JSON line, `{}` when the node serves, else the problem.
     """
+    _open_many()
     try:
         with hold(home):
             home.gateway_file.unlink(missing_ok=True)  # of a node that was killed: its process id may be another's now
@@ -34,6 +37,13 @@ def run(home: Home, ready_fd: int | None = None) -> None:
     except CommonholdError as error:
         _report(ready_fd, error.problem())
         raise
+
+
+def _open_many() -> None:
+    """As many connections and files as the system allows us: the usual 1024 are used up by anybody who connects."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS calls it unlimited, and means less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(home: Home, ready_fd: int | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,6 +21,9 @@ from commonhold.transport.tls import fingerprint_shown, listening_context
 KEEPALIVE = 75.0  # seconds that an idle connection stays; longer than the asking side keeps its own
 DEBOUNCE = 0.05  # seconds: a merge of many facts rebuilds the context once
 GRACE = 1.0  # seconds that running answers get when the node stops
+STRANGERS = 64  # connections without a certificate at a time: enough for all who join, too few to use a node up
+STRANGERS_STAY = 60.0  # seconds; joining takes one or two
+LOOK_EVERY = 1.0
 
 
 def runner_of(app: web.Application) -> web.AppRunner:
@@ -51,6 +56,7 @@ class Listener:
         self._wanted: frozenset[Certificate] = frozenset()
         self._in_force: frozenset[Certificate] | None = None
         self._rebuilding: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self, addresses: Sequence[Address], *, next_free: bool = False) -> None:
         """Serve on all `addresses`; `next_free` takes the next port when one is in use.
@@ -65,6 +71,7 @@ class Listener:
         for each in sockets:
             await web.SockSite(self._runner, each, ssl_context=base, backlog=BACKLOG).start()
         self.addresses = tuple(Address(*each.getsockname()[:2]) for each in sockets)
+        self._looking = asyncio.create_task(self._look_for_strangers())
 
     def _swap(self, handshake: Any, _name: str | None, _base: ssl.SSLContext) -> None:
         handshake.context = self._newest
@@ -94,6 +101,23 @@ class Listener:
             self._newest = await asyncio.to_thread(listening_context, self._key, self._certificate, wanted)
             self._in_force = wanted
 
+    async def _look_for_strangers(self) -> None:
+        """Break connections of nobody we know that stay long, or are too many, the oldest first.
+
+        Each takes one of the handles that a process may have, and aiohttp waits for a request for ever.
+        """
+        since: dict[Any, float] = {}  # by connection; a member's has no time
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            now = time.monotonic()
+            connections = self._runner.server.connections if self._runner.server else ()
+            since = {each: since[each] if each in since else _since(each, now) for each in connections}
+            strangers = sorted((each for each in since if since[each] < math.inf), key=since.__getitem__)
+            for place, each in enumerate(strangers, 1):
+                wanted = len(strangers) - place < STRANGERS and now - since[each] < STRANGERS_STAY
+                if not wanted and each.transport is not None:
+                    each.transport.abort()
+
     def cut(self, fingerprint: Fingerprint) -> None:
         """Abort that computer's connections: its downloads end and their handlers are cancelled."""
         server = self._runner.server
@@ -104,6 +128,13 @@ class Listener:
 
     async def close(self) -> None:
         """Stop serving; answers under way get a moment to end."""
-        if self._rebuilding is not None:
-            self._rebuilding.cancel()
+        for task in (self._rebuilding, self._looking):
+            if task is not None:
+                task.cancel()
         await self._runner.cleanup()
+
+
+def _since(connection: Any, now: float) -> float:
+    transport = connection.transport
+    known = transport is not None and fingerprint_shown(transport.get_extra_info("ssl_object")) is not None
+    return math.inf if known else now
