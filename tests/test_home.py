@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from commonhold.errors import Conflict, Damaged, NodeNotRunning, NotFound
-from commonhold.home import GatewayCard, Home, Lending, Settings, write_private
+from commonhold.home import GatewayCard, Home, LendingTerms, Settings, write_private
 from commonhold.wire import to_json
 
 
@@ -19,7 +19,7 @@ def home(tmp_path):
     return made
 
 
-SETTINGS = Settings(network="a" * 64, computer="tower", listen=("127.0.0.2:7440",), lend=Lending("never", 2))
+SETTINGS = Settings(network="a" * 64, computer="tower", listen=("127.0.0.2:7440",), lend=LendingTerms("never", 2))
 
 
 def test_nothing_is_made_before_it_is_needed(tmp_path):

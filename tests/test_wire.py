@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonhold.answers import Explanation, Invitation, Member, Place, Ruling, Status
+from commonhold.answers import Explanation, JoiningCode, KnownComputer, Place, Ruling, Status
 from commonhold.errors import CommonholdError, WrongUsage
 from commonhold.names import ComputerName, Fingerprint, PersonId, PersonName, ShareName
 from commonhold.wire import convert, from_json, to_json
@@ -64,7 +64,7 @@ def test_a_record_goes_there_and_comes_back(card):
     assert convert(msgspec.json.decode(to_json(card)), Card) == card
 
 
-@pytest.mark.parametrize("kind", [Explanation, Invitation, Member, Place, Ruling, Status])
+@pytest.mark.parametrize("kind", [Explanation, JoiningCode, KnownComputer, Place, Ruling, Status])
 @given(data=st.data())
 def test_answers_go_there_and_come_back(kind, data):
     value = data.draw(st.from_type(kind))

@@ -10,13 +10,13 @@ from datetime import datetime
 
 import msgspec
 
-from commonhold.home import Lending
+from commonhold.home import LendingTerms
 from commonhold.identity.certificate import Certificate
 from commonhold.names import Fingerprint
 from commonhold.transport import Address, Peer
 
 
-class Member(msgspec.Struct, frozen=True):
+class KnownComputer(msgspec.Struct, frozen=True):
     """One computer of the network."""
 
     computer: str
@@ -30,7 +30,7 @@ class Member(msgspec.Struct, frozen=True):
     here: bool = False  # this very computer
 
 
-class Offer(msgspec.Struct, frozen=True):
+class SharedFolder(msgspec.Struct, frozen=True):
     """A folder offered under a name."""
 
     share: str
@@ -58,14 +58,14 @@ class Status(msgspec.Struct, frozen=True):
     gateway: str = ""
     pid: int = 0
     jobs_at: str = ""  # the computer whose node runs this person's jobs
-    lend: Lending = Lending()
+    lend: LendingTerms = LendingTerms()
     sandbox: str = ""  # "bubblewrap" or "limits": what holds other people's tasks here
-    shares: tuple[Offer, ...] = ()
+    shares: tuple[SharedFolder, ...] = ()
     invitations: tuple[int, ...] = ()  # numbers of the codes that are open
     alarm: str = ""
 
 
-class Invitation(msgspec.Struct, frozen=True):
+class JoiningCode(msgspec.Struct, frozen=True):
     """A code to join with."""
 
     code: str

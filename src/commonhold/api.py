@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Self, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-from commonhold.answers import Explanation, Invitation, Member, Offer, Place, Removal, Ruling, Status
+from commonhold.answers import Explanation, JoiningCode, KnownComputer, Place, Removal, Ruling, SharedFolder, Status
 from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.errors import Damaged, PartlyFailed, Refused, WrongUsage
 from commonhold.files import copy, remote
@@ -80,14 +80,14 @@ class Network:
         """This computer, its node, what it shares and lends."""
         return self._ask("GET", "/api/status", answer=Status)
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[KnownComputer]:
         """Every computer of the network."""
-        return self._ask("GET", "/api/members", answer=list[Member])
+        return self._ask("GET", "/api/members", answer=list[KnownComputer])
 
-    def invite(self, person: str | None = None, minutes: float = 10, uses: int = 1) -> Invitation:
+    def invite(self, person: str | None = None, minutes: float = 10, uses: int = 1) -> JoiningCode:
         """A code to join with. `person`: whose further computer it is for. Raises Refused unless this is a guard."""
         return self._ask(
-            "POST", "/api/invitations", {"person": person, "minutes": minutes, "uses": uses}, answer=Invitation
+            "POST", "/api/invitations", {"person": person, "minutes": minutes, "uses": uses}, answer=JoiningCode
         )
 
     def remove(self, member: str) -> Removal:
@@ -98,16 +98,16 @@ class Network:
 
     def share(
         self, folder: str | Path, name: str | None = None, to: str | None = None, verb: str | None = None
-    ) -> Offer:
+    ) -> SharedFolder:
         """Offer a folder under a name (its own, unless told), and say at once to whom. Raises Conflict, NotFound."""
         if bool(to) != bool(verb):
             raise WrongUsage("To whom and what they may do belong together.", "give both: --to WHO --verb VERB")
         body = {"folder": str(Path(folder).expanduser().absolute()), "name": name, "to": to, "verb": verb}
-        return self._ask("POST", "/api/shares", body, answer=Offer)
+        return self._ask("POST", "/api/shares", body, answer=SharedFolder)
 
-    def unshare(self, name: str) -> Offer:
+    def unshare(self, name: str) -> SharedFolder:
         """Stop to offer a folder; its files stay, its rules go. Raises NotFound."""
-        return self._ask("DELETE", f"/api/shares/{quote(name, safe='')}", answer=Offer)
+        return self._ask("DELETE", f"/api/shares/{quote(name, safe='')}", answer=SharedFolder)
 
     def allow(self, who: str, verb: str, door: str, until: datetime | None = None) -> Ruling:
         """Let a person, or `members`, do something at a door (`SHARE`, `compute`, `COMPUTER:DOOR`)."""

@@ -29,7 +29,7 @@ NOT_JOINED = "This computer belongs to no network yet."
 NOT_JOINED_HINT = "commonhold create NETWORK, or commonhold join CODE"
 
 
-class Lending(msgspec.Struct, frozen=True):
+class LendingTerms(msgspec.Struct, frozen=True):
     """The terms on which this computer lends its processors."""
 
     when: Literal["always", "never"] = "always"
@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True):
     network: str
     computer: str
     listen: tuple[str, ...] = ()  # "HOST:PORT" each; empty: every private address
-    lend: Lending = Lending()
+    lend: LendingTerms = LendingTerms()
 
 
 class GatewayCard(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import structs
 
-from commonhold.answers import Member, Status
+from commonhold.answers import KnownComputer, Status
 from commonhold.compute.job import Input, Job, JobSpec, Task, file_inputs
 from commonhold.errors import CommonholdError, NotFound, WrongUsage
 from commonhold.files import copy, remote
@@ -59,7 +59,7 @@ class Submitter:
         self, spec: JobSpec, words: Sequence[str], wait: bool, progress: Callable[[JobEvent], None] | None
     ) -> Job:
         """A job of `spec` over the inputs that `words` name: ended, or with `wait` off only begun."""
-        members = convert(await self._node.ask("GET", "/api/members"), list[Member])
+        members = convert(await self._node.ask("GET", "/api/members"), list[KnownComputer])
         submission = Submission(self._caller, self._find, [member.computer for member in members])
         spec = structs.replace(spec, inputs=await submission.inputs(words))
         if spec.into is not None and (folder := RemotePath.parse(spec.into)).path.parts:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from commonhold.answers import Offer, Ruling, Status
+from commonhold.answers import Ruling, SharedFolder, Status
 from commonhold.cli.join import standing
-from commonhold.home import Lending
+from commonhold.home import LendingTerms
 
 
 def a_status(**more):
@@ -92,14 +92,16 @@ def test_a_newcomer_reads_what_it_shares_and_lends():
 
 
 def test_a_newcomer_that_shares_and_lends_reads_to_whom():
-    status = a_status(shares=(Offer("photos", "/home/bob/photos"),))
+    status = a_status(shares=(SharedFolder("photos", "/home/bob/photos"),))
     assert standing(status, [run_by("members"), run_by("eve", "deny")]) == (
         "laptop shares photos and lends its processors to members (commonhold deny WHO run compute)."
     )
 
 
 def test_a_newcomer_that_never_lends():
-    assert standing(a_status(lend=Lending(when="never")), [run_by("members")]).endswith("never lends its processors.")
+    assert standing(a_status(lend=LendingTerms(when="never")), [run_by("members")]).endswith(
+        "never lends its processors."
+    )
 
 
 def test_a_client_has_no_door():

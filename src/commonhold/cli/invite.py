@@ -11,7 +11,7 @@ from commonhold.cli.output import counted, local
 from commonhold.cli.session import Session
 
 if TYPE_CHECKING:
-    from commonhold.answers import Invitation
+    from commonhold.answers import JoiningCode
 
 
 @declare("invite", "commonhold invite", "commonhold invite --person ann --minutes 60", "commonhold invite --uses 5")
@@ -27,7 +27,7 @@ def command(session: Session, person: str | None, minutes: float, uses: int) -> 
     session.out.answer(invitation, *_lines(invitation))
 
 
-def _lines(invitation: Invitation) -> list[str]:
+def _lines(invitation: JoiningCode) -> list[str]:
     code = invitation.code
     whose = f" of {invitation.person}" if invitation.person else ""
     lines = ["", f"    {code}", "", f"On the other computer{whose}:  commonhold join {code}"]

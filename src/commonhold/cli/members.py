@@ -9,7 +9,7 @@ from commonhold.cli.output import local
 from commonhold.cli.session import Session
 
 if TYPE_CHECKING:
-    from commonhold.answers import Member
+    from commonhold.answers import KnownComputer
 
 HEADS = ("COMPUTER", "PERSON", "ROLE", "SEEN", "ADDRESS", "WORDS")
 
@@ -22,7 +22,7 @@ def command(session: Session) -> None:
     session.out.table(members, HEADS, [_row(member) for member in members], "The network has no members.")
 
 
-def _row(member: Member) -> tuple[str, ...]:
+def _row(member: KnownComputer) -> tuple[str, ...]:
     role = f"{member.role}, guard" if member.guard else member.role
     seen = "here" if member.here else local(member.seen)
     return (member.computer, member.person, role, seen, member.addresses[0] if member.addresses else "-", member.words)

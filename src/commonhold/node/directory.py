@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from commonhold.answers import Member as MemberAnswer
-from commonhold.answers import Place
+from commonhold.answers import KnownComputer, Place
 from commonhold.authority.facts import FactStore
 from commonhold.authority.roster import Member, Roster
 from commonhold.discovery import AddressBook, Discovery
@@ -92,9 +91,9 @@ class Directory:
             return "peer"
         return "server" if member.fingerprint == self.roster.server else "client"
 
-    def answer(self, member: Member) -> MemberAnswer:
+    def answer(self, member: Member) -> KnownComputer:
         peer = self.peer_of(member)
-        return MemberAnswer(
+        return KnownComputer(
             computer=member.name,
             person=self.roster.persons[member.person],
             role=self.role(member),

@@ -27,7 +27,7 @@ from commonhold.authority.facts import FactStore
 from commonhold.authority.rules import MEMBERS
 from commonhold.discovery import AddressBook, find_inviter
 from commonhold.errors import Conflict, NotFound, Unreachable, WrongUsage
-from commonhold.home import Home, Lending, Settings, write_private
+from commonhold.home import Home, LendingTerms, Settings, write_private
 from commonhold.identity.certificate import Certificate, self_signed
 from commonhold.identity.code import Code, recovery_key, recovery_words, split_address
 from commonhold.identity.envelope import Envelope
@@ -121,7 +121,7 @@ def join(
             inviter = FactStore(state, joined.network_id).roster.members[joined.inviter].name
         with closing(Audit(home.audit)) as audit:
             audit.record("joined", network=begun.network, inviter=inviter)
-        terms = Lending(when="never" if lend == "never" else "always")
+        terms = LendingTerms(when="never" if lend == "never" else "always")
         home.save_settings(Settings(network=joined.network_id, computer=begun.computer, listen=addresses, lend=terms))
     return replace(begun, inviter=inviter)
 

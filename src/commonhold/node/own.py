@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from commonhold import __version__
-from commonhold.answers import Invitation, Member, Offer, Place, Removal, Status
+from commonhold.answers import JoiningCode, KnownComputer, Place, Removal, SharedFolder, Status
 from commonhold.authority import roster as rosters
 from commonhold.authority.admission import Invitations
 from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
@@ -82,7 +82,7 @@ class Own:
             alarm=roster.alarm or removed,
         )
 
-    async def members(self) -> list[Member]:
+    async def members(self) -> list[KnownComputer]:
         await self.catch_up()
         roster = self.directory.roster
         return sorted((self.directory.answer(m) for m in roster.members.values()), key=lambda m: m.computer.casefold())
@@ -92,11 +92,11 @@ class Own:
             await self.catch_up()
         return await self.directory.place(computer)
 
-    async def invite(self, wish: InvitationWish) -> Invitation:
+    async def invite(self, wish: InvitationWish) -> JoiningCode:
         self._permit_admitting()
         code, expires = self.invitations.invite(wish.person, wish.minutes, wish.uses)
         await self.announce()
-        return Invitation(
+        return JoiningCode(
             code=str(code),
             expires=expires,
             uses=wish.uses,
@@ -150,7 +150,7 @@ class Own:
             f"There is no computer or person “{name}” in the network {roster.network}.", "commonhold members"
         )
 
-    async def offer(self, wish: OfferWish) -> Offer:
+    async def offer(self, wish: OfferWish) -> SharedFolder:
         # Asked first, so that a client hears that it shares nothing before anything is done.
         permit(self.authority, self.subject, Verb.GOVERN, self.desk.everything)
         whom = self.desk.whom(wish.to, wish.verb) if wish.to and wish.verb else None
@@ -162,13 +162,13 @@ class Own:
             self.desk.allow(self.subject, *whom, share.door)
         return self._offer(share)
 
-    async def withdraw(self, name: str) -> Offer:
+    async def withdraw(self, name: str) -> SharedFolder:
         permit(self.authority, self.subject, Verb.GOVERN, self.desk.everything)
         share = self.shares.withdraw(name)
         self.desk.book.forget(share.door.id)
         self.record("unshare", share=share.door.name)
-        return Offer(share.door.name, str(share.root), share.missing)
+        return SharedFolder(share.door.name, str(share.root), share.missing)
 
-    def _offer(self, share: Share) -> Offer:
+    def _offer(self, share: Share) -> SharedFolder:
         rules = tuple(str(rule) for rule in self.desk.book.list(share.door.id))
-        return Offer(share.door.name, str(share.root), share.missing, rules)
+        return SharedFolder(share.door.name, str(share.root), share.missing, rules)
