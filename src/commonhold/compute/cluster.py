@@ -199,9 +199,8 @@ class Cluster:
         return session
 
     async def _open(self, subject: Subject) -> Session:
-        here = self._computer, self._here
-        now = self._now()
-        session = Session(subject, self._folder, here, self._lending, self._switchboard, self._caller, now, self)
+        parts = (self._computer, self._here), self._lending, self._switchboard, self._caller
+        session = Session(subject, self._folder, *parts, self._now(), self)
         await session.open()
         return session
 
