@@ -35,15 +35,12 @@ def peer_to_peer(stage: Stage, steps: Steps) -> None:
         _all_know(tower, laptop, desk)
         step.verified = "each of the three lists all three, with the same keys"
 
-    with steps.step("ann has files worth sharing: a copy of Python's own library") as step:
+    with steps.step("tower shares a copy of the Python library; bob has no right yet") as step:
         sources = library(stage.folder / "library")
         expected = digests(sources)
-        step.verified = f"{len(expected):,} files lie in her folder"
-
-    with steps.step(f"tower shares the Python library ({len(expected):,} files); bob has no right yet") as step:
         tower.net.share(sources, "library")
         reason = refused(lambda: laptop.net.ls("tower:library"), "bob lists a share that nobody opened to him")
-        step.verified = f"refused: {reason}"
+        step.verified = f"{len(expected):,} files, refused: {reason}"
 
     with steps.step("ann types: allow bob read library; bob lists it and gets it whole") as step:
         tower.net.allow("bob", "read", "library")
