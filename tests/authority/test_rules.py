@@ -55,6 +55,12 @@ def test_members_means_members_and_not_guests(says):
     assert not says.ask(gus, Verb.READ).allowed
 
 
+def test_who_is_named_hears_of_that_rule_and_not_of_the_one_for_everybody(says):
+    says("allow", "members", Verb.READ)
+    says("allow", BOB, Verb.READ)
+    assert says.ask(bob, Verb.READ).rule == says.rules[1]
+
+
 def test_guests_means_guests_and_not_members(says):
     says("allow", "guests", Verb.READ)
     assert says.ask(gus, Verb.READ).allowed

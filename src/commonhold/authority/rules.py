@@ -58,9 +58,11 @@ def decide(
         return _denial(deny, subject, verb, door, keeper=keeper, may_list=listing)
     if owns(subject, door):
         return Decision(allowed=True, reason=f"{subject} is the owner of {door.name}")
-    for rule in rules:
-        if _allows(rule, subject, verb, door, groups) and in_force(rule, now):
-            return Decision(allowed=True, reason=f"the rule “{rule}” lets {subject} {doing(verb, door)}", rule=rule)
+    allowing = [rule for rule in rules if _allows(rule, subject, verb, door, groups) and in_force(rule, now)]
+    if allowing:
+        # Whoever is named is told so, and not that everybody may: some doors make a difference (compute/lend.py).
+        rule = min(allowing, key=lambda each: each.who != subject.person)
+        return Decision(allowed=True, reason=f"the rule “{rule}” lets {subject} {doing(verb, door)}", rule=rule)
     return _unruled(subject, verb, door, keeper)
 
 
