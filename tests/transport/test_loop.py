@@ -51,6 +51,23 @@ def test_a_plain_iteration_that_ends_early_closes_its_source(thread):
     assert list(thread.iterate(numbers())) == list(range(100))
 
 
+def test_an_iteration_that_is_left_in_the_middle_ends_with_the_loop(thread):
+    closed = []
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            for number in range(100):
+                yield number
+        finally:
+            closed.append(True)
+
+    iteration = thread.iterate(numbers())
+    next(iteration)
+    thread.close()
+    assert closed == [True]
+    iteration.close()  # as the interpreter does at its end: without a complaint
+
+
 def test_closing_cancels_what_still_runs(thread):
     ended = []
 

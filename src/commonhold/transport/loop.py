@@ -34,6 +34,7 @@ class LoopThread:
         self._loop = _factory()()
         self._thread = threading.Thread(target=self._loop.run_forever, name="commonhold", daemon=True)
         self._thread.start()
+        self._unfinished: list[Callable[[], Coroutine[Any, Any, None]]] = []  # what ends each iteration
 
     @property
     def open(self) -> bool:
@@ -70,14 +71,19 @@ class LoopThread:
             if (close := getattr(source, "aclose", None)) is not None:
                 await close()
 
+        self._unfinished.append(finish)
         try:
             while (item := self.run(following())) is not None:
                 yield item[0]
         finally:
-            self.run(finish())
+            if finish in self._unfinished:  # else closing the loop did it
+                self._unfinished.remove(finish)
+                self.run(finish())
 
     def close(self) -> None:
-        """Stop the loop; what still runs there is cancelled first."""
+        """Stop the loop; iterations left in the middle are ended first, and what still runs there is cancelled."""
+        while self._unfinished:
+            self.run(self._unfinished.pop()())
 
         async def cancel_all() -> None:
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
