@@ -120,10 +120,14 @@ async def get(
     with _pool() as threads:
         top = await there.stat(path) if recursive else None
         if top is None or top.kind == "file":
+
+            def sized(size: int) -> None:
+                tally.expect(0, size - tally.total_bytes)
+
             tally.expect(1, top.size if top else 0)
-            size = await Fetch(there, path, target, threads, tally.moved(str(path))).run(top.size if top else None)
-            if top is None:
-                tally.expect(0, size)
+            fetch_one = Fetch(there, path, target, threads, tally.moved(str(path)), sized)
+            size = await fetch_one.run(top.size if top else None)
+            sized(size)
             tally.arrived(str(path), size)
             return tally.report()
         entries = await there.ls(path, recursive=True)

@@ -24,14 +24,22 @@ TRIES = 4  # a connection that breaks, or a file that changes, this often in one
 
 
 class Fetch:
-    """One file on its way here; `moved(bytes)` hears of progress (less than nothing when bytes count no more)."""
+    """One file on its way here; `moved(bytes)` hears of progress (less than nothing when bytes count no more), and
+    `sized(bytes)` how large the file is, as soon as that is known.
+    """
 
     def __init__(
-        self, there: Remote, path: SharePath, target: Path, threads: Executor, moved: Callable[[int], None]
+        self,
+        there: Remote,
+        path: SharePath,
+        target: Path,
+        threads: Executor,
+        moved: Callable[[int], None],
+        sized: Callable[[int], None] | None = None,
     ) -> None:
         self._there, self._path, self._target = there, path, target
         self._threads = threads
-        self._moved = moved
+        self._moved, self._sized = moved, sized
         self._counted = 0
         self._part: Part | None = None
 
@@ -72,12 +80,15 @@ class Fetch:
             if answer.status == 200:
                 await self._discard()
                 size = answer.content_length
+                self._tell(size)
                 if size is not None and size <= SMALL and expected:
                     return await self._small(answer, expected)
                 part = self._part = await self._run(Part.begin, self._target, etag_of(answer))
             elif part is None or not _goes_on(answer, part):
                 await self._discard()
                 raise Damaged(f"{self._there.peer.name} sent another part of “{path}” than was asked for.", "try again")
+            if answer.status == 206:
+                self._tell(part.size + (answer.content_length or 0))
             if answer.status != 416:  # else the part was whole already
                 await self._receive(answer, part)
         await self._verify(part, expected)
@@ -127,6 +138,10 @@ class Fetch:
             await self._run(self._part.discard)
             self._part = None
         self._count(0)
+
+    def _tell(self, size: int | None) -> None:
+        if self._sized and size is not None:
+            self._sized(size)
 
     def _size(self) -> int:
         return self._part.size if self._part else 0
