@@ -199,7 +199,8 @@ class RemotePath:
     def parse(cls, text: str) -> Self:
         computer, colon, rest = text.partition(":")
         if not colon:
-            raise WrongUsage(f"“{text}” names no computer.", "write COMPUTER:SHARE/PATH, as with scp")
+            meant = "" if "/" in text or not text else f"; the shares of a computer called {text} are {text}:"
+            raise WrongUsage(f"“{text}” names no computer.", f"write COMPUTER:SHARE/PATH, as with scp{meant}")
         share, _, path = rest.removeprefix("/").partition("/")
         checked = share if not share or JOB_SHARE.fullmatch(share) else ShareName(share)
         return cls(ComputerName(computer), checked, SharePath.parse(path))

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -155,6 +156,7 @@ def test_rules_are_said_listed_and_explained(tower, photos):
     assert rules["members", "read", "photos"]["until"].endswith("Z")
     assert rules["bob", "write", "photos"].get("until") is None
     assert tower.json("explain", "bob", "write", "photos")["allowed"] is True
+    assert "No folder is shared as “nosuch” here." in tower("explain", "ann", "read", "nosuch", code=3).stderr
     tower("deny", "bob", "write", "photos")
     refused = tower("explain", "bob", "write", "photos")
     assert refused.stdout.startswith("Refused: ")
@@ -234,6 +236,8 @@ def test_cat_mkdir_and_rm(laptop, photos):
     assert (photos / "new" / "deep").is_dir()
     laptop("mkdir", "tower:photos/new", code=6)
     laptop("rm", "tower:photos/new", code=2)
+    assert "“photos” itself can't be deleted" in laptop("rm", "tower:photos", code=4).stderr
+    assert "That is the list of shares" in laptop("rm", "tower:", code=2).stderr
     laptop("rm", "-r", "tower:photos/new")
     assert not (photos / "new").exists()
     assert laptop.json("rm", "tower:photos/cat.txt") == {"path": "tower:photos/cat.txt", "deleted": True}
@@ -241,6 +245,7 @@ def test_cat_mkdir_and_rm(laptop, photos):
 
 def test_a_computer_nobody_knows_is_not_found(laptop):
     assert laptop.json("ls", "ghost:x", code=3)["kind"] == "NotFound"
+    assert "the shares of a computer called tower are tower:" in laptop("ls", "tower", code=2).stderr
 
 
 def test_a_table_on_a_terminal_is_drawn_and_complete(laptop):
@@ -289,6 +294,10 @@ def test_run_over_files_and_values(tower, laptop, photos, tmp_path):
     assert (job["state"], job["done"], job["failed"]) == ("done", 1, 0)
     assert (photos / "out" / "cat.count").read_text().strip() == "5"
     assert laptop("run", "echo value {}", ":::", "a", "b c").stdout == "2 done\n"
+    told = laptop("run", "echo {} > {}.txt", ":::", "a").stderr
+    folder = re.search(r"commonhold get -r (\S+) copies the new files", told)[1]
+    laptop("get", "-r", folder, tmp_path / "left")
+    assert (tmp_path / "left" / "a.txt").read_text() == "a\n"
 
 
 def test_a_failed_task_is_reported_with_its_last_words(laptop):

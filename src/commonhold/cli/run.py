@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,8 @@ def command(
     if job.failed or job.state != "done":
         raise failure(job, failed)
     session.out.remark(f"commonhold log {job.job} prints what the tasks printed")
+    if into is None:
+        session.out.remark(f"commonhold get -r {shlex.quote(job.into)} copies the new files that they left, if any")
 
 
 def divided(words: Sequence[str]) -> tuple[str | list[str], list[str]]:

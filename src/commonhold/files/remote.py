@@ -150,7 +150,7 @@ class Remote:
     async def rm(self, path: SharePath, recursive: bool = False) -> None:
         """Delete a file; with `recursive` a folder and all in it, too."""
         headers = {}
-        if not recursive:
+        if not recursive and path.parts:  # of a share itself the other computer says why not
             entry = await self.stat(path)
             if entry.kind != "file":
                 raise WrongUsage(f"“{path}” is a folder.", "delete it and all that is in it with -r")

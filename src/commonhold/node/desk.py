@@ -152,7 +152,7 @@ class Desk:
         door = self._as_typed(name)
         asked = self._hypothetical(request.query.get("who", ""))
         about_oneself = asked.person is not None and asked.person == subject.person
-        if not about_oneself:  # that one may always ask
+        if not about_oneself or subject.person == door.owner:  # oneself one may always ask about
             self._existing(subject, name)
         decision = self.authority.decide(asked, verb, door, SharePath.parse(path))
         if about_oneself and subject.person != door.owner:  # no more than the refusal itself would tell
