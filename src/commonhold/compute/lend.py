@@ -60,7 +60,7 @@ class Lending:
         self._door = door
         self._terms = terms
         self._caller = caller
-        self._peer = peer
+        self.peer = peer
         self._courier = courier
         self._switchboard = switchboard
         self._record = record
@@ -164,7 +164,7 @@ class Lending:
             return switch
 
         def elsewhere(target: str) -> AbstractAsyncContextManager[Wire]:
-            return self._caller.socket(self._peer(hub), f"/sessions/{session}/relay/{target}")
+            return self._caller.socket(self.peer(hub), f"/sessions/{session}/relay/{target}")
 
         way: Elsewhere = elsewhere
         switch = self._switchboard.switches[session] = Switch(way, lambda: frozenset({hub}))
@@ -195,7 +195,7 @@ class Lending:
                 return
             try:
                 if hub is not None:
-                    await self._caller.ask(self._peer(hub), "GET", f"/sessions/{session}")
+                    await self._caller.ask(self.peer(hub), "GET", f"/sessions/{session}")
                 silent = 0
             except Unreachable:
                 silent += 1

@@ -156,6 +156,7 @@ class Session:
             if seat.peer is None:
                 accepted = await self._lending.lend(subject, offer, self.switch)
             else:
+                seat.peer = self._lending.peer(seat.fingerprint)  # one that was removed meanwhile is asked no more
                 accepted = _accepted(await self._caller.ask(seat.peer, "POST", "/sessions", offer))
         except CommonholdError as error:
             seat.refusal = _refusal(seat.name, error)
