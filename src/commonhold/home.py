@@ -21,7 +21,7 @@ from typing import Literal
 import msgspec
 import platformdirs
 
-from commonhold.errors import Conflict, Damaged, NodeNotRunning, NotFound
+from commonhold.errors import Conflict, Damaged, NodeNotRunning, NotFound, Refused
 from commonhold.names import ComputerName
 from commonhold.wire import to_json
 
@@ -78,11 +78,19 @@ class Home:
         return str(self.folder)
 
     def make(self) -> None:
-        """Make the folder, for its owner alone. Raises Conflict where a file stands in the way."""
+        """Make the folder, for its owner alone. Raises Conflict where a file stands in the way, Refused where it is
+
+        another user's.
+        """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise self._no_folder() from error
+        status = self.folder.stat()
+        if status.st_uid != os.geteuid():  # who made it could have put a key there that is known to others
+            raise Refused(f"{self.folder} belongs to another user.", "name another with --home DIR")
+        if status.st_mode & 0o077:
+            self.folder.chmod(0o700)
 
     def _no_folder(self) -> Conflict:
         return Conflict(f"{self.folder} is not a folder.", "name another with --home DIR")
