@@ -296,6 +296,8 @@ def test_a_full_disk_is_told_and_no_half_network_stays(small_disk, newcomer, tow
     (small_disk / "box").mkdir()
     newcomer.net.share(small_disk / "box", to="members", verb="write")
     fill(small_disk)
+    seen = newcomer.cli(*("share", newcomer.folder, "--name", "x" * 60), code=7)
+    assert "is full" in seen.err
     (newcomer.folder / "big").write_bytes(os.urandom(300_000))
     assert newcomer.cli("put", newcomer.folder / "big", "newcomer:box", code=7).hint
     assert [entry.path for entry in newcomer.net.ls("newcomer:box")] == []  # and the node goes on

@@ -43,7 +43,7 @@ from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.own import Own
 from commonhold.node.processors import Processors
-from commonhold.node.state import open_state
+from commonhold.node.state import disk_watched, open_state
 from commonhold.transport import (
     DEFAULT_PORT,
     Address,
@@ -186,7 +186,9 @@ class Node:
         await self.close()
 
     async def _open_door(self, processors: Processors) -> None:
-        app = web.Application(middlewares=[problems, gate(lambda: self.authority)], client_max_size=2**20)
+        app = web.Application(
+            middlewares=[problems, self._watch_disk, gate(lambda: self.authority)], client_max_size=2**20
+        )
         app.add_routes(self.invitations.routes())
         app.add_routes(self.exchange.routes())
         app.add_routes(self.desk.routes())
@@ -208,6 +210,17 @@ class Node:
         self.invitations.on_admitted.append(self._admitted)
         self._discover()
 
+    @property
+    def _watch_disk(self) -> Any:
+        """The middleware that tells a full disk under the home as one."""
+
+        @web.middleware
+        async def watched(request: web.Request, handler: local.Handler) -> web.StreamResponse:
+            with disk_watched(self.home.folder):
+                return await handler(request)
+
+        return watched
+
     def _discover(self) -> None:
         addresses = self.directory.listening()
         only_here = all(ipaddress.ip_address(address.host).is_loopback for address in addresses)
@@ -222,7 +235,8 @@ class Node:
     async def _open_gateway(self) -> None:
         secret = secrets.token_urlsafe(32)
         app = web.Application(
-            middlewares=[problems, local.guard(secret, self._hosts, lambda: self.own.subject)], client_max_size=2**24
+            middlewares=[problems, self._watch_disk, local.guard(secret, self._hosts, lambda: self.own.subject)],
+            client_max_size=2**24,
         )
         app.add_routes(local.routes(self.own))
         app.add_routes(self.desk.routes())
