@@ -43,7 +43,7 @@ from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.own import Own
 from commonhold.node.processors import Processors
-from commonhold.node.state import disk_watched, open_state
+from commonhold.node.state import disk_told, open_state
 from commonhold.transport import (
     DEFAULT_PORT,
     Address,
@@ -77,7 +77,7 @@ class Node:
         self.facts = FactStore(self.state, self.settings.network)
         self.book = RuleBook(self.state)
         self.passes = Passes(lambda: self.authority)
-        here = self._here()
+        here = _own_entry(home, self.key, self.facts.roster)
         self.person, self.certificate = here.person, here.certificate
         self.shares = Shares(self.state, self.person, home.folder)
         self.directory = Directory(self.facts, AddressBook(self.state), self.key.fingerprint)
@@ -95,18 +95,6 @@ class Node:
 
     def _roster(self) -> Roster:
         return self.facts.roster
-
-    def _here(self) -> Member:
-        """This computer as the roster has it, removed or not. A certificate that was lost is written anew."""
-        own, roster = self.key.fingerprint, self.facts.roster
-        found = roster.members.get(own) or roster.removed_members.get(own)
-        if found is None:
-            raise Damaged(
-                f"The key in {self.home.key} is not the one that joined {roster.network}.", "put back that key"
-            )
-        if not self.home.certificate.exists() or self.home.certificate.read_bytes() != found.certificate.der:
-            write_private(self.home.certificate, found.certificate.der)
-        return found
 
     def _by_shape(self) -> tuple[Authority, bool]:
         """Who decides here, and whether this computer opens a door: the answer of the shape."""
@@ -187,7 +175,7 @@ class Node:
 
     async def _open_door(self, processors: Processors) -> None:
         app = web.Application(
-            middlewares=[problems, self._watch_disk, gate(lambda: self.authority)], client_max_size=2**20
+            middlewares=[problems, disk_told(self.home.folder), gate(lambda: self.authority)], client_max_size=2**20
         )
         app.add_routes(self.invitations.routes())
         app.add_routes(self.exchange.routes())
@@ -210,17 +198,6 @@ class Node:
         self.invitations.on_admitted.append(self._admitted)
         self._discover()
 
-    @property
-    def _watch_disk(self) -> Any:
-        """The middleware that tells a full disk under the home as one."""
-
-        @web.middleware
-        async def watched(request: web.Request, handler: local.Handler) -> web.StreamResponse:
-            with disk_watched(self.home.folder):
-                return await handler(request)
-
-        return watched
-
     def _discover(self) -> None:
         addresses = self.directory.listening()
         only_here = all(ipaddress.ip_address(address.host).is_loopback for address in addresses)
@@ -235,7 +212,11 @@ class Node:
     async def _open_gateway(self) -> None:
         secret = secrets.token_urlsafe(32)
         app = web.Application(
-            middlewares=[problems, self._watch_disk, local.guard(secret, self._hosts, lambda: self.own.subject)],
+            middlewares=[
+                problems,
+                disk_told(self.home.folder),
+                local.guard(secret, self._hosts, lambda: self.own.subject),
+            ],
             client_max_size=2**24,
         )
         app.add_routes(local.routes(self.own))
@@ -327,3 +308,13 @@ class Node:
         self.home.gateway_file.unlink(missing_ok=True)
         self.audit.close()
         self.state.close()
+
+
+def _own_entry(home: Home, key: Key, roster: Roster) -> Member:
+    """This computer as the roster has it, removed or not. A certificate that was lost is written anew."""
+    found = roster.members.get(key.fingerprint) or roster.removed_members.get(key.fingerprint)
+    if found is None:
+        raise Damaged(f"The key in {home.key} is not the one that joined {roster.network}.", "put back that key")
+    if not home.certificate.exists() or home.certificate.read_bytes() != found.certificate.der:
+        write_private(home.certificate, found.certificate.der)
+    return found

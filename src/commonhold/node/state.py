@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from aiohttp import web
 
 from commonhold.errors import Damaged, NoSpace
 
@@ -46,6 +49,19 @@ def disk_watched(folder: Path) -> Iterator[None]:
         if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
             raise
         raise _full(folder) from error
+
+
+def disk_told(folder: Path) -> Any:
+    """`disk_watched` as the middleware of a door."""
+
+    @web.middleware
+    async def watched(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        with disk_watched(folder):
+            return await handler(request)
+
+    return watched
 
 
 def _full(path: Path) -> NoSpace:
