@@ -77,6 +77,23 @@ async def test_two_invitations_of_one_number_are_both_found(announce):
     assert set(await find_inviter(7, 10, LOOPBACK)) == {AT_TOWER, at_laptop}
 
 
+async def test_who_listens_hears_of_those_who_come_and_of_no_other_network(announce):
+    heard: asyncio.Queue[tuple[Fingerprint, tuple[Address, ...]]] = asyncio.Queue()
+    tell = lambda who, where: heard.put_nowait((who, where))  # noqa: E731
+    client = Discovery(LAPTOP, "0123456789abcdef" * 4, (), LOOPBACK, tell)
+    stranger = Discovery(Fingerprint("5" * 64), "f" * 64, [Address("127.0.0.9", 7440)], LOOPBACK)
+    client.start()
+    stranger.start()
+    try:
+        announce(TOWER, AT_TOWER)
+        assert await asyncio.wait_for(heard.get(), 20) == (TOWER, (AT_TOWER,))
+    finally:
+        await client.close()
+        await stranger.close()
+    while not heard.empty():
+        assert heard.get_nowait()[0] == TOWER
+
+
 async def test_a_network_without_multicast_is_logged_once_and_no_error(caplog):
     discovery = Discovery(TOWER, "00" * 32, [AT_TOWER], ["203.0.113.1"])
     discovery.start()

@@ -12,7 +12,7 @@ import contextlib
 import importlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -71,10 +71,12 @@ def _reachable(address: Address) -> bool:
 
 
 class Discovery:
-    """This computer's announcement, and looking for others.
+    """This computer's announcement, and hearing those of others.
 
-    `addresses` are those that it listens on, one port for all (an announcement holds one).
-    `interfaces` are the local addresses to speak on; none means all interfaces.
+    `addresses` are those that it listens on, one port for all (an announcement holds one); a client,
+    which has none, announces nothing. `interfaces` are the local addresses to speak on; none means
+    all interfaces. `on_heard(fingerprint, addresses)` hears of each computer that announces itself
+    in this network's name, and again when it has moved.
     """
 
     def __init__(
@@ -83,13 +85,16 @@ class Discovery:
         network_id: str,
         addresses: Sequence[Address],
         interfaces: Sequence[str] = (),
+        on_heard: Callable[[Fingerprint, Sequence[Address]], object] = lambda fingerprint, addresses: None,
     ) -> None:
         self._fingerprint, self._network_id = fingerprint, network_id
+        self._on_heard = on_heard
         self._addresses = tuple(addresses)
         self._interfaces = tuple(interfaces)
         self._invitations: tuple[int, ...] = ()
         self._multicast: AsyncZeroconf | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._repeating: asyncio.Future[None] | None = None
 
     def start(self) -> None:
@@ -99,12 +104,20 @@ class Discovery:
     async def _start(self) -> None:
         try:
             self._multicast = await _multicast(self._interfaces)
+            self._listening = asyncio.create_task(self._listen(self._multicast))
+            if not self._addresses:
+                return
             # "Cooperating": no search for another holder of this instance name, who could keep us from announcing.
             said = await self._multicast.async_register_service(self._service(), cooperating_responders=True)
         except _network_errors() as error:
             _log.warning("Computers on this network cannot be found by themselves: %s", error)
         else:
             self._repeat(said)
+
+    async def _listen(self, multicast: AsyncZeroconf) -> None:
+        async for heard in _listen(multicast):
+            if heard.network == self._network_id[:SHORT] and heard.fingerprint != self._fingerprint:
+                self._on_heard(heard.fingerprint, heard.addresses)
 
     def _repeat(self, said: Awaitable[None]) -> None:
         """Announcements are said three times over a second (RFC 6762, 8.3); nobody needs to wait for that.
@@ -120,7 +133,7 @@ class Discovery:
         self._invitations = tuple(sorted(numbers))
         if self._starting is not None:
             await asyncio.shield(self._starting)
-        if self._multicast is not None:
+        if self._multicast is not None and self._addresses:
             with contextlib.suppress(*_network_errors()):
                 self._repeat(await self._multicast.async_update_service(self._service()))
 
@@ -160,6 +173,9 @@ class Discovery:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
         if self._repeating is not None:
             self._repeating.cancel()
         if self._multicast is not None:

@@ -75,7 +75,8 @@ def test_hints_are_taken_about_other_members_only(directory):
     assert directory.peer(directory.own).addresses == (HERE,)
     directory.learn({directory.laptop: ["127.0.0.4:1"]})
     directory.learn({directory.laptop: []})
-    assert found == ["laptop"], "once: when it was first heard of"
+    directory.learn({directory.laptop: [str(THERE)]})
+    assert found == ["laptop", "laptop"], "once for each place that is new"
     assert set(directory.hints()) == {directory.own, directory.laptop}
     assert directory.hints()[directory.own] == [str(HERE)]
 

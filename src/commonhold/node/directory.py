@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from commonhold.answers import KnownComputer, Place
@@ -113,11 +113,15 @@ class Directory:
         return {str(fingerprint): addresses for fingerprint, addresses in known.items()}
 
     def learn(self, hints: dict[str, list[str]]) -> None:
-        """Take in the hints of another member, about members only; `on_found` hears of those not known before."""
+        """Take in the hints of another member."""
         for text, addresses in hints.items():
-            member = self.roster.find(text)
-            if member is not None and member.fingerprint != self.own and addresses:
-                new = not self.book.addresses(member.fingerprint)
-                self.book.remember(member.fingerprint, [Address.parse(address) for address in addresses[:8]], None)
-                if new:
-                    self.on_found(self.peer_of(member))
+            self.hear(text, [Address.parse(address) for address in addresses[:8]])
+
+    def hear(self, text: str, addresses: Sequence[Address]) -> None:
+        """Somebody says that a computer is there. Members only; `on_found` hears of those who were not known there."""
+        member = self.roster.find(text)
+        if member is not None and member.fingerprint != self.own and addresses:
+            new = set(addresses) - set(self.book.addresses(member.fingerprint))
+            self.book.remember(member.fingerprint, addresses, None)
+            if new:
+                self.on_found(self.peer_of(member))

@@ -155,6 +155,7 @@ class Node:
             if self.processors is not None:
                 await self.processors.start()
                 await self._open_door(self.processors)
+            self._discover()
             await self._open_gateway()
         except BaseException:
             await self.close()
@@ -196,16 +197,17 @@ class Node:
             raise Conflict(error.sentence, hint) from error
         self.directory.listening = lambda: self.listener.addresses if self.listener else ()
         self.invitations.on_admitted.append(self._admitted)
-        self._discover()
 
     def _discover(self) -> None:
+        """Announce this computer, if it has a door; hear where the others are."""
         addresses = self.directory.listening()
-        only_here = all(ipaddress.ip_address(address.host).is_loopback for address in addresses)
+        only_here = bool(addresses) and all(ipaddress.ip_address(address.host).is_loopback for address in addresses)
         self.directory.discovery = Discovery(
             self.key.fingerprint,
             self.settings.network,
             addresses,
             [address.host for address in addresses] if only_here else (),
+            self.directory.hear,
         )
         self.directory.discovery.start()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from msgspec import structs
 from yarl import URL
 
 from commonhold.errors import CommonholdError, Refused, Unreachable
@@ -68,7 +69,8 @@ def sendable(data: Any) -> Any:
 class Caller:
     """Asks other computers as this one. One pool of kept connections for each.
 
-    `on_digest(peer, digest)` hears the roster's digest that came with an answer.
+    `on_digest(peer, digest)` hears the roster's digest that came with an answer; the first of the
+    peer's addresses is then the one that answered.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class Caller:
                 params=params,
                 body=body,
                 ok=ok,
-                hear=lambda answer: self._heed(peer, answer),
+                hear=lambda answer: self._heed(pool.met(peer), answer),
             ) as answer:
                 yield answer
 
@@ -176,6 +178,14 @@ class _Pool:
             limit=limit,
         )
         self.session = session_over(self._line)
+
+    def met(self, peer: Peer) -> Peer:
+        """That peer, with the address where it answered before the others."""
+        answered = self._line.answered
+        if answered is None or peer.addresses[:1] == (answered,):
+            return peer
+        others = tuple(address for address in peer.addresses if address != answered)
+        return structs.replace(peer, addresses=(answered, *others))
 
     def look_for(self, peer: Peer) -> None:
         """Use that peer's newest addresses and name."""

@@ -66,6 +66,7 @@ class Line(aiohttp.BaseConnector):
         """
         super().__init__(keepalive_timeout=KEPT, limit=limit)
         self.addresses: tuple[Address, ...] = ()
+        self.answered: Address | None = None  # where the newest connection was made
         self._make_context, self._check, self._explain = context, check, explain
         self._context: ssl.SSLContext | None = None
         self._timeout = timeout
@@ -100,6 +101,7 @@ class Line(aiohttp.BaseConnector):
             except BaseException:
                 transport.abort()
                 raise
+            self.answered = address
             return transport, protocol
 
         return attempt
