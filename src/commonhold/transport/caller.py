@@ -105,10 +105,10 @@ class Caller:
         5 s) or breaks off, Refused when somebody else answers at its address.
         """
         body = sendable(data)
-        session = self._pool(peer, sockets=False).session
-        with _translated(peer.name, session, body):
+        pool = self._pool(peer, sockets=False)
+        with _translated(peer.name, pool.session, body):
             async with exchange(
-                session,
+                pool.session,
                 method,
                 _url(path),
                 headers=headers,
