@@ -29,9 +29,9 @@ from commonhold.authority.authority import (
 from commonhold.authority.book import RuleBook
 from commonhold.authority.closed import Closed
 from commonhold.authority.passes import Passes
-from commonhold.authority.peer import Peer
+from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
-from commonhold.authority.server import Server
+from commonhold.authority.server import ServerKeeper
 from commonhold.errors import Refused
 from commonhold.identity.certificate import Certificate, self_signed
 from commonhold.identity.keys import Key
@@ -115,7 +115,7 @@ class Casa:
     def _authority(self, shape: Shape) -> Authority:
         if shape == "closed":
             return Closed.client(lambda: self.roster, "tower")
-        kind = Peer if shape == "peer" else Server
+        kind = PeerKeeper if shape == "peer" else ServerKeeper
         return kind(lambda: self.roster, self.book, self.passes, ANN, fingerprint("tower"), now=lambda: self.now)
 
     def who(self, name: str, pass_id: str | None = None) -> Subject:

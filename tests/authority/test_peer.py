@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from commonhold.authority import roster as rosters
 from commonhold.authority.authority import Door, Verb
-from commonhold.authority.peer import Peer
+from commonhold.authority.peer import PeerKeeper
 
 from .suite import BOB, CAROL, NETWORK, OpenQuestions, computer, fingerprint
 
@@ -13,7 +13,7 @@ class TestPeer(OpenQuestions):
     shape = "peer"
 
     def test_a_computer_that_is_no_guard_admits_nobody(self, casa):
-        laptop = Peer(lambda: casa.roster, casa.book, casa.passes, BOB, fingerprint("laptop"))
+        laptop = PeerKeeper(lambda: casa.roster, casa.book, casa.passes, BOB, fingerprint("laptop"))
         decision = laptop.decide(casa.who("laptop"), Verb.ADMIT, NETWORK)
         assert decision.reason == "laptop is no guard of the network"
 
@@ -21,13 +21,13 @@ class TestPeer(OpenQuestions):
         guards = [fingerprint("tower"), fingerprint("laptop")]
         charter = rosters.next_charter(casa.roster, casa.now, guards=guards)
         casa.roster = casa.roster.merged([charter.signed([computer("tower")[0]])])
-        laptop = Peer(lambda: casa.roster, casa.book, casa.passes, BOB, fingerprint("laptop"))
+        laptop = PeerKeeper(lambda: casa.roster, casa.book, casa.passes, BOB, fingerprint("laptop"))
         assert laptop.decide(casa.who("laptop"), Verb.ADMIT, NETWORK).allowed
         assert not laptop.decide(casa.who("tower"), Verb.ADMIT, NETWORK).allowed
 
     def test_the_network_s_founder_has_no_key_to_another_s_doors(self, casa):
         letters = Door(kind="share", id="1e77", name="letters", owner=BOB)
-        laptop = Peer(lambda: casa.roster, casa.book, casa.passes, BOB, fingerprint("laptop"))
+        laptop = PeerKeeper(lambda: casa.roster, casa.book, casa.passes, BOB, fingerprint("laptop"))
         assert not laptop.decide(casa.who("tower"), Verb.LIST, letters).allowed
         assert not laptop.decide(casa.who("tower"), Verb.GOVERN, letters).allowed
         assert laptop.decide(casa.who("laptop"), Verb.WRITE, letters).allowed

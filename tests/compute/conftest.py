@@ -21,7 +21,7 @@ from commonhold.authority.authority import COMPUTE, Door, Subject, Verb
 from commonhold.authority.book import RuleBook
 from commonhold.authority.gate import gate
 from commonhold.authority.passes import Passes
-from commonhold.authority.peer import Peer as PeerAuthority
+from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
 from commonhold.compute.cluster import Cluster
 from commonhold.compute.job import Job, JobSpec, Task
@@ -115,7 +115,7 @@ class Computer:
         self.folder.mkdir()
         self.book = RuleBook(sqlite3.connect(":memory:", isolation_level=None))
         self.passes = Passes(lambda: self.authority)
-        self.authority = PeerAuthority(lambda: town.roster, self.book, self.passes, self.owner, self.fingerprint)
+        self.authority = PeerKeeper(lambda: town.roster, self.book, self.passes, self.owner, self.fingerprint)
         self.compute = Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=self.owner)
         self.terms = Terms(cores=2, memory=2**30)
         self.audit: list[str] = []

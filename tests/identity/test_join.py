@@ -9,7 +9,7 @@ import pytest
 from commonhold.errors import Refused, WrongCode
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.code import Code
-from commonhold.identity.join import NEXT, Inviter, Newcomer, Reply, State
+from commonhold.identity.join import NEXT, Inviter, JoinState, Newcomer, Reply
 from commonhold.identity.keys import Key
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -29,9 +29,9 @@ def test_with_the_right_code_both_sides_prove_themselves():
     new, inv = newcomer(), inviter()
     confirmation = new.answered(inv.greeted(new.hello()), "laptop", "ben")
     assert inv.confirmed(confirmation).fingerprint == LAPTOP.fingerprint
-    assert inv.state is State.PROVEN
+    assert inv.state is JoinState.PROVEN
     assert new.welcomed(inv.welcome(b"the roster")) == b"the roster"
-    assert new.state is inv.state is State.ADMITTED
+    assert new.state is inv.state is JoinState.ADMITTED
 
 
 def test_with_a_wrong_code_the_inviter_says_nothing_and_stays_refusing():
@@ -39,7 +39,7 @@ def test_with_a_wrong_code_the_inviter_says_nothing_and_stays_refusing():
     confirmation = new.answered(inv.greeted(new.hello()), "laptop", "ben")
     with pytest.raises(WrongCode):
         inv.confirmed(confirmation)
-    assert inv.state is State.REFUSED
+    assert inv.state is JoinState.REFUSED
     with pytest.raises(Refused):
         inv.confirmed(confirmation)
     with pytest.raises(Refused):
@@ -49,10 +49,10 @@ def test_with_a_wrong_code_the_inviter_says_nothing_and_stays_refusing():
 def test_somebody_who_pretends_to_invite_is_found_out_by_the_newcomer():
     new, false = newcomer(), inviter(OTHER)
     new.answered(false.greeted(new.hello()), "laptop", "ben")
-    false.state = State.PROVEN  # it lies to itself
+    false.state = JoinState.PROVEN  # it lies to itself
     with pytest.raises(WrongCode, match="does not know the code"):
         new.welcomed(false.welcome(b"a false roster"))
-    assert new.state is State.REFUSED
+    assert new.state is JoinState.REFUSED
 
 
 def test_a_relay_that_shows_its_own_key_to_each_side_gets_nowhere():
@@ -122,7 +122,7 @@ def test_a_hostile_message_is_one_kind_of_error(message):
     hello = new.hello()
     with pytest.raises(Refused):
         new.answered(Reply(b"session", message), "laptop", "ben")
-    assert new.state is State.REFUSED
+    assert new.state is JoinState.REFUSED
     with pytest.raises(Refused):
         inviter().greeted(msgspec.structs.replace(hello, spake=b"B" + message[1:]))
 
@@ -152,6 +152,8 @@ def test_nothing_happens_out_of_order():
 
 
 def test_every_state_is_in_the_table_and_none_leads_out_of_refused():
-    assert NEXT.keys() == set(State)
-    assert not NEXT[State.REFUSED]
-    assert all(State.ADMITTED not in NEXT[state] for state in (State.WAITING, State.PROVING, State.REFUSED))
+    assert NEXT.keys() == set(JoinState)
+    assert not NEXT[JoinState.REFUSED]
+    assert all(
+        JoinState.ADMITTED not in NEXT[state] for state in (JoinState.WAITING, JoinState.PROVING, JoinState.REFUSED)
+    )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from commonhold.errors import Refused
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.code import Code
-from commonhold.identity.join import Confirmation, Hello, Inviter, Newcomer, Reply, State, Welcome
+from commonhold.identity.join import Confirmation, Hello, Inviter, JoinState, Newcomer, Reply, Welcome
 from commonhold.identity.keys import Key
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -37,7 +37,7 @@ def test_only_the_right_code_admits(code, typed):
     else:
         with pytest.raises(Refused):
             inviter.confirmed(confirmation)
-        assert inviter.state is State.REFUSED
+        assert inviter.state is JoinState.REFUSED
 
 
 def flipped(message, data):
@@ -67,4 +67,4 @@ def test_one_changed_bit_in_any_message_ends_joining(which, data):
 
     with pytest.raises(Refused):
         converse()
-    assert newcomer.state is not State.ADMITTED
+    assert newcomer.state is not JoinState.ADMITTED

@@ -6,7 +6,7 @@ from commonhold.authority.authority import Subject
 from commonhold.authority.keeper import Keeper
 
 
-class Peer(Keeper):
+class PeerKeeper(Keeper):
     """A computer that guards its own doors; its owner alone says who may open them."""
 
     def capacity(self, subject: Subject) -> str:

@@ -7,7 +7,7 @@ from commonhold.authority.keeper import Keeper
 from commonhold.authority.rules import ADMINS
 
 
-class Server(Keeper):
+class ServerKeeper(Keeper):
     """The one computer with doors; its owner and the group `admins` say who may open them, and admit."""
 
     def capacity(self, subject: Subject) -> str:

@@ -7,8 +7,8 @@ from datetime import datetime
 import click
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.rulings import question
-from commonhold.cli.session import Session
 from commonhold.cli.words import Until
 
 
@@ -21,10 +21,10 @@ from commonhold.cli.words import Until
 )
 @question()
 @click.option("--until", type=Until(), help="When it ends: 30m, 2h, 3d, or a date and time.")
-def command(session: Session, who: str, verb: str, door: str, until: datetime | None) -> None:
+def command(invocation: Invocation, who: str, verb: str, door: str, until: datetime | None) -> None:
     """WHO is a person or `members` (everybody). VERB is list, read, add (new files only) or write at a share, and
     run at compute. DOOR is a share's name, or compute; COMPUTER:DOOR for another computer that lets you.
     """
-    with session.network() as network:
+    with invocation.network() as network:
         ruling = network.allow(who, verb, door, until)
-    session.out.answer(ruling, ruling.done or ruling.rule)
+    invocation.out.answer(ruling, ruling.done or ruling.rule)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import click
 
 from commonhold.cli.command import command as declare
-from commonhold.cli.session import Session
+from commonhold.cli.invocation import Invocation
 from commonhold.errors import WrongUsage
 
 
 @declare("cat", "commonhold cat tower:notes/todo.txt", "commonhold cat tower:logs/today.log | grep error")
 @click.argument("remote")
-def command(session: Session, remote: str) -> None:
+def command(invocation: Invocation, remote: str) -> None:
     """The bytes go to standard output as they are."""
-    if session.out.json:
+    if invocation.out.json:
         raise WrongUsage("cat prints the file itself, which is no JSON document.", f"commonhold cat {remote}")
-    with session.network() as network:
-        session.out.content(network.cat(remote))
+    with invocation.network() as network:
+        invocation.out.content(network.cat(remote))

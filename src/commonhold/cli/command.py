@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
-from commonhold.cli.session import Session
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.table import PURPOSES
 
 P = ParamSpec("P")
@@ -32,13 +32,15 @@ def write_examples(formatter: click.HelpFormatter, examples: tuple[str, ...]) ->
             formatter.write(f"  {line}\n")
 
 
-def command(name: str, *examples: str, **settings: Any) -> Callable[[Callable[Concatenate[Session, P], None]], Command]:
-    """Declare the command `name`. The function gets the session first; its docstring is the help below the purpose."""
+def command(
+    name: str, *examples: str, **settings: Any
+) -> Callable[[Callable[Concatenate[Invocation, P], None]], Command]:
+    """Declare the command `name`. The function gets the invocation first; its docstring is the help below it."""
 
-    def declare(function: Callable[Concatenate[Session, P], None]) -> Command:
+    def declare(function: Callable[Concatenate[Invocation, P], None]) -> Command:
         @functools.wraps(function)
         def call(*arguments: P.args, **options: P.kwargs) -> None:
-            function(Session.of(click.get_current_context()), *arguments, **options)
+            function(Invocation.of(click.get_current_context()), *arguments, **options)
 
         text = f"{PURPOSES[name]}\n\n{inspect.cleandoc(function.__doc__ or '')}".strip()
         return click.command(name, cls=Command, help=text, examples=examples, context_settings=settings)(call)

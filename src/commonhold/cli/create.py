@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from commonhold.cli.command import command as declare
-from commonhold.cli.session import Session
+from commonhold.cli.invocation import Invocation
 from commonhold.node import background
 
 
@@ -30,7 +30,7 @@ from commonhold.node import background
 @click.option("--computer", metavar="NAME", help="What this computer is called.  [default: the machine's name]")
 @click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where it answers others; may be given again.")
 def command(
-    session: Session,
+    invocation: Invocation,
     *,
     network: str,
     shape: str,
@@ -42,13 +42,13 @@ def command(
     """Prints the recovery key once, and starts the node in the background."""
     from commonhold.node import founding  # noqa: PLC0415 - late: --help and wrong usage need no libraries
 
-    begun = founding.create(session.home, network, shape, trusting, person, computer, listen)
+    begun = founding.create(invocation.home, network, shape, trusting, person, computer, listen)
     running = False
     try:
-        background.start(session.home)
+        background.start(invocation.home)
         running = True
     finally:  # the recovery key exists nowhere else: it is printed whatever became of the node
-        session.out.answer(
+        invocation.out.answer(
             {**asdict(begun), "running": running},
             f"The network {begun.network} is founded: {begun.shape}, on {begun.computer}, by {begun.person}.",
             "",

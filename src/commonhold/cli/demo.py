@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from commonhold.cli.command import command as declare
-from commonhold.cli.session import Session
+from commonhold.cli.invocation import Invocation
 
 if TYPE_CHECKING:
     from commonhold.demo.steps import Step
@@ -15,7 +15,7 @@ HEADS = ("shape", "what", "verified", "seconds")
 
 
 @declare("demo", "commonhold demo", "commonhold --json demo")
-def command(session: Session) -> None:
+def command(invocation: Invocation) -> None:
     """Three nodes as real processes, in a temporary folder that is removed at the end; your own network is not touched.
 
     Peer-to-peer, then a trusting network, then client-server: joining by code, rules, real files and a real job on all
@@ -23,9 +23,9 @@ def command(session: Session) -> None:
     """
     from commonhold.demo import story  # noqa: PLC0415 - late: it loads the node's libraries
 
-    steps = story.play(session.out.remark)
-    session.out.table(steps, HEADS, rows(steps), "")
-    session.out.remark("All of it was verified; nothing is left running, and nothing on the disk.")
+    steps = story.play(invocation.out.remark)
+    invocation.out.table(steps, HEADS, rows(steps), "")
+    invocation.out.remark("All of it was verified; nothing is left running, and nothing on the disk.")
 
 
 def rows(steps: Sequence[Step]) -> list[tuple[str, str, str, str]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.rulings import question
-from commonhold.cli.session import Session
 
 
 @declare(
@@ -14,13 +14,13 @@ from commonhold.cli.session import Session
     "commonhold explain members run compute",
 )
 @question("DOOR[/PATH]")
-def command(session: Session, who: str, verb: str, door: str) -> None:
+def command(invocation: Invocation, who: str, verb: str, door: str) -> None:
     """Answers what the door would answer now; asking changes nothing."""
-    with session.network() as network:
+    with invocation.network() as network:
         answer = network.explain(who, verb, door)
     lines = [f"{'Allowed' if answer.allowed else 'Refused'}: {answer.reason}."]
     if answer.rule:
         lines.append(f"rule: {answer.rule}")
     if answer.hint:
         lines.append(f"hint: {answer.hint}")
-    session.out.answer(answer, *lines)
+    invocation.out.answer(answer, *lines)

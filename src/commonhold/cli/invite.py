@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import counted, local
-from commonhold.cli.session import Session
 
 if TYPE_CHECKING:
     from commonhold.answers import JoiningCode
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     "--minutes", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True, help="How long it lives."
 )
 @click.option("--uses", type=click.IntRange(min=1), default=1, show_default=True, help="How many computers may use it.")
-def command(session: Session, person: str | None, minutes: float, uses: int) -> None:
+def command(invocation: Invocation, person: str | None, minutes: float, uses: int) -> None:
     """The code opens nothing but the way in; what the newcomer may do, rules say."""
-    with session.network() as network:
+    with invocation.network() as network:
         invitation = network.invite(person=person, minutes=minutes, uses=uses)
-    session.out.answer(invitation, *_lines(invitation))
+    invocation.out.answer(invitation, *_lines(invitation))
 
 
 def _lines(invitation: JoiningCode) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import local
-from commonhold.cli.session import Session
 
 if TYPE_CHECKING:
     from commonhold.compute.job import Job
@@ -16,11 +16,11 @@ WIDEST = 60  # characters of a command in the table
 
 
 @declare("jobs", "commonhold jobs", "commonhold --json jobs")
-def command(session: Session) -> None:
+def command(invocation: Invocation) -> None:
     """Those of this computer's person, the newest last."""
-    with session.network() as network:
+    with invocation.network() as network:
         jobs = network.jobs()
-    session.out.table(jobs, HEADS, [_row(job) for job in jobs], "There are no jobs.")
+    invocation.out.table(jobs, HEADS, [_row(job) for job in jobs], "There are no jobs.")
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from commonhold.cli.command import command as declare
-from commonhold.cli.session import Session
+from commonhold.cli.invocation import Invocation
 from commonhold.errors import NotFound
 from commonhold.node import background
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--share", "folder", metavar="FOLDER", help="Offer this folder at once.")
 @click.option("--lend", type=click.Choice(["always", "never"]), help="When it lends its processors.")
 def command(
-    session: Session,
+    invocation: Invocation,
     *,
     code: str,
     person: str | None,
@@ -44,14 +44,14 @@ def command(
         raise NotFound(f"There is no folder {folder}.", "name a folder that exists with --share")
     from commonhold.node import founding  # noqa: PLC0415 - late: --help and wrong usage need no libraries
 
-    begun = founding.join(session.home, code, person, computer, listen, lend)
-    background.start(session.home)
-    with session.network() as network:
+    begun = founding.join(invocation.home, code, person, computer, listen, lend)
+    background.start(invocation.home)
+    with invocation.network() as network:
         if folder is not None:
             network.share(folder)
         status = network.status()
         runners = [] if status.role == "client" else network.rules("compute")
-    session.out.answer(
+    invocation.out.answer(
         {**asdict(begun), "shares": status.shares, "lend": status.lend, "compute": runners},
         f"{begun.computer} has joined {begun.network} ({begun.shape}), invited by {begun.inviter}.",
         standing(status, runners),

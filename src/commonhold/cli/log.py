@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from commonhold.cli.command import command as declare
-from commonhold.cli.session import Session
+from commonhold.cli.invocation import Invocation
 
 if TYPE_CHECKING:
     from commonhold.api import Network
@@ -22,10 +22,10 @@ LOOK_AGAIN = 0.5  # seconds between two looks at a job that goes on
 @click.argument("job", type=click.IntRange(min=1))
 @click.argument("task", type=click.IntRange(min=1), required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
-def command(session: Session, job: int, task: int | None, follow: bool) -> None:
+def command(invocation: Invocation, job: int, task: int | None, follow: bool) -> None:
     """Of one TASK it prints just that: output to standard output, errors to standard error."""
-    out = session.out
-    with session.network() as network:
+    out = invocation.out
+    with invocation.network() as network:
         if out.json:
             if follow:
                 for _ in _as_they_end(network, job, task):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import aligned, local, size
-from commonhold.cli.session import Session
 
 if TYPE_CHECKING:
     from commonhold.files.entry import Entry
@@ -22,13 +22,13 @@ ENDING = {"computer": "", "share": "/", "folder": "/"}  # computers come with th
 @click.argument("remote", default="")
 @click.option("-r", "--recursive", is_flag=True, help="With everything in the folders, too.")
 @click.option("-l", "--long", is_flag=True, help="With size and time of change.")
-def command(session: Session, remote: str, recursive: bool, long: bool) -> None:
+def command(invocation: Invocation, remote: str, recursive: bool, long: bool) -> None:
     """Without REMOTE it lists the computers; `COMPUTER:` lists that computer's shares."""
-    with session.network() as network:
+    with invocation.network() as network:
         entries = network.ls(remote, recursive=recursive)
     names = [(entry.path if recursive else entry.name) + ENDING.get(entry.kind, "") for entry in entries]
     lines = [_long(entry, name) for entry, name in zip(entries, names, strict=True)]
-    session.out.answer(entries, *(_columns(lines) if long else names))
+    invocation.out.answer(entries, *(_columns(lines) if long else names))
 
 
 def _long(entry: Entry, name: str) -> tuple[str, str, str]:

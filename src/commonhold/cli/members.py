@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import local
-from commonhold.cli.session import Session
 
 if TYPE_CHECKING:
     from commonhold.answers import KnownComputer
@@ -15,11 +15,11 @@ HEADS = ("COMPUTER", "PERSON", "ROLE", "SEEN", "ADDRESS", "WORDS")
 
 
 @declare("members", "commonhold members", "commonhold --json members")
-def command(session: Session) -> None:
+def command(invocation: Invocation) -> None:
     """WORDS are the computer's key as four words: compare them by eye to know that it is the one you mean."""
-    with session.network() as network:
+    with invocation.network() as network:
         members = network.members()
-    session.out.table(members, HEADS, [_row(member) for member in members], "The network has no members.")
+    invocation.out.table(members, HEADS, [_row(member) for member in members], "The network has no members.")
 
 
 def _row(member: KnownComputer) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import copied, counted
 from commonhold.cli.progress import files_progress
-from commonhold.cli.session import Session
 from commonhold.errors import CommonholdError, NotFound, PartlyFailed, WrongUsage
 from commonhold.names import RemotePath
 
@@ -27,24 +27,26 @@ if TYPE_CHECKING:
 @click.argument("local", nargs=-1, required=True, metavar="LOCAL...")
 @click.argument("remote")
 @click.option("-r", "--recursive", is_flag=True, help="Folders with everything in them.")
-def command(session: Session, local: tuple[str, ...], remote: str, recursive: bool) -> None:
+def command(invocation: Invocation, local: tuple[str, ...], remote: str, recursive: bool) -> None:
     """Done means that the files are on the other computer's disk. Somebody who reads there sees the old file or the new
     one, never a mixture. With several LOCAL, REMOTE is a folder, made when it is not there.
     """
     sources = [Path(name).expanduser() for name in local]
     for source in sources:
         _require_copyable(source, recursive)
-    with session.network() as network:
+    with invocation.network() as network:
         if len(sources) == 1:
-            with files_progress(session.out, sources[0].name) as progress:
+            with files_progress(invocation.out, sources[0].name) as progress:
                 report = network.put(sources[0], remote, recursive=recursive, progress=progress)
             files, octets = report.files, report.bytes
         else:
-            files, octets = _put_each(session, network, sources, remote, recursive)
-    session.out.answer({"files": files, "bytes": octets}, copied(files, octets))
+            files, octets = _put_each(invocation, network, sources, remote, recursive)
+    invocation.out.answer({"files": files, "bytes": octets}, copied(files, octets))
 
 
-def _put_each(session: Session, network: Network, sources: list[Path], remote: str, recursive: bool) -> tuple[int, int]:
+def _put_each(
+    invocation: Invocation, network: Network, sources: list[Path], remote: str, recursive: bool
+) -> tuple[int, int]:
     """Copy every source into the folder `remote`; returns files and bytes. What fails does not hold up the others.
 
     The folder is made when it is not there: to a name that is none, each file would replace the one before.
@@ -56,7 +58,7 @@ def _put_each(session: Session, network: Network, sources: list[Path], remote: s
     errors: list[CommonholdError] = []
     for source in sources:
         try:
-            with files_progress(session.out, source.name) as progress:
+            with files_progress(invocation.out, source.name) as progress:
                 report = network.put(source, remote, recursive=recursive, progress=progress)
             files, octets = files + report.files, octets + report.bytes
         except PartlyFailed as error:

@@ -7,21 +7,21 @@ import sys
 import click
 
 from commonhold.cli.command import command as declare
-from commonhold.cli.session import Session
+from commonhold.cli.invocation import Invocation
 from commonhold.errors import CommonholdError, WrongUsage
 
 
 @declare("remove", "commonhold remove laptop", "commonhold remove ann --yes")
 @click.argument("member")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def command(session: Session, member: str, yes: bool) -> None:
+def command(invocation: Invocation, member: str, yes: bool) -> None:
     """MEMBER is a computer, or a person with all computers. What is removed stays out for ever."""
     if not yes:
-        if session.out.json or not sys.stdin.isatty():
+        if invocation.out.json or not sys.stdin.isatty():
             raise WrongUsage("Removing asks first, and nobody is here to answer.", f"commonhold remove {member} --yes")
         if not click.confirm(f"Remove {member} for ever?", err=True):
             raise CommonholdError("Nothing was removed.")
-    with session.network() as network:
+    with invocation.network() as network:
         removal = network.remove(member)
     computers = ", ".join(removal.computers)
     whose = f"{removal.person}, with {computers}," if removal.person and computers else removal.person or computers
@@ -30,4 +30,4 @@ def command(session: Session, member: str, yes: bool) -> None:
         lines.append(f"Told: {', '.join(removal.told)}.")
     if removal.not_reached:
         lines.append(f"Not reached, and told as soon as they answer: {', '.join(removal.not_reached)}.")
-    session.out.answer(removal, *lines)
+    invocation.out.answer(removal, *lines)

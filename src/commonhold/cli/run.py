@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import counted
 from commonhold.cli.progress import job_progress
-from commonhold.cli.session import Session
 from commonhold.cli.words import Duration
 from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, WrongUsage
 
@@ -37,7 +37,7 @@ SEPARATOR = ":::"
 @click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, help="Cores that one task uses.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND... [::: INPUT...]")
 def command(
-    session: Session,
+    invocation: Invocation,
     *,
     on: str,
     into: str | None,
@@ -56,8 +56,8 @@ def command(
     line, inputs = divided(words)
     number: list[int] = []  # of the job, once it has one
 
-    with session.network() as network:
-        with job_progress(session.out) as show:
+    with invocation.network() as network:
+        with job_progress(invocation.out) as show:
 
             def hear(event: JobEvent) -> None:
                 if event["event"] == "job" and not number:
@@ -72,14 +72,14 @@ def command(
             except KeyboardInterrupt:
                 raise left(number) from None
         failed = [task for task in network.log(job.job) if task.state == "failed"] if job.failed else []
-    session.out.answer(job, tally(job))
+    invocation.out.answer(job, tally(job))
     for note in job.notes if job.total else job.notes[:-1]:  # of a job that never began the last one is the error
-        session.out.remark(note)
+        invocation.out.remark(note)
     if job.failed or job.state != "done":
         raise failure(job, failed)
-    session.out.remark(f"commonhold log {job.job} prints what the tasks printed")
+    invocation.out.remark(f"commonhold log {job.job} prints what the tasks printed")
     if into is None:
-        session.out.remark(f"commonhold get -r {shlex.quote(job.into)} copies the new files that they left, if any")
+        invocation.out.remark(f"commonhold get -r {shlex.quote(job.into)} copies the new files that they left, if any")
 
 
 def divided(words: Sequence[str]) -> tuple[str | list[str], list[str]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import aligned, counted
-from commonhold.cli.session import Session
 from commonhold.errors import NodeNotRunning
 
 if TYPE_CHECKING:
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 @declare("status", "commonhold status", "commonhold --json status")
-def command(session: Session) -> None:
+def command(invocation: Invocation) -> None:
     """When the node is down it shows what is known without it."""
-    settings = session.home.settings()
+    settings = invocation.home.settings()
     try:
-        with session.network() as network:
+        with invocation.network() as network:
             status = network.status()
     except NodeNotRunning as error:
         known = {"computer": settings.computer, "network_id": settings.network, "running": False}
-        session.out.answer(known, *aligned([("computer:", settings.computer), ("running:", "no")]))
-        session.out.remark(f"hint: {error.hint}")
+        invocation.out.answer(known, *aligned([("computer:", settings.computer), ("running:", "no")]))
+        invocation.out.remark(f"hint: {error.hint}")
         return
-    session.out.answer(status, *aligned(list(_rows(status))))
+    invocation.out.answer(status, *aligned(list(_rows(status))))
 
 
 def _rows(status: Status) -> list[tuple[str, str]]:

@@ -67,7 +67,7 @@ class Welcome(msgspec.Struct, frozen=True):
     mac: bytes
 
 
-class State(StrEnum):
+class JoinState(StrEnum):
     WAITING = "waiting"  # nothing said yet
     PROVING = "proving"  # first messages are under way
     PROVEN = "proven"  # the newcomer's proof was given (newcomer) or holds (inviter)
@@ -75,12 +75,12 @@ class State(StrEnum):
     REFUSED = "refused"
 
 
-NEXT: dict[State, frozenset[State]] = {
-    State.WAITING: frozenset({State.PROVING, State.REFUSED}),
-    State.PROVING: frozenset({State.PROVEN, State.REFUSED}),
-    State.PROVEN: frozenset({State.ADMITTED, State.REFUSED}),
-    State.ADMITTED: frozenset({State.ADMITTED}),  # the last answer may be asked for again
-    State.REFUSED: frozenset(),
+NEXT: dict[JoinState, frozenset[JoinState]] = {
+    JoinState.WAITING: frozenset({JoinState.PROVING, JoinState.REFUSED}),
+    JoinState.PROVING: frozenset({JoinState.PROVEN, JoinState.REFUSED}),
+    JoinState.PROVEN: frozenset({JoinState.ADMITTED, JoinState.REFUSED}),
+    JoinState.ADMITTED: frozenset({JoinState.ADMITTED}),  # the last answer may be asked for again
+    JoinState.REFUSED: frozenset(),
 }
 
 
@@ -88,12 +88,12 @@ class _Side:
     """What both sides have: a state, and the keys that SPAKE2 gave them."""
 
     def __init__(self) -> None:
-        self.state = State.WAITING
+        self.state = JoinState.WAITING
         self._newcomers_key = b""
         self._inviters_key = b""
         self._transcript = b""
 
-    def _go(self, state: State) -> None:
+    def _go(self, state: JoinState) -> None:
         if state not in NEXT[self.state]:
             raise Refused("That message does not belong at this point of joining.", "begin again with the code")
         self.state = state
@@ -105,7 +105,7 @@ class _Side:
             shared = machine.finish(theirs)
         # What the library raises for hostile points and sides; its assertions are among them.
         except (spake2.SPAKEError, NotOnCurve, ValueError, AssertionError) as error:
-            self.state = State.REFUSED
+            self.state = JoinState.REFUSED
             raise Refused("The other computer's message is no part of joining.", "begin again with the code") from error
         self._transcript = _digest(PURPOSE, inviter, hello.certificate, hello.spake, reply.session, reply.spake)
         self._newcomers_key = self._derived(shared, b"newcomer confirms")
@@ -150,22 +150,22 @@ class Newcomer(_Side):
         self._hello = Hello(b"", b"")
 
     def hello(self) -> Hello:
-        self._go(State.PROVING)
+        self._go(JoinState.PROVING)
         self._hello = Hello(self._machine.start(), self._certificate.der)
         return self._hello
 
     def answered(self, reply: Reply, computer: str, person: str) -> Confirmation:
         """Prove the code and the key. Raises Refused for a reply that is none."""
-        self._go(State.PROVEN)
+        self._go(JoinState.PROVEN)
         self._agree(self._machine, self._hello, reply, self._inviter)
         said = self._said(computer, person)
         return Confirmation(reply.session, computer, person, self._newcomers_mac(said), self._key.sign(said))
 
     def welcomed(self, welcome: Welcome) -> bytes:
         """The contents, now known to come from somebody with the code and the key shown in TLS. Raises WrongCode."""
-        self._go(State.ADMITTED)
+        self._go(JoinState.ADMITTED)
         if not hmac.compare_digest(self._inviters_mac(welcome.contents), welcome.mac):
-            self.state = State.REFUSED
+            self.state = JoinState.REFUSED
             raise WrongCode(
                 "The computer that answered does not know the code: somebody may stand between.",
                 "ask for a new code, and for the address that goes with it",
@@ -185,7 +185,7 @@ class Inviter(_Side):
 
     def greeted(self, hello: Hello) -> Reply:
         """Answer the first message; the caller has counted the try. Raises Refused for a hostile one."""
-        self._go(State.PROVING)
+        self._go(JoinState.PROVING)
         self.newcomer = Certificate.parse(hello.certificate)
         machine = _spake(spake2.SPAKE2_A, self._code, self._spki, self.newcomer.spki, self._entropy)
         reply = Reply(self.session, machine.start())
@@ -196,17 +196,17 @@ class Inviter(_Side):
         """Whose certificate it is that was proven. Raises WrongCode; the same proof may be shown again."""
         if self.newcomer is not None and self._confirmation is not None and confirmation == self._confirmation:
             return self.newcomer
-        self._go(State.PROVEN)
+        self._go(JoinState.PROVEN)
         said = self._said(confirmation.computer, confirmation.person)
         known = confirmation.session == self.session
         known &= hmac.compare_digest(self._newcomers_mac(said), confirmation.mac)
         if self.newcomer is None or not known or not verify(self.newcomer.spki, said, confirmation.signature):
-            self.state = State.REFUSED
+            self.state = JoinState.REFUSED
             raise WrongCode("The code is wrong.")
         self._confirmation = confirmation
         return self.newcomer
 
     def welcome(self, contents: bytes) -> Welcome:
         """What a proven newcomer is told."""
-        self._go(State.ADMITTED)
+        self._go(JoinState.ADMITTED)
         return Welcome(contents, self._inviters_mac(contents))

@@ -28,9 +28,9 @@ from commonhold.authority.exchange import Exchange
 from commonhold.authority.facts import FactStore
 from commonhold.authority.gate import gate
 from commonhold.authority.passes import Passes
-from commonhold.authority.peer import Peer as PeerAuthority
+from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Member, Roster
-from commonhold.authority.server import Server
+from commonhold.authority.server import ServerKeeper
 from commonhold.discovery import AddressBook, Discovery
 from commonhold.errors import CommonholdError, Conflict, Damaged
 from commonhold.files import serve as dav
@@ -101,7 +101,7 @@ class Node:
         roster = self.facts.roster
         if roster.server is not None and roster.server != self.key.fingerprint:
             return Closed.client(self._roster, roster.members[roster.server].name), False
-        keeper = PeerAuthority if roster.server is None else Server
+        keeper = PeerKeeper if roster.server is None else ServerKeeper
         return keeper(self._roster, self.book, self.passes, self.person, self.key.fingerprint), True
 
     def hub(self) -> str:

@@ -18,7 +18,7 @@ from commonhold.identity.certificate import SERVER_NAME, Certificate
 from commonhold.identity.keys import Key
 from commonhold.names import Address, Fingerprint
 from commonhold.transport.answers import problem_in, problem_of_handshake, read_json
-from commonhold.transport.dial import Failed, Line, nobody
+from commonhold.transport.dial import DialFailed, Line, nobody
 from commonhold.transport.tls import calling_context, knocking_context
 from commonhold.wire import to_json
 
@@ -39,7 +39,7 @@ class Peer(msgspec.Struct, frozen=True):
     seen: datetime | None = None  # when it last answered
 
 
-class Upload:
+class Outgoing:
     """A body from an asynchronous iterable, made safe to cut.
 
     A generator that never awaits would keep the event loop from ever hearing that the connection
@@ -63,7 +63,7 @@ class Upload:
 
 def sendable(data: Any) -> Any:
     """What aiohttp may be given as a body."""
-    return Upload(data) if isinstance(data, AsyncIterable) else data
+    return Outgoing(data) if isinstance(data, AsyncIterable) else data
 
 
 class Caller:
@@ -195,7 +195,7 @@ class _Pool:
         if shown.fingerprint != self._peer.fingerprint:
             raise Refused("Another computer's certificate was shown.")
 
-    def _explain(self, failed: Failed) -> CommonholdError:
+    def _explain(self, failed: DialFailed) -> CommonholdError:
         peer = self._peer
         if address := failed.impostor():
             return Refused(
@@ -230,7 +230,7 @@ class Knock:
         if not self._shown:
             try:
                 transport, _ = await self._line.dial()
-            except Failed as failed:
+            except DialFailed as failed:
                 raise self._explain(failed) from failed
             transport.abort()
         return self._shown
@@ -249,7 +249,7 @@ class Knock:
             raise Refused("The key changed.")
         self._shown = shown.spki
 
-    def _explain(self, failed: Failed) -> CommonholdError:
+    def _explain(self, failed: DialFailed) -> CommonholdError:
         if failed.impostor():
             return Refused(
                 f"Another computer than before answers at {self._address}."
@@ -293,7 +293,7 @@ async def exchange(
             hear(answer)
         if answer.status // 100 != 2 and answer.status not in ok:
             trouble = await problem_in(answer)
-            if isinstance(body, Upload):
+            if isinstance(body, Outgoing):
                 answer.close()  # the upload may be half on its way: this connection is no use
             raise trouble
         yield answer
@@ -307,7 +307,7 @@ def _translated(name: str, session: aiohttp.ClientSession, body: object = None) 
     except aiohttp.WSServerHandshakeError as error:
         raise problem_of_handshake(error.headers, error.status) from error
     except aiohttp.ClientError as error:
-        if isinstance(body, Upload) and body.trouble is not None:
+        if isinstance(body, Outgoing) and body.trouble is not None:
             raise body.trouble from None
         raise _broke(name) from error
     except RuntimeError as error:  # what aiohttp calls reading after this side closed the connection

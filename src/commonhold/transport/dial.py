@@ -25,7 +25,7 @@ KEPT = 60.0  # seconds that an idle connection is kept; the door keeps it for 75
 Dialled: TypeAlias = tuple[asyncio.Transport, ResponseHandler]
 
 
-class Failed(Exception):
+class DialFailed(Exception):
     """No address led to the computer: what happened at each."""
 
     def __init__(self, failures: Sequence[tuple[Address, BaseException]]) -> None:
@@ -55,7 +55,7 @@ class Line(aiohttp.BaseConnector):
         self,
         context: Callable[[], ssl.SSLContext],
         check: Callable[[Certificate], None],
-        explain: Callable[[Failed], CommonholdError],
+        explain: Callable[[DialFailed], CommonholdError],
         *,
         timeout: float,
         limit: int,
@@ -72,7 +72,7 @@ class Line(aiohttp.BaseConnector):
         self._timeout = timeout
 
     async def dial(self) -> Dialled:
-        """A new connection, from whichever address completes the handshake first. Raises Failed."""
+        """A new connection, from whichever address completes the handshake first. Raises DialFailed."""
         failures: list[tuple[Address, BaseException]] = []
         try:
             async with asyncio.timeout(self._timeout):
@@ -83,9 +83,9 @@ class Line(aiohttp.BaseConnector):
                 return await _race(attempts, lambda n, error: failures.append((self.addresses[n], error)))
         except TimeoutError as error:
             silent = [address for address in self.addresses if address not in dict(failures)]
-            raise Failed([*failures, *((address, error) for address in silent)]) from error
+            raise DialFailed([*failures, *((address, error) for address in silent)]) from error
         except _AllFailed:
-            raise Failed(failures) from None
+            raise DialFailed(failures) from None
 
     def _attempt(self, address: Address, context: ssl.SSLContext) -> Callable[[], Awaitable[Dialled]]:
         async def attempt() -> Dialled:
@@ -111,7 +111,7 @@ class Line(aiohttp.BaseConnector):
     ) -> ResponseHandler:
         try:
             _, protocol = await self.dial()
-        except Failed as failed:
+        except DialFailed as failed:
             raise self._explain(failed) from failed
         return protocol
 

@@ -14,7 +14,7 @@ from commonhold.errors import NodeNotRunning
 from commonhold.names import Address
 from commonhold.transport.addresses import bind
 from commonhold.transport.answers import json_lines, read_json
-from commonhold.transport.caller import Upload, exchange, sendable, session_over
+from commonhold.transport.caller import Outgoing, exchange, sendable, session_over
 from commonhold.transport.listener import runner_of
 from commonhold.wire import to_json
 
@@ -83,7 +83,7 @@ class LocalCaller:
         except aiohttp.ClientConnectorError as error:
             raise NodeNotRunning(f"The node of {self._of} is not running.", "commonhold up") from error
         except aiohttp.ClientError as error:
-            if isinstance(body, Upload) and body.trouble is not None:
+            if isinstance(body, Outgoing) and body.trouble is not None:
                 raise body.trouble from None
             raise NodeNotRunning(f"The node of {self._of} stopped before it answered.", "commonhold up") from error
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from commonhold.api import Network
 
 
-class Session:
+class Invocation:
     """One command being performed."""
 
     def __init__(self, home: Home, out: Output) -> None:
@@ -22,7 +22,7 @@ class Session:
         self.out = out
 
     @classmethod
-    def of(cls, context: click.Context) -> Session:
+    def of(cls, context: click.Context) -> Invocation:
         root = context.find_root()
         return cls(Home.find(root.params["home"]), root.obj)
 
