@@ -57,7 +57,9 @@ def starting() -> list[Row]:
     helping = [seconds(lambda: subprocess.run([program, "--help"], capture_output=True, check=True)) for _ in range(11)]
     bare = [seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True)) for _ in range(11)]
     took = statistics.median(helping[1:]) * 1000
-    return [("`commonhold --help`", f"{took:.0f} ms (bare Python: {statistics.median(bare[1:]) * 1000:.0f} ms)", "≤ 150 ms")]
+    return [
+        ("`commonhold --help`", f"{took:.0f} ms (bare Python: {statistics.median(bare[1:]) * 1000:.0f} ms)", "≤ 150 ms")
+    ]
 
 
 def memory(computer: Computer) -> str:
@@ -94,7 +96,11 @@ def files(stage: Stage, owner: Computer, reader: Computer) -> list[Row]:
     hashed = seconds(lambda: _hash(stage.folder / "large"))
     return [
         (f"`get -r` of {count:,} files", f"{down:.1f} s, {count / down:.0f} files/s", ""),
-        (f"`put -r` of {count:,} files, each on the disk when acknowledged", f"{up:.1f} s, {count / up:.0f} files/s", ""),
+        (
+            f"`put -r` of {count:,} files, each on the disk when acknowledged",
+            f"{up:.1f} s, {count / up:.0f} files/s",
+            "",
+        ),
         ("`get` of 256 MiB", f"{LARGE / large_down / 1e6:.0f} MB/s", ""),
         ("`put` of 256 MiB", f"{LARGE / large_up / 1e6:.0f} MB/s", ""),
         ("SHA-256 of the same file here, for comparison", f"{LARGE / hashed / 1e6:.0f} MB/s", ""),
@@ -128,14 +134,15 @@ def _demo() -> None:
 
 def write(rows: list[Row]) -> None:
     """The document: machine, versions, date, figures."""
+    gigabytes = psutil.virtual_memory().total / 2**30
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`. Medians where several runs are made; nodes are real processes, TLS 1.3 on loopback, all on one machine:",
-        "client, server and everything that they do share its cores.",
+        "Written by `make bench`. Medians where several runs are made; nodes are real processes, TLS 1.3 on loopback,",
+        "all on one machine: client, server and everything that they do share its cores.",
         "",
         f"- date: {datetime.now(UTC):%Y-%m-%d}",
-        f"- machine: {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()} {platform.release()}",
+        f"- machine: {os.cpu_count()} cores, {gigabytes:.0f} GiB, {platform.system()} {platform.release()}",
         f"- versions: Commonhold {__version__}, Python {platform.python_version()}",
         f"- sandbox: {'bubblewrap' if shutil.which('bwrap') else 'limits only'}",
         "",
