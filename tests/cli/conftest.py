@@ -76,9 +76,9 @@ def process(home):
 
 @pytest.fixture
 def terminal(home):
-    """Run a command on a terminal of its own; `keys` are typed when it asks, and again while it waits on."""
+    """Run a command on a terminal of its own; `keys` are typed once it has drawn `asks`, and again while it waits."""
 
-    def on_terminal(*arguments: object, keys: bytes = b"") -> Outcome:
+    def on_terminal(*arguments: object, keys: bytes = b"", asks: bytes = b"?") -> Outcome:
         pid, screen = pty.fork()
         if pid == 0:
             os.execv(sys.executable, [sys.executable, "-m", "commonhold", *map(str, arguments)])  # noqa: S606
@@ -88,7 +88,7 @@ def terminal(home):
             try:
                 if ready:
                     drawn += os.read(screen, 65536)
-                if keys and b"?" in drawn and not (ready and typed):
+                if keys and asks in drawn and not (ready and typed):
                     os.write(screen, keys)
                     typed = True
             except OSError:  # the other end is closed: Linux says EIO

@@ -49,7 +49,7 @@ def test_create_needs_one_name_and_a_shape_there_is(cli, arguments):
     assert cli("create", *arguments).code == 2
 
 
-@pytest.mark.parametrize("options", [("--minutes", "0"), ("--minutes", "-1"), ("--uses", "0"), ("--uses", "many")])
+@pytest.mark.parametrize("options", [("--minutes", "0"), ("--minutes", "0.05"), ("--uses", "0"), ("--uses", "many")])
 def test_an_invitation_lives_a_while_and_is_for_somebody(cli, options):
     assert cli("invite", *options).code == 2
 
@@ -59,6 +59,21 @@ def test_join_looks_for_the_folder_before_it_spends_the_code(cli, home, tmp_path
     assert seen.code == 3
     assert "There is no folder" in seen.err
     assert not home.folder.exists()
+
+
+def test_join_without_a_code_asks_for_it(terminal, home):
+    seen = terminal("join", keys=b"seven otters\n", asks=b"Code: ")
+    assert seen.out.startswith("Code: ")
+    assert seen.code == 2
+    assert "That is no code" in seen.out
+
+
+@pytest.mark.parametrize("line", [b"", b"\n", b"\xff\xfe\n", b"7" * 100_000])
+def test_join_without_a_code_and_without_one_on_standard_input_is_wrong_usage(process, line):
+    seen = process("join", input=line.decode(errors="surrogateescape"), errors="surrogateescape")
+    assert seen.code == 2
+    assert seen.out == ""
+    assert seen.err.startswith("commonhold: That is no code")
 
 
 def test_lending_is_always_or_never(cli):

@@ -131,6 +131,27 @@ def test_join_with_a_wrong_code_is_refused(tower, tmp_path):
     newcomer("status", code=3)
 
 
+def test_join_reads_the_code_from_standard_input(tower, tmp_path):
+    newcomer = Computer(tmp_path / "newcomer", free_address("127.0.41.4"))
+    words = ["--home", newcomer.home, "join", "--computer", "tablet", "--person", "zoe", "--listen", newcomer.address]
+    line = f"{tower.json('invite')['code']}@{tower.address}\n"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "commonhold", *words],
+            input=line,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout.startswith("tablet has joined casa (peer-to-peer), invited by tower.\n")
+        assert done.stderr == "", "nobody is there to be asked"
+        tower("remove", "tablet", "--yes")
+    finally:
+        if background.running(Home(newcomer.home)):
+            newcomer("down")
+
+
 def test_invite_shows_the_code_and_both_ways_to_use_it(tower):
     seen = tower("invite", "--minutes", "1").stdout
     code = next(line.strip() for line in seen.splitlines() if line.startswith("    "))

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 @declare("invite", "commonhold invite", "commonhold invite --person ann --minutes 60", "commonhold invite --uses 5")
 @click.option("--person", metavar="NAME", help="Whose computer will join.  [default: whoever joins says]")
-@click.option(
-    "--minutes", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True, help="How long it lives."
-)
+@click.option("--minutes", type=click.FloatRange(min=0.1), default=10, show_default=True, help="How long it lives.")
 @click.option("--uses", type=click.IntRange(min=1), default=1, show_default=True, help="How many computers may use it.")
 def command(invocation: Invocation, person: str | None, minutes: float, uses: int) -> None:
     """The code opens nothing but the way in; what the newcomer may do, rules say."""

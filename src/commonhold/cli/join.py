@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +17,17 @@ from commonhold.node import background
 if TYPE_CHECKING:
     from commonhold.answers import Ruling, Status
 
+LONGEST = 400  # bytes: no code with its address is longer
+
 
 @declare(
     "join",
     "commonhold join 7-orange-velvet",
     "commonhold join 7-orange-velvet@192.168.1.5:7440 --computer laptop",
     "commonhold join 7-orange-velvet --share ~/photos --lend never",
+    "commonhold join --computer laptop",
 )
-@click.argument("code", metavar="CODE[@HOST:PORT]")
+@click.argument("code", metavar="[CODE[@HOST:PORT]]", required=False)
 @click.option("--person", metavar="NAME", help="Who you are.  [default: as invited, else your user name]")
 @click.option("--computer", metavar="NAME", help="What this computer is called.  [default: the machine's name]")
 @click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where it answers others; may be given again.")
@@ -32,19 +36,24 @@ if TYPE_CHECKING:
 def command(
     invocation: Invocation,
     *,
-    code: str,
+    code: str | None,
     person: str | None,
     computer: str | None,
     listen: tuple[str, ...],
     folder: str | None,
     lend: str | None,
 ) -> None:
-    """Finds the computer that invited by itself on the local network, or at the address given."""
+    """Finds the computer that invited by itself on the local network, or at the address given.
+
+    Without CODE it asks for it, or reads it as one line from standard input: other users of this computer can read what
+    stands in a command for as long as it runs.
+    """
     if folder is not None and not Path(folder).expanduser().is_dir():  # before the code is spent
         raise NotFound(f"There is no folder {folder}.", "name a folder that exists with --share")
+    typed = asked() if code is None else code
     from commonhold.node import founding  # noqa: PLC0415 - late: --help and wrong usage need no libraries
 
-    begun = founding.join(invocation.home, code, person, computer, listen, lend)
+    begun = founding.join(invocation.home, typed, person, computer, listen, lend)
     background.start(invocation.home)
     with invocation.network() as network:
         if folder is not None:
@@ -56,6 +65,13 @@ def command(
         f"{begun.computer} has joined {begun.network} ({begun.shape}), invited by {begun.inviter}.",
         standing(status, runners),
     )
+
+
+def asked() -> str:
+    """The code as a person types it now, or as one line of standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Code", err=True)).strip()
+    return sys.stdin.buffer.readline(LONGEST).decode(errors="replace").strip()
 
 
 def standing(status: Status, runners: list[Ruling]) -> str:
