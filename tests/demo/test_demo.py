@@ -61,10 +61,11 @@ def test_it_ends_well_and_leaves_nothing(demo):
     demo.require_nothing_left()
 
 
-def test_ctrl_c_in_the_middle_leaves_nothing(demo):
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "kill"])
+def test_a_demo_ended_in_the_middle_leaves_nothing(demo, ending):
     process = demo.start()
     until(lambda: any(demo.folder.glob("commonhold-demo-*/*/home/gateway.json")), "the first node serves")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.endswith("commonhold: Interrupted.\n")

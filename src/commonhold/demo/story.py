@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from commonhold.demo import acts
 from commonhold.demo.stage import Stage
@@ -18,7 +20,7 @@ def play(say: Callable[[str], None]) -> list[Step]:
     if shutil.which("gzip") is None:
         raise DemoFailed("The demo compresses files with gzip, which is not on this computer.", "install gzip")
     steps = Steps(say)
-    with Stage() as stage:
+    with _ended_alike(), Stage() as stage:
         acts.peer_to_peer(stage, steps)
         acts.trusting(stage, steps)
         acts.client_server(stage, steps)
@@ -26,3 +28,13 @@ def play(say: Callable[[str], None]) -> list[Step]:
         stage.require_nothing_left()
         step.verified = "no node runs, no file is left"
     return steps.done
+
+
+@contextmanager
+def _ended_alike() -> Iterator[None]:
+    """Within, SIGTERM is what Ctrl-C is: by itself it would end this process and leave the nodes running."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
