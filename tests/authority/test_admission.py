@@ -292,7 +292,7 @@ async def test_a_proof_for_one_invitation_is_none_for_another(tower):
         await knock.ask(f"/join/{second.number}/confirm", confirmation)
 
 
-@pytest.mark.parametrize(("minutes", "uses"), [(0, 1), (-1, 1), (1441, 1), (10, 0), (10, 101)])
+@pytest.mark.parametrize(("minutes", "uses"), [(0, 1), (-1, 1), (0.09, 1), (1441, 1), (10, 0), (10, 101)])
 async def test_an_invitation_has_bounds(tower, minutes, uses):
     with pytest.raises(WrongUsage):
         tower.invitations.invite(minutes=minutes, uses=uses)

@@ -102,8 +102,9 @@ async def test_news_that_cannot_be_written_are_not_believed(tower):
 async def test_a_store_without_a_network_says_so(tmp_path):
     connection = sqlite3.connect(tmp_path / "new.db", isolation_level=None)
     facts = FactStore(connection, "0" * 64)
-    with pytest.raises(Damaged, match="holds no network"):
+    with pytest.raises(Damaged, match="holds no network") as told:
         _ = facts.roster
+    assert told.value.hint == "put back a copy of state.db, or move the home away and join again"
     with pytest.raises(Refused, match="founding charter"):
         facts.add([])
     connection.close()

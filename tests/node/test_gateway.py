@@ -119,6 +119,7 @@ def test_each_start_has_a_secret_of_its_own(one, card):
 def test_what_makes_no_sense_is_wrong_usage(card):
     for method, path, body in (
         ("POST", "/api/invitations", {"minutes": 0}),
+        ("POST", "/api/invitations", {"minutes": 1e-9}),
         ("POST", "/api/invitations", {"minutes": 1441}),
         ("POST", "/api/invitations", {"uses": 0}),
         ("POST", "/api/invitations", {"uses": "many"}),

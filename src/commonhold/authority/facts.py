@@ -29,7 +29,8 @@ class FactStore:
     def roster(self) -> Roster:
         """Who belongs. Raises Damaged while nothing is known, which is before founding or joining only."""
         if self._roster is None:
-            raise Damaged("This computer's state holds no network.", "join again, or found a network")
+            hint = "put back a copy of state.db, or move the home away and join again"
+            raise Damaged("This computer's state holds no network.", hint)
         return self._roster
 
     def add(self, envelopes: Iterable[Envelope]) -> bool:

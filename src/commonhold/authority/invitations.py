@@ -13,7 +13,7 @@ from commonhold.identity.code import NUMBERS, Code
 from commonhold.names import PersonId
 
 TRIES = 3
-LONGEST = 24 * 60  # minutes
+SHORTEST, LONGEST = 0.1, 24 * 60  # minutes; what is over before it is read is no code
 MOST_USES = 100
 
 _TABLE = """
@@ -51,8 +51,8 @@ class Ledger:
 
     def draw(self, person: PersonId | None, minutes: float, uses: int) -> Invitation:
         """A new code under a free number. Raises WrongUsage, Conflict when all numbers are taken."""
-        if not 0 < minutes <= LONGEST:
-            raise WrongUsage("A code lives for more than nothing and at most a day.", "--minutes 10")
+        if not SHORTEST <= minutes <= LONGEST:
+            raise WrongUsage("A code lives for six seconds at least and a day at most.", "--minutes 10")
         if not 1 <= uses <= MOST_USES:
             raise WrongUsage(f"A code admits between 1 and {MOST_USES} computers.", "--uses 1")
         self._forget()

@@ -29,8 +29,8 @@ class InvitationWish(msgspec.Struct, frozen=True):
     uses: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.minutes <= 24 * 60:
-            raise WrongUsage("A code lives for more than nothing and at most a day.", "--minutes 10")
+        if not 0.1 <= self.minutes <= 24 * 60:
+            raise WrongUsage("A code lives for six seconds at least and a day at most.", "--minutes 10")
         if not 1 <= self.uses <= 100:
             raise WrongUsage("A code admits between 1 and 100 computers.", "--uses 1")
 
