@@ -154,7 +154,14 @@ class Computer:
             shelves,
             now,
         )
-        app = web.Application(middlewares=[problems, gate(lambda: self.authority)])
+        self.heard: list[str] = []  # what other computers asked of this one
+
+        @web.middleware
+        async def hear(request: web.Request, handler: Any) -> web.StreamResponse:
+            self.heard.append(f"{request.method} {request.path}")
+            return await handler(request)
+
+        app = web.Application(middlewares=[problems, gate(lambda: self.authority), hear])
         jobs = Jobs(self.cluster, self.owner)
         app.add_routes([*jobs.routes(), *Streams(self.switchboard).routes(), *self.lending.routes()])
         self.listener = Listener(app, self.key, self.certificate)
@@ -189,6 +196,9 @@ class Computer:
 
     def allow(self, person: str, verb: Verb, share: str | None = None) -> None:
         self.book.allow(person, NAMES.get(person, person), verb, self.door(share) if share else self.compute)
+
+    def deny(self, person: str, verb: Verb) -> None:
+        self.book.deny(person, NAMES.get(person, person), verb, self.compute)
 
     async def run(self, command: str | tuple[str, ...], **spec: Any) -> Job:
         """Submit, start, and wait for the end."""

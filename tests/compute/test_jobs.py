@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.compute.conftest import ANN, Computer, Town, needs_bubblewrap
+from tests.compute.conftest import ANN, BOB, CAROL, Computer, Town, needs_bubblewrap
 
 from commonhold.authority.authority import Verb
 from commonhold.compute import sandbox
@@ -140,9 +140,56 @@ async def test_without_bubblewrap_only_people_whom_the_owner_named_are_served(
     tower, laptop, desk = town.computers.values()
     laptop.allow("members", Verb.RUN)
     desk.allow(ANN, Verb.RUN)
+    tower.allow(CAROL, Verb.RUN)
     job = await tower.run("true", on="all")
     assert sorted(task.computer for task in tower.journal.tasks(job.job)) == ["desk", "tower"]
     assert any("laptop refused: laptop has no bubblewrap" in note for note in job.notes)
+
+
+async def test_without_bubblewrap_a_hub_seats_nobody_whom_its_owner_did_not_name(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever takes part in a session can run programs where its scheduler runs."""
+    monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)
+    tower, desk = town.computers["tower"], town.computers["desk"]
+    desk.allow(ANN, Verb.RUN)
+    with pytest.raises(Refused, match="tower has no bubblewrap, and computes only with people whom its owner named"):
+        await tower.run("true", on="desk")
+    assert "POST /sessions" not in desk.heard
+
+
+async def test_without_bubblewrap_a_lender_wants_to_know_everybody_who_takes_part(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)
+    tower, laptop, desk = town.computers.values()
+    for owner, others in ((tower, (BOB, CAROL)), (laptop, (ANN, CAROL)), (desk, (ANN,))):
+        for other in others:
+            owner.allow(other, Verb.RUN)
+    job = await tower.run("true", on="all")
+    assert sorted(task.computer for task in tower.journal.tasks(job.job)) == ["laptop", "tower"]
+    assert any("desk refused: desk has no bubblewrap, and computes only with" in note for note in job.notes)
+    desk.allow(BOB, Verb.RUN)
+    job = await tower.run("true", on="all")
+    assert sorted(task.computer for task in tower.journal.tasks(job.job)) == ["desk", "laptop", "tower"]
+
+
+async def test_who_refuses_to_lend_gets_no_papers_of_the_session(town: Town):
+    tower, laptop, desk = town.computers.values()
+    laptop.allow(ANN, Verb.RUN)
+    await tower.run("true", on="all")
+    assert "POST /sessions/inquiry" in desk.heard
+    assert "POST /sessions" not in desk.heard
+    assert "POST /sessions" in laptop.heard
+
+
+async def test_a_right_that_ended_ends_at_the_next_job_of_a_warm_session(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    assert (await tower.run("true", on="laptop")).state is State.DONE
+    laptop.deny(ANN, Verb.RUN)
+    with pytest.raises(Refused, match="ann may not"):
+        await tower.run("true", on="laptop")
 
 
 async def test_a_door_that_refuses_the_outputs_fails_the_job_before_anything_runs(town: Town):
@@ -169,6 +216,18 @@ async def test_passes_end_with_the_job(town: Town):
     await tower.run("true", on="laptop")
     await tower.cluster.close()
     assert not tower.passes._passes
+
+
+async def test_a_job_for_every_computer_ends_when_one_of_them_is_gone(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    job = await tower.cluster.submit(tower.me, JobSpec("sleep 30", on="all"))
+    await tower.cluster.begin(job.job)
+    await tower.until(job.job, "running", 2)
+    await laptop.close()
+    ended = await tower.ended(job.job)
+    assert ended.state is State.FAILED
+    assert any("laptop was lost, and some of its tasks were for it alone" in note for note in ended.notes)
 
 
 async def test_a_lender_that_vanishes_loses_its_tasks_to_the_others(town: Town):

@@ -30,6 +30,7 @@ class Running:
         self.target = target
         self.left = len(tasks)
         self.failed = 0
+        self.bound: set[str] = set()  # participants without which some of its tasks cannot run
         self.sources: dict[int, Sources] = {}
         self._authors: dict[str, int] = {}  # by output: the first task that left it
 

@@ -20,6 +20,7 @@ import msgspec
 from commonhold.errors import CommonholdError, Unreachable, from_problem
 
 LONGEST_LINE = 16 * 2**20  # bytes: the outputs of a few hundred tasks; a longer one ends the channel
+SCHEDULER = "p0"  # the participant that every session has
 MOST_ASKED = 64  # asks of the other end that are worked on at once; then it is read no further
 
 Handler = Callable[[str, dict[str, Any]], Awaitable[Any]]

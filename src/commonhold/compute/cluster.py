@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 WARM = 60.0  # seconds that a session stays after its last job, so that the next one starts at once
 CLOSE_WITHIN = 3.0  # seconds for ends that are under way when the node stops
 
+Key = tuple[PersonId, str]  # whose session, and for which computer only
+
 
 class Cluster:
     """Jobs of the people who submit at this node. One session for each person, kept warm for a minute."""
@@ -64,7 +66,7 @@ class Cluster:
         self._folders = folders
         self._now = now
         self._warm = warm
-        self._sessions: dict[PersonId, asyncio.Task[Session]] = {}
+        self._sessions: dict[Key, asyncio.Task[Session]] = {}
         self._cooling: dict[Session, asyncio.TimerHandle] = {}
         self._running: dict[int, Running] = {}
         self.news = News(journal)
@@ -114,7 +116,7 @@ class Cluster:
         subject = self._collecting.pop(number, None)
         if subject is None:
             raise Conflict(f"Job {number} was started already.", f"commonhold log {number}")
-        session = await self._session(subject)
+        session = await self._session(subject, self.journal.spec(number).on)
         try:
             await self._hand_out(number, self.journal.spec(number), session)
         except CommonholdError as error:
@@ -138,6 +140,7 @@ class Cluster:
         self.journal.begin(number, into, running.tasks)
         self.news.tell(number, self.news.snapshot(number))
         await asyncio.gather(*(self._briefing.brief(running, seat) for seat in seats))
+        running.bound = {seat.participant for seat in seats} if spec.on != "any" else set()
         for on, first in _shares(spec, seats, len(tasks)):
             specs = [running.order(spec, first + offset) for offset in range(1, len(tasks) + 1)]
             await session.submit(specs, spec.retries, spec.cores, on)
@@ -184,15 +187,20 @@ class Cluster:
 
     # Sessions
 
-    async def _session(self, subject: Subject) -> Session:
-        """This person's session, opened when there is none."""
+    async def _session(self, subject: Subject, on: str) -> Session:
+        """This person's session, opened when there is none.
+
+        A job for one computer shares no session with those that others take part in: whoever is in
+        a session can see and change what runs there.
+        """
         person = subject.person
         assert person is not None  # noqa: S101 - submit() asked
-        opening = self._sessions.get(person)
+        key = person, "" if on in {"any", "all"} else on.casefold()
+        opening = self._sessions.get(key)
         if opening is not None and opening.done() and (opening.exception() or opening.result().over.is_set()):
             opening = None
         if opening is None:
-            opening = self._sessions[person] = asyncio.create_task(self._open(subject))
+            opening = self._sessions[key] = asyncio.create_task(self._open(subject))
         session = await asyncio.shield(opening)
         if handle := self._cooling.pop(session, None):
             handle.cancel()
@@ -211,8 +219,9 @@ class Cluster:
 
     async def _close(self, session: Session) -> None:
         self._cooling.pop(session, None)
-        if session.subject.person is not None:
-            self._sessions.pop(session.subject.person, None)
+        for key, opening in list(self._sessions.items()):
+            if opening.done() and not opening.exception() and opening.result() is session:
+                del self._sessions[key]
         await session.close()
 
     def _spawn(self, work: Any) -> None:
@@ -267,6 +276,12 @@ class Cluster:
             await self._briefing.brief(running, seat)
         except CommonholdError as error:
             self.note(running.session, f"{seat.name} cannot take part: {error.sentence}")
+
+    def gone(self, session: Session, seat: Seat) -> None:
+        """That lender does not come back: jobs that need it, and no other, cannot be finished."""
+        for running in self._of(session):
+            if seat.participant in running.bound:
+                self._spawn(self._lose(running, f"{seat.name} was lost, and some of its tasks were for it alone."))
 
     def lost(self, session: Session, why: str) -> None:
         for running in self._of(session):

@@ -20,10 +20,9 @@ from distributed import Client, Future, Scheduler, Security, Worker, get_worker
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from commonhold.compute import task
-from commonhold.compute.channel import Channel, Orders
+from commonhold.compute.channel import SCHEDULER, Channel, Orders
 from commonhold.compute.comm import SCHEME, Wiring, register
 
-SCHEDULER = "p0"
 OUTCOMES = "outcomes"  # the topic of the events that carry them
 # Seconds. Changes are told in batches, each of them one transaction in the node's journal: one commit can
 # take 10 ms on a busy disk. The more there are at once, the longer the next batch gathers.

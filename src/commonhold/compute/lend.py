@@ -5,25 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from aiohttp import web
 
-from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
+from commonhold.authority.authority import Authority, Door, Standing, Subject, Verb, permit
 from commonhold.authority.gate import SUBJECT
 from commonhold.compute import sandbox
-from commonhold.compute.papers import LARGEST, Accepted, Courier, JobPapers, Offer, Terms
+from commonhold.compute.papers import LARGEST, Accepted, Courier, Inquiry, JobPapers, Offer, Terms
 from commonhold.compute.relay import Elsewhere, Switch, Switchboard, Wire
 from commonhold.compute.stay import Stay
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
-from commonhold.names import Fingerprint
+from commonhold.names import Fingerprint, PersonId
 from commonhold.transport import Caller, Peer, document, json_answer
 from commonhold.trees import erase
+
+Asked = TypeVar("Asked", bound=Inquiry)
 
 log = logging.getLogger(__name__)
 
@@ -82,11 +85,48 @@ class Lending:
     def routes(self) -> list[web.RouteDef]:
         """For the listener."""
         return [
+            web.post("/sessions/inquiry", self._post_inquiry),
             web.post("/sessions", self._post_session),
             web.post(r"/sessions/{session}/{participant}/jobs/{job:\d+}", self._post_job),
             web.delete(r"/sessions/{session}/{participant}/jobs/{job:\d+}", self._delete_job),
             web.delete("/sessions/{session}/{participant}", self._delete_session),
         ]
+
+    async def consider(self, subject: Subject, inquiry: Inquiry) -> Accepted:
+        """What `lend` would answer now, without starting anything. Raises as it would."""
+        kind = await sandbox.here()
+        self._require(subject, inquiry, kind)
+        return Accepted(self._cores(), str(kind))
+
+    def _cores(self) -> int:
+        return self._terms().cores or os.cpu_count() or 1
+
+    def person_of(self, computer: Fingerprint) -> PersonId | None:
+        """Whose computer that is."""
+        return self._authority().who(computer).person
+
+    async def require_company(self, persons: Iterable[PersonId | None]) -> None:
+        """Raise Refused unless a session with computers of these persons may come here.
+
+        Whoever takes part in a session can run programs wherever it runs (Dask knows no inner walls).
+        A sandbox holds them; without one, only persons whom the owner named may come that way too.
+        """
+        if await sandbox.here() is sandbox.Kind.BUBBLEWRAP:
+            return
+        for person in persons:
+            if not self._named(person):
+                raise Refused(
+                    f"{self.computer} has no bubblewrap, and computes only with people whom its owner named.",
+                    f"install bubblewrap on {self.computer}",
+                )
+
+    def _named(self, person: PersonId | None) -> bool:
+        """Whether that is the owner, or somebody who may run here by a rule of their own."""
+        if person is not None and person == self._door.owner:
+            return True
+        knocking = Subject(standing=Standing.MEMBER, person=person)
+        rule = self._authority().decide(knocking, Verb.RUN, self._door).rule
+        return rule is not None and rule.effect == "allow" and rule.who == person
 
     async def lend(self, subject: Subject, offer: Offer, switch: Switch | None = None) -> Accepted:
         """Start a worker. Raises Refused with the rule's or the terms' reason, WrongUsage for a wrong Python.
@@ -95,15 +135,17 @@ class Lending:
         """
         kind = await sandbox.here()
         self._require(subject, offer, kind)
+        await self.require_company(offer.company)
         terms = self._terms()
         key = offer.session, offer.participant
-        lent = Stay(self._folder / f"{offer.session}-{offer.participant}", subject, self._courier)
+        folder = f"{offer.session}-{offer.participant}-{secrets.token_hex(4)}"  # an earlier stay's may still be cleared
+        lent = Stay(self._folder / folder, subject, self._courier)
         if key in self._lent:
             raise WrongUsage("That session is here already.")
         hub = None if switch else subject.computer
         switch = switch or self._switch(offer.session, hub)
         self._lent[key] = lent
-        cores = terms.cores or os.cpu_count() or 1
+        cores = self._cores()
         try:
             await asyncio.to_thread(lent.prepare)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind)
@@ -119,20 +161,18 @@ class Lending:
         self._record("lent", to=str(subject), session=offer.session, sandbox=str(kind))
         return Accepted(cores, str(kind))
 
-    def _require(self, subject: Subject, offer: Offer, kind: sandbox.Kind) -> None:
+    def _require(self, subject: Subject, offer: Inquiry, kind: sandbox.Kind) -> None:
         permit(self._authority(), subject, Verb.RUN, self._door)
         if self._closed:
             raise Refused(f"{self.computer} is stopping.")
         own = subject.person is not None and subject.person == self._door.owner
         if self._terms().when == "never" and not own:
             raise Refused(f"{self.computer} lends nothing now.", f"ask the owner of {self.computer}")
-        if kind is sandbox.Kind.LIMITS and not own:
-            decision = self._authority().decide(subject, Verb.RUN, self._door)
-            if decision.rule is None or decision.rule.who != subject.person:
-                raise Refused(
-                    f"{self.computer} has no bubblewrap, and lends only to people whom its owner named.",
-                    f"install bubblewrap on {self.computer}",
-                )
+        if kind is sandbox.Kind.LIMITS and not self._named(subject.person):
+            raise Refused(
+                f"{self.computer} has no bubblewrap, and lends only to people whom its owner named.",
+                f"install bubblewrap on {self.computer}",
+            )
         if offer.python != PYTHON:
             raise WrongUsage(
                 f"{self.computer} runs Python {PYTHON}, the job's computer Python {offer.python}.",
@@ -235,15 +275,15 @@ class Lending:
             raise NotFound("That session is over.")
         return lent
 
+    async def _post_inquiry(self, request: web.Request) -> web.Response:
+        return json_answer(await self.consider(*_own(request, await document(request, Inquiry))))
+
     async def _post_session(self, request: web.Request) -> web.Response:
-        offer = await document(request, Offer, LARGEST)
-        subject: Subject = request[SUBJECT]
-        if offer.person != subject.person:
-            raise Refused("A session is for the person of the computer that asks.")
-        return json_answer(await self.lend(subject, offer))
+        return json_answer(await self.lend(*_own(request, await document(request, Offer))))
 
     async def _post_job(self, request: web.Request) -> web.Response:
         lent = self._asked(request)
+        permit(self._authority(), request[SUBJECT], Verb.RUN, self._door)  # a session stays warm longer than a right
         lent.learn(int(request.match_info["job"]), await document(request, JobPapers, LARGEST))
         return web.Response(status=204)
 
@@ -260,6 +300,14 @@ class Lending:
         """The stay that the asking computer, its hub, speaks of."""
         computer = request[SUBJECT].computer or Fingerprint("0" * 64)
         return self._find(request.match_info["session"], request.match_info["participant"], computer)
+
+
+def _own(request: web.Request, asked: Asked) -> tuple[Subject, Asked]:
+    """The subject and what it asks for, which must be for itself."""
+    subject: Subject = request[SUBJECT]
+    if asked.person != subject.person:
+        raise Refused("A session is for the person of the computer that asks.")
+    return subject, asked
 
 
 def _checked(session: str, participant: str) -> None:

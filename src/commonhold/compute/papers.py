@@ -32,17 +32,23 @@ class RemoteFile(msgspec.Struct, frozen=True):
     path: str  # parsed again by whoever uses it
 
 
-class Offer(msgspec.Struct, frozen=True):
-    """POST /sessions: the hub asks a lender to start a worker."""
+class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /sessions/inquiry: the hub asks whether a lender would take part. Who says no has learnt nothing."""
 
     session: str  # 32 hexadecimal digits
     participant: str  # p1, p2 …
-    authority: str  # PEM
-    certificate: str  # PEM
-    key: str  # PEM
     person: PersonId
     person_name: str
     python: str  # major.minor of the hub
+
+
+class Offer(Inquiry, frozen=True, kw_only=True):
+    """POST /sessions: start a worker. With these papers one is part of the session, and may do there what one likes."""
+
+    authority: str  # PEM
+    certificate: str  # PEM
+    key: str  # PEM
+    company: tuple[PersonId, ...] = ()  # whose computers take part
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from typing import Protocol
 import aiohttp
 from aiohttp import web
 
+from commonhold.compute.channel import SCHEDULER
 from commonhold.errors import CommonholdError, NotFound, Refused
 from commonhold.names import Fingerprint
 
@@ -88,7 +89,7 @@ class Switch:
             os.close(descriptor)
             return
         stream = socket.socket(fileno=descriptor)
-        fit = (stream.family, stream.type) == (socket.AF_UNIX, socket.SOCK_STREAM)
+        fit = (stream.family, stream.type) == (socket.AF_UNIX, socket.SOCK_STREAM) and SCHEDULER in {source, target}
         if not fit or self._counts.get(source, 0) >= MOST_STREAMS:
             stream.close()
             return
@@ -108,11 +109,13 @@ class Switch:
                 await _carry(stream, wire)
 
     async def accept(self, target: str, wire: Wire) -> None:
-        """Carry what another computer's node brought, until either end closes. Raises NotFound."""
-        if target not in self._here:
-            async with self._elsewhere(target) as onward:
-                await _until_first(_pass_on(wire, onward), _pass_on(onward, wire))
-            return
+        """Carry what another computer's node brought, until either end closes.
+
+        Raises NotFound. The hub's computer takes streams for the scheduler only: lenders have nothing
+        to tell one another, nor the worker that runs beside it.
+        """
+        if target not in self._here or (self.is_hub and target != SCHEDULER):
+            raise NotFound("There is no such participant.")
         near, far = socket.socketpair()
         with near:
             with far:
@@ -147,11 +150,6 @@ async def _inwards(wire: Wire, writer: asyncio.StreamWriter) -> None:
     while (message := await wire.receive()).type is aiohttp.WSMsgType.BINARY:
         writer.write(message.data)
         await writer.drain()
-
-
-async def _pass_on(source: Wire, target: Wire) -> None:
-    while (message := await source.receive()).type is aiohttp.WSMsgType.BINARY:
-        await target.send_bytes(message.data)
 
 
 async def _until_first(*ways: object) -> None:

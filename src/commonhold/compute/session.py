@@ -15,20 +15,21 @@ import msgspec
 
 from commonhold.authority.authority import Subject
 from commonhold.compute.certificates import SessionAuthority
+from commonhold.compute.channel import SCHEDULER
 from commonhold.compute.lend import PYTHON, Lending
-from commonhold.compute.papers import Accepted, JobPapers, Offer
+from commonhold.compute.papers import Accepted, Inquiry, JobPapers, Offer
 from commonhold.compute.relay import Switch, Switchboard, Wire
-from commonhold.compute.sandbox import Sandbox
+from commonhold.compute.sandbox import Kind, Sandbox
 from commonhold.errors import CommonholdError, Damaged, NotFound, Refused
-from commonhold.names import Fingerprint
+from commonhold.names import Fingerprint, PersonId
 from commonhold.transport import Caller, Peer
 from commonhold.trees import erase
 
 log = logging.getLogger(__name__)
 
-SCHEDULER = "p0"
 AT_ONCE = 500  # tasks in one message to the scheduler
 OTHERS_WITHIN = 1.0  # seconds that a job waits for further lenders once one has accepted
+APPEARS_WITHIN = 30.0  # seconds until a lender's worker must have found the scheduler: a cold disk takes seven
 MOST_RETURNS = 5  # how often one lender is asked for a new worker after it lost one
 
 
@@ -40,18 +41,22 @@ class Seat:
         self.name = name
         self.fingerprint = fingerprint
         self.peer = peer
-        self.accepted: Accepted | None = None
+        self.willing: Accepted | None = None  # it would take part
+        self.accepted: Accepted | None = None  # it does
+        self.company: tuple[PersonId, ...] = ()  # persons of whom it was told
         self.refusal = ""
+        self.joined = asyncio.Event()  # its worker has spoken with the scheduler
         self.returns = 0
         self.turn = asyncio.Lock()  # a lender that is coming back is not asked twice
 
 
-class Listener(Protocol):
+class SessionListener(Protocol):
     """Hears what happens in sessions (cluster.Cluster)."""
 
     def changed(self, session: Session, changes: list[dict[str, Any]]) -> None: ...
     def note(self, session: Session, sentence: str) -> None: ...
     def seated(self, session: Session, seat: Seat) -> None: ...
+    def gone(self, session: Session, seat: Seat) -> None: ...
     def lost(self, session: Session, why: str) -> None: ...
 
 
@@ -67,7 +72,7 @@ class Session:
         switchboard: Switchboard,
         caller: Caller,
         now: datetime,
-        listener: Listener,
+        listener: SessionListener,
     ) -> None:
         self.id = secrets.token_hex(16)
         self.subject = subject
@@ -119,17 +124,25 @@ class Session:
         """
         wanted: list[Peer | None] = [*peers, *([None] if here else [])]
         seats = [self._seat(peer) for peer in wanted]
-        asking = [self._spawn(self._ask(seat)) for seat in seats if seat.accepted is None]
+        asking = {seat: self._spawn(self._inquire(seat)) for seat in seats if seat.accepted is None}
         if asking and (patient or not any(seat.accepted for seat in seats)):
-            await self._answers(asking, seats, patient)
+            await self._answers(set(asking.values()), seats, patient)
+        # Only now, when it is known who takes part: each is told.
+        await asyncio.gather(*(self._take_in(seat) for seat in seats if seat.willing))
+        for seat, task in asking.items():
+            if not task.done():
+                self._spawn(self._take_in_late(seat, task))
         return [seat for seat in seats if seat.accepted]
 
-    async def _answers(self, asking: list[asyncio.Task[None]], seats: list[Seat], patient: bool) -> None:
-        pending: set[asyncio.Task[None]] = set(asking)
-        while pending and not any(seat.accepted for seat in seats):
+    async def _answers(self, pending: set[asyncio.Task[None]], seats: list[Seat], patient: bool) -> None:
+        while pending and not any(seat.willing or seat.accepted for seat in seats):
             _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         if pending:
             await asyncio.wait(pending, timeout=None if patient else OTHERS_WITHIN)
+
+    async def _take_in_late(self, seat: Seat, inquiry: asyncio.Task[None]) -> None:
+        await inquiry
+        await self._take_in(seat)
 
     def _seat(self, peer: Peer | None) -> Seat:
         """A lender keeps its participant's name, so that `--on` still means it after it came back."""
@@ -142,28 +155,68 @@ class Session:
         seat = self.seats[participant] = Seat(participant, peer.name if peer else self._name, fingerprint, peer)
         return seat
 
-    async def _ask(self, seat: Seat) -> None:
-        async with seat.turn:
-            if seat.accepted is None:
-                await self._offer(seat)
-
-    async def _offer(self, seat: Seat) -> None:
-        papers = self._authority.issue(seat.participant)._asdict()
-        subject = self.subject
-        person = {"person": subject.person, "person_name": subject.person_name}
-        offer = Offer(session=self.id, participant=seat.participant, python=PYTHON, **person, **papers)  # type: ignore[arg-type]
+    async def _inquire(self, seat: Seat) -> None:
+        """Ask whether it would take part: it gets no papers before it says yes."""
         try:
             if seat.peer is None:
-                accepted = await self._lending.lend(subject, offer, self.switch)
+                seat.willing = await self._lending.consider(self.subject, Inquiry(**self._asked(seat)))
             else:
                 seat.peer = self._lending.peer(seat.fingerprint)  # one that was removed meanwhile is asked no more
-                accepted = _accepted(await self._caller.ask(seat.peer, "POST", "/sessions", offer))
+                inquiry = Inquiry(**self._asked(seat))
+                seat.willing = _accepted(await self._caller.ask(seat.peer, "POST", "/sessions/inquiry", inquiry))
         except CommonholdError as error:
-            seat.refusal = _refusal(seat.name, error)
-            self._listener.note(self, seat.refusal)
-            return
-        seat.accepted, seat.refusal = accepted, ""
+            self._refused(seat, error)
+
+    async def _take_in(self, seat: Seat) -> None:
+        """Give it its papers. Nobody else's computer comes into the session of one that cannot confine it."""
+        async with seat.turn:
+            if seat.accepted is not None or seat.willing is None:
+                return
+            try:
+                company = tuple({person for each in self._company() if (person := self._lending.person_of(each))})
+                await self._lending.require_company([self._lending.person_of(seat.fingerprint)])
+                self._require_known(seat)
+                papers = self._authority.issue(seat.participant)._asdict()
+                offer = Offer(**self._asked(seat), **papers, company=company)
+                if seat.peer is None:
+                    accepted = await self._lending.lend(self.subject, offer, self.switch)
+                else:
+                    accepted = _accepted(await self._caller.ask(seat.peer, "POST", "/sessions", offer))
+            except CommonholdError as error:
+                self._refused(seat, error)
+                return
+            seat.accepted, seat.refusal, seat.company = accepted, "", company
+            seat.joined.clear()
+            self._spawn(self._appears(seat))
         self._listener.seated(self, seat)
+
+    async def _appears(self, seat: Seat) -> None:
+        """Nobody waits for a lender that said yes and never came."""
+        try:
+            await asyncio.wait_for(seat.joined.wait(), APPEARS_WITHIN)
+        except TimeoutError:
+            self._left(seat.participant)
+
+    def _asked(self, seat: Seat) -> dict[str, Any]:
+        person = {"person": self.subject.person, "person_name": self.subject.person_name}
+        return {"session": self.id, "participant": seat.participant, "python": PYTHON, **person}
+
+    def _company(self) -> list[Fingerprint]:
+        """The computers that take part, or are about to."""
+        return [seat.fingerprint for seat in self.seats.values() if seat.willing or seat.accepted]
+
+    def _require_known(self, newcomer: Seat) -> None:
+        """Raise Refused when a seated computer without a sandbox was not told of this one's person."""
+        person = self._lending.person_of(newcomer.fingerprint)
+        for seat in self._seated():
+            unconfined = seat.accepted is not None and seat.accepted.sandbox != Kind.BUBBLEWRAP
+            if unconfined and person not in {*seat.company, self._lending.person_of(seat.fingerprint)}:
+                raise Refused(f"{seat.name} has no bubblewrap, and computes with nobody it has not been told of.")
+
+    def _refused(self, seat: Seat, error: CommonholdError) -> None:
+        seat.willing = None
+        seat.refusal = _refusal(seat.name, error)
+        self._listener.note(self, seat.refusal)
 
     async def submit(self, specs: list[dict[str, Any]], retries: int, cores: int, on: list[str] | None) -> None:
         """Give tasks to the scheduler. Raises Unreachable when it ends meanwhile."""
@@ -212,13 +265,15 @@ class Session:
             for change in changes:
                 if "left" in change:
                     self._left(str(change["left"]))
+                if joined := self.seats.get(str(change.get("joined"))):
+                    joined.joined.set()
             self._listener.changed(self, [change for change in changes if "key" in change])
 
     def _left(self, participant: str) -> None:
         seat = self.seats.get(participant)
         if seat is None or seat.accepted is None or self.over.is_set():
             return
-        seat.accepted = None
+        seat.accepted = seat.willing = None
         self._listener.note(self, f"{seat.name} was lost; its tasks run again elsewhere.")
         self._spawn(self._return(seat))
 
@@ -228,7 +283,10 @@ class Session:
             await self._dismiss(seat)
             seat.returns += 1
             if seat.returns <= MOST_RETURNS:
-                await self._offer(seat)
+                await self._inquire(seat)
+        await self._take_in(seat)
+        if seat.accepted is None:
+            self._listener.gone(self, seat)
         if not self._seated():
             self._listener.lost(self, "All computers that ran it were lost.")
 
