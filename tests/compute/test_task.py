@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from commonhold.compute.job import KEPT_OUTPUT
-from commonhold.compute.task import Node, kept, perform
+from commonhold.compute.task import LenderLine, kept, perform
 from commonhold.errors import NotFound
 
 
-class AtHand(Node):
+class AtHand(LenderLine):
     """The other end, for a task that runs in this process: it stores what it finds, and has no second input."""
 
     def __init__(self, folder: Path) -> None:
@@ -30,41 +30,43 @@ class AtHand(Node):
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Node:
+def node(tmp_path: Path) -> LenderLine:
     return AtHand(tmp_path)
 
 
-def ran(node: Node, *words: str, task: int = 1, fetch: bool = False, timeout: float | None = None) -> dict[str, Any]:
+def ran(
+    node: LenderLine, *words: str, task: int = 1, fetch: bool = False, timeout: float | None = None
+) -> dict[str, Any]:
     spec = {"job": 1, "task": task, "words": words, "timeout": timeout, "fetch": fetch}
     outcome = perform(node, spec)
     assert [path for path in node.work.rglob("*") if path.is_file()] == []  # nothing stays
     return outcome
 
 
-def test_it_runs_in_an_empty_folder_of_its_own_with_nothing_to_read(node: Node):
+def test_it_runs_in_an_empty_folder_of_its_own_with_nothing_to_read(node: LenderLine):
     assert ran(node, "sh", "-c", "pwd; ls -A; cat")["output"] == f"{node.work}/1-1\n"
 
 
-def test_output_errors_and_status_are_kept_apart(node: Node):
+def test_output_errors_and_status_are_kept_apart(node: LenderLine):
     outcome = ran(node, "sh", "-c", "echo out; echo err >&2; exit 7")
     assert (outcome["exit"], outcome["output"], outcome["error"], outcome["computer"]) == (7, "out\n", "err\n", "desk")
 
 
-def test_what_it_leaves_is_stored_and_named(node: Node):
+def test_what_it_leaves_is_stored_and_named(node: LenderLine):
     outcome = ran(node, "sh", "-c", "mkdir a; cp in.txt a/b", fetch=True)
     assert outcome["outputs"] == ["a/b", "in.txt"]
 
 
-def test_an_input_that_cannot_be_had_keeps_the_command_from_running(node: Node):
+def test_an_input_that_cannot_be_had_keeps_the_command_from_running(node: LenderLine):
     outcome = ran(node, "sh", "-c", "echo ran", task=2, fetch=True)
     assert (outcome["exit"], outcome["problem"]) == (None, "The input is gone.")
 
 
-def test_a_signal_is_told_as_shells_tell_it(node: Node):
+def test_a_signal_is_told_as_shells_tell_it(node: LenderLine):
     assert ran(node, "sh", "-c", "kill -15 $$")["exit"] == 143
 
 
-def test_time_ends_it_with_all_its_children(node: Node):
+def test_time_ends_it_with_all_its_children(node: LenderLine):
     outcome = ran(node, "sh", "-c", "sleep 600 & sleep 600", timeout=0.1)
     assert outcome["exit"] is None
     assert "0.1 seconds" in outcome["problem"]

@@ -11,7 +11,7 @@ import msgspec
 
 from commonhold.authority.authority import Verb
 from commonhold.compute.job import Input, JobSpec, Outcome, words_for
-from commonhold.compute.papers import Clock, JobPapers, Pass, PassDesk, RemoteFile, Sources, placed
+from commonhold.compute.papers import Clock, JobPapers, PassDesk, PassPaper, RemoteFile, Sources, placed
 from commonhold.compute.session import Seat, Session
 from commonhold.errors import Refused, WrongUsage
 from commonhold.names import Fingerprint, SharePath
@@ -79,7 +79,7 @@ class Briefing:
         papers = JobPapers(running.target, passes, running.sources, reldirs)
         await running.session.papers(seat, running.number, papers)
 
-    async def _passes(self, running: Running, lender: Fingerprint) -> tuple[Pass, ...]:
+    async def _passes(self, running: Running, lender: Fingerprint) -> tuple[PassPaper, ...]:
         wanted: dict[tuple[Fingerprint, str], list[str]] = {}
         for each in running.sources.values():
             wanted.setdefault((each.source.computer, each.source.share), []).append(each.source.path)
@@ -88,7 +88,7 @@ class Briefing:
         asks.append(self._pass_into(running, lender, target))
         return tuple(await asyncio.gather(*asks))
 
-    async def _pass_into(self, running: Running, lender: Fingerprint, target: RemoteFile) -> Pass:
+    async def _pass_into(self, running: Running, lender: Fingerprint, target: RemoteFile) -> PassPaper:
         """To write, so that a task that runs a second time may replace what its first try left; else to add."""
         door = target.computer, target.share
         try:
@@ -105,8 +105,8 @@ class Briefing:
         verb: Verb,
         paths: list[str],
         folder: str | None = None,
-    ) -> Pass:
+    ) -> PassPaper:
         job, until = str(running.number), self._now() + LONGEST_JOB
         subject = running.session.subject
         pass_id = await self._desk.issue(subject, computer, lender, job, share, verb, paths, folder, until)
-        return Pass(computer, share, verb, pass_id)
+        return PassPaper(computer, share, verb, pass_id)

@@ -52,7 +52,7 @@ class QuietScheduler(_Silent, Scheduler):
 
 
 class QuietWorker(_Silent, Worker):
-    def __init__(self, node: task.Node, *words: Any, **named: Any) -> None:
+    def __init__(self, node: task.LenderLine, *words: Any, **named: Any) -> None:
         self.node = node  # for the tasks
         super().__init__(*words, **named)
 
@@ -192,7 +192,7 @@ class WorkerSide:
 
     async def start(self, channel: Channel) -> None:
         orders = self._orders
-        node = task.Node(channel, asyncio.get_running_loop(), self._folder, orders.computer)
+        node = task.LenderLine(channel, asyncio.get_running_loop(), self._folder, orders.computer)
         self._worker = QuietWorker(
             node,
             f"{SCHEME}://{SCHEDULER}",
@@ -217,7 +217,7 @@ class WorkerSide:
         raise ValueError(f"no such ask: {what}")
 
 
-class Failed(Exception):
+class TaskFailed(Exception):
     """The task's command failed; raised so that Dask tries it again as often as the job says."""
 
 
@@ -227,4 +227,4 @@ def perform(spec: dict[str, Any]) -> None:
     outcome = task.perform(worker.node, spec)
     worker.log_event(OUTCOMES, outcome | {"key": spec["key"]})
     if outcome["exit"] != 0:
-        raise Failed(spec["key"])
+        raise TaskFailed(spec["key"])

@@ -56,7 +56,7 @@ class Accepted(msgspec.Struct, frozen=True):
     sandbox: str
 
 
-class Pass(msgspec.Struct, frozen=True):
+class PassPaper(msgspec.Struct, frozen=True):
     computer: Fingerprint  # the door
     share: str
     verb: Verb
@@ -77,7 +77,7 @@ class JobPapers(msgspec.Struct, frozen=True):
     """
 
     into: RemoteFile
-    passes: tuple[Pass, ...]
+    passes: tuple[PassPaper, ...]
     inputs: dict[int, Sources]  # by task; those without a file are not here
     reldirs: dict[int, str]  # by task; where below `into` its outputs go, when not at its top
 

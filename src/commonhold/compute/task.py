@@ -25,7 +25,7 @@ from commonhold.errors import CommonholdError
 WORK = "work"  # tasks' folders lie in it, in the process's own
 
 
-class Node:
+class LenderLine:
     """This worker's node, for tasks in their threads."""
 
     def __init__(self, channel: Channel, loop: asyncio.AbstractEventLoop, folder: str, computer: str) -> None:
@@ -68,7 +68,7 @@ class Node:
         return asyncio.run_coroutine_threadsafe(self._channel.ask(what, **words), self._loop).result()
 
 
-def perform(node: Node, spec: dict[str, Any]) -> dict[str, Any]:
+def perform(node: LenderLine, spec: dict[str, Any]) -> dict[str, Any]:
     """Run one task. It never raises: what went wrong is in `problem`, and then `exit` is None.
 
     spec: job, task, words, timeout, and fetch (whether it has an input file).
