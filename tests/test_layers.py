@@ -10,8 +10,6 @@ from pathlib import Path
 
 import commonhold
 
-# Names that mean two things today. None is added; whoever gives one of the two a name of its own takes it out.
-STILL_TWO = {"Listener", "Node", "Pass"}
 SOURCES = Path(commonhold.__file__).parent
 
 
@@ -31,9 +29,7 @@ def test_no_class_name_exists_twice():
             if isinstance(node, ast.ClassDef):
                 found[node.name].append(f"{path.relative_to(SOURCES)}:{node.lineno}")
     twice = {name: places for name, places in found.items() if len(places) > 1}
-    new = {name: places for name, places in twice.items() if name not in STILL_TWO}
-    assert not new, "\n".join(f"{name}: {', '.join(places)}" for name, places in new.items())
-    assert twice.keys() >= STILL_TWO, f"one thing now: {STILL_TWO - twice.keys()}"
+    assert not twice, "\n".join(f"{name}: {', '.join(places)}" for name, places in twice.items())
 
 
 def test_every_file_and_class_and_function_keeps_its_size():
