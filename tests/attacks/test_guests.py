@@ -15,7 +15,8 @@ from commonhold.compute import session as sessions
 from commonhold.compute.channel import Channel
 from commonhold.compute.lend import Lending
 from commonhold.compute.relay import Switch, Switchboard
-from commonhold.compute.session import Seat, Session
+from commonhold.compute.seats import Seat, Seats
+from commonhold.compute.session import Session
 from commonhold.errors import Damaged, NotFound, Refused
 from commonhold.names import Fingerprint
 
@@ -137,7 +138,8 @@ async def test_a_computer_that_refused_takes_no_part(monkeypatch, tmp_path):
     yes, no = Seat("p1", "laptop", HUB, None), Seat("p2", "desk", OTHER, None)
     yes.accepted = sessions._accepted(msgspec.to_builtins({"cores": 1, "sandbox": "bubblewrap"}))
     no.refusal = "desk refused: no."
-    session.seats = {"p1": yes, "p2": no}
+    session.seats = Seats(("tower", "3" * 64), lambda computer: None)
+    session.seats._seats = {"p1": yes, "p2": no}
     with pytest.raises(Refused):
         await session.open()
     assert session._switchboard.get(session.id, HUB)

@@ -29,7 +29,7 @@ from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.papers import RemoteFile, Terms
 from commonhold.compute.relay import Switchboard
-from commonhold.compute.serve import Jobs, Streams
+from commonhold.compute.serve import Jobs, Loans, Streams
 from commonhold.errors import NotFound, Refused
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.keys import Key
@@ -163,7 +163,7 @@ class Computer:
 
         app = web.Application(middlewares=[problems, gate(lambda: self.authority), hear])
         jobs = Jobs(self.cluster, self.owner)
-        app.add_routes([*jobs.routes(), *Streams(self.switchboard).routes(), *self.lending.routes()])
+        app.add_routes([*jobs.routes(), *Streams(self.switchboard).routes(), *Loans(self.lending).routes()])
         self.listener = Listener(app, self.key, self.certificate)
 
     async def open(self) -> None:

@@ -255,16 +255,16 @@ async def test_a_task_that_kills_its_worker_is_reported_and_the_session_lives_on
 
 async def test_the_next_job_finds_the_session_warm(alone: Computer):
     await alone.run("true")
-    [opened] = alone.cluster._sessions.values()
+    [opened] = alone.cluster._sessions._opened.values()
     await alone.run("true")
-    assert [opened] == list(alone.cluster._sessions.values())
+    assert [opened] == list(alone.cluster._sessions._opened.values())
 
 
 async def test_a_session_ends_when_nobody_has_used_it_for_its_time(alone: Computer):
-    alone.cluster._warm = 0.01
+    alone.cluster._sessions._warm = 0.01
     await alone.run("true")
     async with asyncio.timeout(20):
-        while alone.cluster._sessions or alone.lending._lent or alone.switchboard.switches:  # noqa: ASYNC110
+        while alone.cluster._sessions._opened or alone.lending._lent or alone.switchboard.switches:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 

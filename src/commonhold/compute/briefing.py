@@ -12,7 +12,8 @@ import msgspec
 from commonhold.authority.authority import Verb
 from commonhold.compute.job import Input, JobSpec, Outcome, words_for
 from commonhold.compute.papers import Clock, JobPapers, PassDesk, PassPaper, RemoteFile, Sources, placed
-from commonhold.compute.session import Seat, Session
+from commonhold.compute.seats import Seat
+from commonhold.compute.session import Session
 from commonhold.errors import Refused, WrongUsage
 from commonhold.names import Fingerprint, SharePath
 

@@ -19,18 +19,17 @@ from commonhold.compute.lend import Lending
 from commonhold.compute.news import News
 from commonhold.compute.papers import Clock, JobFolders, PassDesk, RemoteFile, Sources
 from commonhold.compute.relay import Switchboard
-from commonhold.compute.session import Seat, Session
+from commonhold.compute.seats import Seat
+from commonhold.compute.session import Session
+from commonhold.compute.warm import WARM, WarmSessions
 from commonhold.errors import CommonholdError, Conflict, Refused
-from commonhold.names import Fingerprint, PersonId, RemotePath
+from commonhold.names import Fingerprint, RemotePath
 from commonhold.transport import Caller, Peer
 from commonhold.trees import erase
 
 log = logging.getLogger(__name__)
 
-WARM = 60.0  # seconds that a session stays after its last job, so that the next one starts at once
 CLOSE_WITHIN = 3.0  # seconds for ends that are under way when the node stops
-
-Key = tuple[PersonId, str]  # whose session, and for which computer only
 
 
 class Cluster:
@@ -65,9 +64,7 @@ class Cluster:
         self._briefing = Briefing(desk, now)
         self._folders = folders
         self._now = now
-        self._warm = warm
-        self._sessions: dict[Key, asyncio.Task[Session]] = {}
-        self._cooling: dict[Session, asyncio.TimerHandle] = {}
+        self._sessions = WarmSessions(self._open, warm)
         self._running: dict[int, Running] = {}
         self.news = News(journal)
         self._collecting: dict[int, Subject] = {}  # jobs not begun yet, and whose they are
@@ -81,14 +78,11 @@ class Cluster:
 
     async def close(self) -> None:
         """All sandboxes end; running jobs are marked as stopped."""
-        for handle in self._cooling.values():
-            handle.cancel()
         if self._background:
             await asyncio.wait(self._background, timeout=CLOSE_WITHIN)
         for task in list(self._background):
             task.cancel()
-        opened = await asyncio.gather(*self._sessions.values(), return_exceptions=True)
-        await asyncio.gather(*(each.close() for each in opened if isinstance(each, Session)))
+        await self._sessions.close()
         for number in self.journal.stop_unfinished():
             self._tell_end(number)
             with suppress(CommonholdError):
@@ -116,7 +110,7 @@ class Cluster:
         subject = self._collecting.pop(number, None)
         if subject is None:
             raise Conflict(f"Job {number} was started already.", f"commonhold log {number}")
-        session = await self._session(subject, self.journal.spec(number).on)
+        session = await self._sessions.get(subject, self.journal.spec(number).on)
         try:
             await self._hand_out(number, self.journal.spec(number), session)
         except CommonholdError as error:
@@ -159,7 +153,7 @@ class Cluster:
             self._find(spec.on)  # NotFound for a name that nobody has
         seats = await session.invite(peers, here, patient=spec.on != "any")
         asked = {peer.fingerprint for peer in peers} | ({self._here} if here else set())
-        refusals = [seat.refusal for seat in session.seats.values() if seat.refusal and seat.fingerprint in asked]
+        refusals = [seat.refusal for seat in session.seats if seat.refusal and seat.fingerprint in asked]
         self.journal.note(number, *refusals)
         seats = [seat for seat in seats if seat.accepted and seat.accepted.cores >= spec.cores]
         if not seats:
@@ -185,27 +179,6 @@ class Cluster:
             self._cool(running.session)
             await running.session.forget(number)
 
-    # Sessions
-
-    async def _session(self, subject: Subject, on: str) -> Session:
-        """This person's session, opened when there is none.
-
-        A job for one computer shares no session with those that others take part in: whoever is in
-        a session can see and change what runs there.
-        """
-        person = subject.person
-        assert person is not None  # noqa: S101 - submit() asked
-        key = person, "" if on in {"any", "all"} else on.casefold()
-        opening = self._sessions.get(key)
-        if opening is not None and opening.done() and (opening.exception() or opening.result().over.is_set()):
-            opening = None
-        if opening is None:
-            opening = self._sessions[key] = asyncio.create_task(self._open(subject))
-        session = await asyncio.shield(opening)
-        if handle := self._cooling.pop(session, None):
-            handle.cancel()
-        return session
-
     async def _open(self, subject: Subject) -> Session:
         parts = (self._computer, self._here), self._lending, self._switchboard, self._caller
         session = Session(subject, self._folder, *parts, self._now(), self)
@@ -213,16 +186,8 @@ class Cluster:
         return session
 
     def _cool(self, session: Session) -> None:
-        if not any(running.session is session for running in self._running.values()) and session not in self._cooling:
-            loop = asyncio.get_running_loop()
-            self._cooling[session] = loop.call_later(self._warm, lambda: self._spawn(self._close(session)))
-
-    async def _close(self, session: Session) -> None:
-        self._cooling.pop(session, None)
-        for key, opening in list(self._sessions.items()):
-            if opening.done() and not opening.exception() and opening.result() is session:
-                del self._sessions[key]
-        await session.close()
+        if not self._of(session):
+            self._sessions.cool(session)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -246,7 +211,7 @@ class Cluster:
             self._spawn(self._end(number, verdict(self._running[number].failed)))
 
     def _move(self, running: Running, task: int, state: State, change: dict[str, Any]) -> None:
-        seat = running.session.seats.get(str(change.get("at", "")))
+        seat = running.session.seats.find(str(change.get("at", "")))
         outcome, computer = None, seat.name if seat else ""
         if state in {State.DONE, State.FAILED}:
             outcome = running.outcome(change.get("outcome"))

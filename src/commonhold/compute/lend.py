@@ -10,23 +10,19 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
-from aiohttp import web
 
 from commonhold.authority.authority import Authority, Door, Standing, Subject, Verb, permit
-from commonhold.authority.gate import SUBJECT
 from commonhold.compute import sandbox
-from commonhold.compute.papers import LARGEST, Accepted, Courier, Inquiry, JobPapers, Offer, Terms
+from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer, Terms
 from commonhold.compute.relay import Elsewhere, Switch, Switchboard, Wire
 from commonhold.compute.stay import Stay
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.names import Fingerprint, PersonId
-from commonhold.transport import Caller, Peer, document, json_answer
+from commonhold.transport import Caller, Peer
 from commonhold.trees import erase
-
-Asked = TypeVar("Asked", bound=Inquiry)
 
 log = logging.getLogger(__name__)
 
@@ -81,16 +77,6 @@ class Lending:
         self._closed = True
         for session, participant in list(self._lent):
             await self.end(session, participant)
-
-    def routes(self) -> list[web.RouteDef]:
-        """For the listener."""
-        return [
-            web.post("/sessions/inquiry", self._post_inquiry),
-            web.post("/sessions", self._post_session),
-            web.post(r"/sessions/{session}/{participant}/jobs/{job:\d+}", self._post_job),
-            web.delete(r"/sessions/{session}/{participant}/jobs/{job:\d+}", self._delete_job),
-            web.delete("/sessions/{session}/{participant}", self._delete_session),
-        ]
 
     async def consider(self, subject: Subject, inquiry: Inquiry) -> Accepted:
         """What `lend` would answer now, without starting anything. Raises as it would."""
@@ -262,52 +248,21 @@ class Lending:
         await lent.clear()
 
     def papers(self, session: str, participant: str, job: int, papers: JobPapers) -> None:
-        """Raises NotFound."""
-        self._find(session, participant).learn(job, papers)
+        """What the tasks of a job may touch. Raises NotFound, and Refused when the right has ended meanwhile."""
+        lent = self.stay(session, participant)
+        permit(self._authority(), lent.subject, Verb.RUN, self._door)  # a session stays warm longer than a right
+        lent.learn(job, papers)
 
     def forget(self, session: str, participant: str, job: int) -> None:
         with suppress(NotFound):
-            self._find(session, participant).forget(job)
+            self.stay(session, participant).forget(job)
 
-    def _find(self, session: str, participant: str, computer: Fingerprint | None = None) -> Stay:
+    def stay(self, session: str, participant: str, computer: Fingerprint | None = None) -> Stay:
+        """That stay, of the hub `computer` if one is named. Raises NotFound."""
         lent = self._lent.get((session, participant))
         if lent is None or (computer is not None and lent.subject.computer != computer):
             raise NotFound("That session is over.")
         return lent
-
-    async def _post_inquiry(self, request: web.Request) -> web.Response:
-        return json_answer(await self.consider(*_own(request, await document(request, Inquiry))))
-
-    async def _post_session(self, request: web.Request) -> web.Response:
-        return json_answer(await self.lend(*_own(request, await document(request, Offer))))
-
-    async def _post_job(self, request: web.Request) -> web.Response:
-        lent = self._asked(request)
-        permit(self._authority(), request[SUBJECT], Verb.RUN, self._door)  # a session stays warm longer than a right
-        lent.learn(int(request.match_info["job"]), await document(request, JobPapers, LARGEST))
-        return web.Response(status=204)
-
-    async def _delete_job(self, request: web.Request) -> web.Response:
-        self._asked(request).forget(int(request.match_info["job"]))
-        return web.Response(status=204)
-
-    async def _delete_session(self, request: web.Request) -> web.Response:
-        self._asked(request)
-        await self.end(request.match_info["session"], request.match_info["participant"])
-        return web.Response(status=204)
-
-    def _asked(self, request: web.Request) -> Stay:
-        """The stay that the asking computer, its hub, speaks of."""
-        computer = request[SUBJECT].computer or Fingerprint("0" * 64)
-        return self._find(request.match_info["session"], request.match_info["participant"], computer)
-
-
-def _own(request: web.Request, asked: Asked) -> tuple[Subject, Asked]:
-    """The subject and what it asks for, which must be for itself."""
-    subject: Subject = request[SUBJECT]
-    if asked.person != subject.person:
-        raise Refused("A session is for the person of the computer that asks.")
-    return subject, asked
 
 
 def _checked(session: str, participant: str) -> None:

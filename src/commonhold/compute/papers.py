@@ -13,7 +13,7 @@ from commonhold.authority.authority import Subject, Verb
 from commonhold.compute.job import Input
 from commonhold.names import Fingerprint, PersonId, SharePath
 
-LARGEST = 64 * 2**20  # bytes of a request about a job: the papers of 100,000 tasks
+LARGEST = 32 * 2**20  # bytes of a request about a job: the papers of 100,000 tasks
 
 
 class Terms(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -10,11 +11,14 @@ from commonhold.authority.authority import Subject
 from commonhold.authority.gate import SUBJECT
 from commonhold.compute.cluster import Cluster
 from commonhold.compute.job import JobSpec
-from commonhold.compute.papers import LARGEST
+from commonhold.compute.lend import Lending
+from commonhold.compute.papers import LARGEST, Inquiry, JobPapers, Offer
 from commonhold.compute.relay import Switchboard
-from commonhold.errors import NotFound
-from commonhold.names import PersonId
+from commonhold.errors import NotFound, Refused
+from commonhold.names import Fingerprint, PersonId
 from commonhold.transport import answer_lines, document, json_answer
+
+Asked = TypeVar("Asked", bound=Inquiry)
 
 
 class Jobs:
@@ -67,6 +71,56 @@ class Jobs:
         if person is None or person not in {self._owner, self._cluster.journal.person(job)}:
             raise NotFound(f"There is no job {job}.", "commonhold jobs")
         return job
+
+
+class Loans:
+    """What a hub asks of a lender, on its listener."""
+
+    def __init__(self, lending: Lending) -> None:
+        self._lending = lending
+
+    def routes(self) -> list[web.RouteDef]:
+        stay = "/sessions/{session}/{participant}"
+        return [
+            web.post("/sessions/inquiry", self._consider),
+            web.post("/sessions", self._lend),
+            web.post(stay + r"/jobs/{job:\d{1,9}}", self._brief),
+            web.delete(stay + r"/jobs/{job:\d{1,9}}", self._forget),
+            web.delete(stay, self._end),
+        ]
+
+    async def _consider(self, request: web.Request) -> web.Response:
+        return json_answer(await self._lending.consider(*_own(request, await document(request, Inquiry))))
+
+    async def _lend(self, request: web.Request) -> web.Response:
+        return json_answer(await self._lending.lend(*_own(request, await document(request, Offer))))
+
+    async def _brief(self, request: web.Request) -> web.Response:
+        stay = self._stay(request)
+        self._lending.papers(*stay, int(request.match_info["job"]), await document(request, JobPapers, LARGEST))
+        return web.Response(status=204)
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        self._lending.forget(*self._stay(request), int(request.match_info["job"]))
+        return web.Response(status=204)
+
+    async def _end(self, request: web.Request) -> web.Response:
+        await self._lending.end(*self._stay(request))
+        return web.Response(status=204)
+
+    def _stay(self, request: web.Request) -> tuple[str, str]:
+        """The session and participant that the asking computer, its hub, speaks of. Raises NotFound."""
+        stay = request.match_info["session"], request.match_info["participant"]
+        self._lending.stay(*stay, request[SUBJECT].computer or Fingerprint("0" * 64))
+        return stay
+
+
+def _own(request: web.Request, asked: Asked) -> tuple[Subject, Asked]:
+    """The subject and what it asks for, which must be for itself."""
+    subject: Subject = request[SUBJECT]
+    if asked.person != subject.person:
+        raise Refused("A session is for the person of the computer that asks.")
+    return subject, asked
 
 
 class Streams:

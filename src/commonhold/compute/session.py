@@ -19,9 +19,10 @@ from commonhold.compute.channel import SCHEDULER
 from commonhold.compute.lend import PYTHON, Lending
 from commonhold.compute.papers import Accepted, Inquiry, JobPapers, Offer
 from commonhold.compute.relay import Switch, Switchboard, Wire
-from commonhold.compute.sandbox import Kind, Sandbox
+from commonhold.compute.sandbox import Sandbox
+from commonhold.compute.seats import Seat, Seats
 from commonhold.errors import CommonholdError, Damaged, NotFound, Refused
-from commonhold.names import Fingerprint, PersonId
+from commonhold.names import Fingerprint
 from commonhold.transport import Caller, Peer
 from commonhold.trees import erase
 
@@ -31,23 +32,6 @@ AT_ONCE = 500  # tasks in one message to the scheduler
 OTHERS_WITHIN = 1.0  # seconds that a job waits for further lenders once one has accepted
 APPEARS_WITHIN = 30.0  # seconds until a lender's worker must have found the scheduler: a cold disk takes seven
 MOST_RETURNS = 5  # how often one lender is asked for a new worker after it lost one
-
-
-class Seat:
-    """One lender's part in the session. `peer` is None for this computer."""
-
-    def __init__(self, participant: str, name: str, fingerprint: Fingerprint, peer: Peer | None) -> None:
-        self.participant = participant
-        self.name = name
-        self.fingerprint = fingerprint
-        self.peer = peer
-        self.willing: Accepted | None = None  # it would take part
-        self.accepted: Accepted | None = None  # it does
-        self.company: tuple[PersonId, ...] = ()  # persons of whom it was told
-        self.refusal = ""
-        self.joined = asyncio.Event()  # its worker has spoken with the scheduler
-        self.returns = 0
-        self.turn = asyncio.Lock()  # a lender that is coming back is not asked twice
 
 
 class SessionListener(Protocol):
@@ -76,7 +60,7 @@ class Session:
     ) -> None:
         self.id = secrets.token_hex(16)
         self.subject = subject
-        self.seats: dict[str, Seat] = {}
+        self.seats = Seats(computer, lending.person_of)
         self.over = asyncio.Event()
         self._folder = folder / self.id
         self._name, self._here = computer
@@ -91,7 +75,7 @@ class Session:
 
     async def open(self) -> None:
         """Start the scheduler; it takes half a second to be ready, in which lenders can be asked."""
-        self.switch = Switch(self._elsewhere, lambda: frozenset(seat.fingerprint for seat in self._seated()), True)
+        self.switch = Switch(self._elsewhere, lambda: frozenset(seat.fingerprint for seat in self.seats.seated()), True)
         self._switchboard.switches[self.id] = self.switch
         room = self._folder / "room"
         room.mkdir(parents=True, mode=0o700)
@@ -111,7 +95,7 @@ class Session:
 
     @asynccontextmanager
     async def _elsewhere(self, target: str) -> AsyncIterator[Wire]:
-        seat = self.seats.get(target)
+        seat = self.seats.find(target)
         if seat is None or seat.peer is None:
             raise NotFound("There is no such participant.")
         async with self._caller.socket(seat.peer, f"/sessions/{self.id}/relay/{target}") as wire:
@@ -123,7 +107,7 @@ class Session:
         `patient` waits for every answer; otherwise the slow ones may come later (`listener.seated`).
         """
         wanted: list[Peer | None] = [*peers, *([None] if here else [])]
-        seats = [self._seat(peer) for peer in wanted]
+        seats = [self.seats.of(peer) for peer in wanted]
         asking = {seat: self._spawn(self._inquire(seat)) for seat in seats if seat.accepted is None}
         if asking and (patient or not any(seat.accepted for seat in seats)):
             await self._answers(set(asking.values()), seats, patient)
@@ -144,17 +128,6 @@ class Session:
         await inquiry
         await self._take_in(seat)
 
-    def _seat(self, peer: Peer | None) -> Seat:
-        """A lender keeps its participant's name, so that `--on` still means it after it came back."""
-        fingerprint = peer.fingerprint if peer else self._here
-        for seat in self.seats.values():
-            if seat.fingerprint == fingerprint:
-                seat.peer = peer
-                return seat
-        participant = f"p{len(self.seats) + 1}"
-        seat = self.seats[participant] = Seat(participant, peer.name if peer else self._name, fingerprint, peer)
-        return seat
-
     async def _inquire(self, seat: Seat) -> None:
         """Ask whether it would take part: it gets no papers before it says yes."""
         try:
@@ -173,9 +146,9 @@ class Session:
             if seat.accepted is not None or seat.willing is None:
                 return
             try:
-                company = tuple({person for each in self._company() if (person := self._lending.person_of(each))})
+                company = self.seats.company()
                 await self._lending.require_company([self._lending.person_of(seat.fingerprint)])
-                self._require_known(seat)
+                self.seats.require_known(seat)
                 papers = self._authority.issue(seat.participant)._asdict()
                 offer = Offer(**self._asked(seat), **papers, company=company)
                 if seat.peer is None:
@@ -200,18 +173,6 @@ class Session:
     def _asked(self, seat: Seat) -> dict[str, Any]:
         person = {"person": self.subject.person, "person_name": self.subject.person_name}
         return {"session": self.id, "participant": seat.participant, "python": PYTHON, **person}
-
-    def _company(self) -> list[Fingerprint]:
-        """The computers that take part, or are about to."""
-        return [seat.fingerprint for seat in self.seats.values() if seat.willing or seat.accepted]
-
-    def _require_known(self, newcomer: Seat) -> None:
-        """Raise Refused when a seated computer without a sandbox was not told of this one's person."""
-        person = self._lending.person_of(newcomer.fingerprint)
-        for seat in self._seated():
-            unconfined = seat.accepted is not None and seat.accepted.sandbox != Kind.BUBBLEWRAP
-            if unconfined and person not in {*seat.company, self._lending.person_of(seat.fingerprint)}:
-                raise Refused(f"{seat.name} has no bubblewrap, and computes with nobody it has not been told of.")
 
     def _refused(self, seat: Seat, error: CommonholdError) -> None:
         seat.willing = None
@@ -243,7 +204,7 @@ class Session:
 
     async def forget(self, job: int) -> None:
         """A job is over: lenders forget its papers."""
-        for seat in self._seated():
+        for seat in self.seats.seated():
             if seat.peer is None:
                 self._lending.forget(self.id, seat.participant, job)
             else:
@@ -252,9 +213,6 @@ class Session:
 
     def _at(self, seat: Seat) -> str:
         return f"/sessions/{self.id}/{seat.participant}"
-
-    def _seated(self) -> list[Seat]:
-        return [seat for seat in self.seats.values() if seat.accepted]
 
     async def _hear(self, what: str, words: dict[str, Any]) -> None:
         """What the scheduler tells."""
@@ -265,12 +223,12 @@ class Session:
             for change in changes:
                 if "left" in change:
                     self._left(str(change["left"]))
-                if joined := self.seats.get(str(change.get("joined"))):
+                if joined := self.seats.find(str(change.get("joined"))):
                     joined.joined.set()
             self._listener.changed(self, [change for change in changes if "key" in change])
 
     def _left(self, participant: str) -> None:
-        seat = self.seats.get(participant)
+        seat = self.seats.find(participant)
         if seat is None or seat.accepted is None or self.over.is_set():
             return
         seat.accepted = seat.willing = None
@@ -287,7 +245,7 @@ class Session:
         await self._take_in(seat)
         if seat.accepted is None:
             self._listener.gone(self, seat)
-        if not self._seated():
+        if not self.seats.seated():
             self._listener.lost(self, "All computers that ran it were lost.")
 
     async def _dismiss(self, seat: Seat) -> None:
@@ -312,7 +270,7 @@ class Session:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(self._dismiss(seat) for seat in self._seated()))
+        await asyncio.gather(*(self._dismiss(seat) for seat in self.seats.seated()))
         self._switchboard.switches.pop(self.id, None)
         await self.switch.close()
         if self._box is not None:

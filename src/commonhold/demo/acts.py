@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
+
 from commonhold.api import Network
 from commonhold.compute.job import Job
 from commonhold.demo.stage import Computer, Stage, digests, library, refused, wait_until
 from commonhold.demo.steps import Steps, require
-from commonhold.transport import Address
 
 COMPRESSED = 200  # files of the job
 COMPRESS = "gzip -9 -c {} > {}.gz"
@@ -58,18 +58,7 @@ def peer_to_peer(stage: Stage, steps: Steps) -> None:
 
     inputs = _inputs(sources)
     with steps.step(f"bob compresses {len(inputs)} files on the processors of all three: {COMPRESS}") as step:
-        (stage.folder / "results").mkdir()
-        tower.net.share(stage.folder / "results", "results", to="bob", verb="write")
-        for owner in (tower, desk):
-            owner.net.allow("bob", "run", "compute")
-        named = _name_one_another(tower, laptop, desk)
-        job = laptop.net.run(COMPRESS, [f"tower:library/{name}" for name in inputs], into="tower:results")
-        _require_equal(job, stage, sources, inputs, stage.folder / "results")
-        helpers = _helpers(laptop.net, job)
-        require(
-            helpers == {"tower", "laptop", "desk"}, f"only {', '.join(sorted(helpers))} computed: {' '.join(job.notes)}"
-        )
-        step.verified = f"all outputs equal a local run's; computed by {', '.join(sorted(helpers))}{named}"
+        step.verified = _compressed_together(stage, tower, laptop, desk, inputs=inputs)
 
     with steps.step(f"a command that fails for one input ({UNLUCKY}) on purpose") as step:
         step.verified = _one_fails(laptop, inputs)
@@ -130,7 +119,7 @@ def client_server(stage: Stage, steps: Steps) -> None:
 
     with steps.step("the clients' doors are closed") as step:
         for client in (first, second):
-            require(not _answers(client.address), f"something listens at {client.address} of a client")
+            require(not _listens(client), f"the node of {client.name}, a client, listens at {_listens(client)}")
             require(not client.net.status().listener, f"{client.name} has a listener")
         reason = refused(lambda: second.net.ls("client1:"), "a client's shares are listed")
         step.verified = f"nothing listens at {first.address} and {second.address}; {reason}"
@@ -167,10 +156,26 @@ def client_server(stage: Stage, steps: Steps) -> None:
         (stage.folder / "compressed").mkdir()
         server.net.share(stage.folder / "compressed", "compressed", to="bob", verb="write")
         job = first.net.run(COMPRESS, [f"server:library/{name}" for name in inputs], into="server:compressed")
-        _require_equal(job, stage, sources, inputs, stage.folder / "compressed")
+        _require_equal(job, sources, inputs, stage.folder / "compressed")
         refused(lambda: second.net.run("true", ["1"]), "carol computes without the right")
         step.verified = "all outputs equal a local run's; carol, who may not, was refused"
     stage.clear()
+
+
+def _compressed_together(stage: Stage, *computers: Computer, inputs: list[str]) -> str:
+    """The second computer's person compresses files of the first on all of them."""
+    tower, laptop, desk = computers
+    results = stage.folder / "results"
+    results.mkdir()
+    tower.net.share(results, "results", to="bob", verb="write")
+    for owner in (tower, desk):
+        owner.net.allow("bob", "run", "compute")
+    named = _name_one_another(*computers)
+    job = laptop.net.run(COMPRESS, [f"tower:library/{name}" for name in inputs], into="tower:results")
+    _require_equal(job, stage.folder / "library", inputs, results)
+    helpers = _helpers(laptop.net, job)
+    require(len(helpers) == 3, f"only {', '.join(sorted(helpers))} computed: {' '.join(job.notes)}")
+    return f"all outputs equal a local run's; computed by {', '.join(sorted(helpers))}{named}"
 
 
 def _name_one_another(*computers: Computer) -> str:
@@ -201,7 +206,7 @@ def _inputs(sources: Path) -> list[str]:
     return sorted(found[:COMPRESSED])
 
 
-def _require_equal(job: Job, stage: Stage, sources: Path, inputs: list[str], results: Path) -> None:
+def _require_equal(job: Job, sources: Path, inputs: list[str], results: Path) -> None:
     """Every output equals what the same command leaves here."""
     require(job.failed == 0 and job.done == len(inputs), f"{job.failed} of {len(inputs)} tasks failed")
     for name in inputs:
@@ -256,8 +261,11 @@ def _replace_while_reading(stage: Stage, writer: Computer, reader: Computer, own
     return len(seen)
 
 
-def _answers(address: str) -> bool:
-    host, port = Address.parse(address)
-    with socket.socket() as trial:
-        trial.settimeout(1)
-        return trial.connect_ex((host, port)) == 0
+def _listens(computer: Computer) -> str:
+    """Where others can reach its node, if anywhere. Its own sockets are asked: a port may be another program's."""
+    listening = [
+        f"{connection.laddr[0]}:{connection.laddr[1]}"
+        for connection in psutil.Process(computer.pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    return ", ".join(at for at in listening if f"http://{at}" != computer.net.status().gateway)

@@ -16,7 +16,7 @@ from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.papers import Terms
 from commonhold.compute.relay import Switchboard
-from commonhold.compute.serve import Jobs, Streams
+from commonhold.compute.serve import Jobs, Loans, Streams
 from commonhold.files.shares import Shares
 from commonhold.home import Home, Settings
 from commonhold.node.courier import DoorCourier, DoorDesk, HomeFolders
@@ -81,7 +81,7 @@ class Processors:
 
     def between_computers(self) -> list[web.RouteDef]:
         """For the listener: sessions, their streams, passes."""
-        return [*self.lending.routes(), *Streams(self.switchboard).routes(), *self.door_desk.routes()]
+        return [*Loans(self.lending).routes(), *Streams(self.switchboard).routes(), *self.door_desk.routes()]
 
     async def start(self) -> None:
         await self.lending.start()

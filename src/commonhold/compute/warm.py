@@ -1,0 +1,70 @@
+"""Sessions that stay a while after their last job, so that the next one starts at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from commonhold.authority.authority import Subject
+from commonhold.compute.session import Session
+from commonhold.errors import Refused
+from commonhold.names import PersonId
+
+WARM = 60.0  # seconds
+
+Key = tuple[PersonId, str]  # whose session, and for which computer only
+
+
+class WarmSessions:
+    """One session for each person, and one for each computer that this person has named for a job.
+
+    A job for one computer shares no session with those that others take part in: whoever is in a
+    session can see and change what runs there.
+    """
+
+    def __init__(self, start: Callable[[Subject], Awaitable[Session]], warm: float) -> None:
+        self._start = start
+        self._warm = warm
+        self._opened: dict[Key, asyncio.Future[Session]] = {}
+        self._cooling: dict[Session, asyncio.TimerHandle] = {}
+        self._closing: set[asyncio.Task[Any]] = set()
+
+    async def get(self, subject: Subject, on: str) -> Session:
+        """The session for a job of this subject on that computer (`any`, `all`), opened when there is none."""
+        if subject.person is None:
+            raise Refused("Only people have jobs.")
+        key = subject.person, "" if on in {"any", "all"} else on.casefold()
+        opening = self._opened.get(key)
+        if opening is not None and opening.done() and (opening.exception() or opening.result().over.is_set()):
+            opening = None
+        if opening is None:
+            opening = self._opened[key] = asyncio.ensure_future(self._start(subject))
+        session = await asyncio.shield(opening)
+        if handle := self._cooling.pop(session, None):
+            handle.cancel()
+        return session
+
+    def cool(self, session: Session) -> None:
+        """No job runs in it: it ends after a while, unless it is asked for before."""
+        if session not in self._cooling:
+            self._cooling[session] = asyncio.get_running_loop().call_later(self._warm, self._end_soon, session)
+
+    def _end_soon(self, session: Session) -> None:
+        task = asyncio.create_task(self._end(session))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _end(self, session: Session) -> None:
+        self._cooling.pop(session, None)
+        for key, opening in list(self._opened.items()):
+            if opening.done() and not opening.exception() and opening.result() is session:
+                del self._opened[key]
+        await session.close()
+
+    async def close(self) -> None:
+        """End them all."""
+        for handle in self._cooling.values():
+            handle.cancel()
+        opened = await asyncio.gather(*self._opened.values(), return_exceptions=True)
+        await asyncio.gather(*self._closing, *(each.close() for each in opened if isinstance(each, Session)))
