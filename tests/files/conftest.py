@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from commonhold.authority.authority import ROOT, Door, Permit, Verb, permit
 from commonhold.authority.gate import gate
+from commonhold.errors import Refused
 from commonhold.files.remote import Remote
 from commonhold.files.serve import routes
 from commonhold.files.share import Share
@@ -47,7 +49,15 @@ class Tower:
     def __post_init__(self) -> None:
         self.shares = Shares(sqlite3.connect(":memory:", isolation_level=None), ANN, self.home / "state")
         self.callers: dict[str, Caller] = {}
-        app = web.Application(middlewares=[problems, gate(lambda: self.casa.authority)])
+        self.locked: set[str] = set()  # what this door refuses, whatever the rules say
+
+        @web.middleware
+        async def lock(request: web.Request, handler: Any) -> web.StreamResponse:
+            if request.path.rstrip("/") in self.locked:
+                raise Refused("Nobody may look into it.")
+            return await handler(request)
+
+        app = web.Application(middlewares=[problems, gate(lambda: self.casa.authority), lock])
         app.add_routes(routes(self.shares, lambda: self.casa.authority, self._hear))
         self.listener = Listener(app, *computer("tower"))
 

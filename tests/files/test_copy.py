@@ -106,6 +106,8 @@ async def test_what_makes_no_sense_is_said(tower, tmp_path):
         await copy.get(caller, peer, "", ROOT, tmp_path, recursive=True)
     with pytest.raises(WrongUsage, match="is a folder"):
         await copy.put(caller, peer, tmp_path, "photos", ROOT)
+    with pytest.raises(Conflict, match=r"“a” is a file, and .* is a folder"):
+        await copy.put(caller, peer, tmp_path, "photos", path("a"), recursive=True)
     with pytest.raises(NotFound):
         await copy.put(caller, peer, tmp_path / "none", "photos", ROOT)
     with pytest.raises(NotFound):
@@ -309,6 +311,19 @@ async def test_folders_and_files_by_themselves(tower):
     await remote.rm(caller, peer, "photos", path("a/x.txt"))
     await remote.rm(caller, peer, "photos", path("a"), recursive=True)
     assert await remote.ls(caller, peer, "photos", ROOT) == []
+
+
+async def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_arrives(tower, tmp_path):
+    """What the system refuses its owner, the door refuses; root, who runs tests, is refused nothing, so it is told to."""
+    share = tower.offer("photos", laptop=Verb.READ)
+    for name in ("locked", "open"):
+        (share.root / name).mkdir()
+        (share.root / name / "a.txt").write_bytes(b"x")
+
+    tower.locked.add("/dav/photos/locked")
+    report = await copy.get(tower.caller("laptop"), tower.peer, "photos", ROOT, tmp_path / "here", recursive=True)
+    assert (report.files, report.failed) == (1, [("locked", "Nobody may look into it.")])
+    assert contents(tmp_path / "here")["open/a.txt"] == b"x"
 
 
 HOSTILE = [

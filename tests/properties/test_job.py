@@ -59,6 +59,7 @@ def test_the_four_forms_are_those_of_gnu_parallel(text: str, whole: str, stem: s
 def test_a_file_is_known_by_its_name_and_never_taken_for_an_option():
     given = Input("remote", "tower:photos/2026/-rf.jpg", "-rf.jpg", "2026")
     assert words_for(("rm", "{}", "{.}.out"), given) == ("rm", "./-rf.jpg", "./-rf.out")
+    assert words_for(("rm", "{/}", "{/.}.out"), given) == ("rm", "./-rf.jpg", "./-rf.out")
 
 
 @given(st.lists(st.tuples(st.sampled_from(["remote", "local"]), FOLDER, NAME), min_size=1))

@@ -165,7 +165,7 @@ def _forms(given: Input) -> dict[str, str]:
     whole = given.text if given.kind == "value" else given.name
     last = whole.rstrip("/").rpartition("/")[2]
     if given.kind != "value" and whole.startswith("-"):
-        whole = f"./{whole}"  # no file's name is an option
+        whole, last = f"./{whole}", f"./{last}"  # no file's name is an option
     return {"": whole, ".": _stem(whole), "/": last, "/.": _stem(last)}
 
 

@@ -17,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
+from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.files.disk import explained
 from commonhold.files.entry import Entry
 from commonhold.files.fetch import Fetch
@@ -130,7 +130,7 @@ async def get(
             sized(size)
             tally.arrived(str(path), size)
             return tally.report()
-        entries = await there.ls(path, recursive=True)
+        entries = await there.ls(path, recursive=True, failed=tally.fail)
         files = [entry for entry in entries if entry.kind == "file"]
         tally.expect(len(files), sum(entry.size for entry in files))
 
@@ -171,6 +171,8 @@ async def put(
     if folder and not recursive:
         raise WrongUsage(f"{local} is a folder.", "copy it and all in it with -r")
     before = await _seen(there, path) if path.parts else Entry("", "folder", 0, None, "")
+    if before and before.kind == "file" and folder:
+        raise Conflict(f"“{path}” is a file, and {local} is a folder.", "choose another name")
     if before and before.kind == "folder":
         path = path / local.resolve().name
         before = None if folder else await _seen(there, path)

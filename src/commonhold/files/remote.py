@@ -7,7 +7,7 @@ entry that does not lie where it was asked for is no entry.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import aiohttp
 
 from commonhold.authority.authority import ROOT
 from commonhold.authority.gate import PASS_HEADER
-from commonhold.errors import Changed, Conflict, Damaged, WrongUsage
+from commonhold.errors import Changed, CommonholdError, Conflict, Damaged, Unreachable, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.entry import Entry, Kind
 from commonhold.files.multistatus import QUESTION, Answer, AnswerReader
@@ -56,8 +56,16 @@ class Remote:
         only, *_ = [entry async for entry in self._propfind(path, 0)]
         return only
 
-    async def ls(self, path: SharePath, recursive: bool = False) -> list[Entry]:
-        """What lies in the folder, by name; of a file itself. `recursive`: with all folders in it, too."""
+    async def ls(
+        self,
+        path: SharePath,
+        recursive: bool = False,
+        failed: Callable[[str, CommonholdError], None] | None = None,
+    ) -> list[Entry]:
+        """What lies in the folder, by name; of a file itself. `recursive`: with all folders in it, too.
+
+        A folder in it that cannot be listed is told to `failed`; without that its error is raised.
+        """
         found = [entry async for entry in self._propfind(path, 1)]
         own, *inner = found
         if own.kind == "file":
@@ -67,7 +75,14 @@ class Remote:
             level = []
 
             async def look(folder: Entry, into: list[Entry] = level) -> None:
-                into.extend([e async for e in self._propfind(SharePath.parse(folder.path), 1)][1:])
+                try:
+                    into.extend([e async for e in self._propfind(SharePath.parse(folder.path), 1)][1:])
+                except Unreachable:
+                    raise
+                except CommonholdError as error:
+                    if failed is None:
+                        raise
+                    failed(folder.path, error)
 
             await each(folders, look, FOLDERS_AT_ONCE)
             inner += level
