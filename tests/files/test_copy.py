@@ -314,7 +314,7 @@ async def test_folders_and_files_by_themselves(tower):
 
 
 async def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_arrives(tower, tmp_path):
-    """What the system refuses its owner, the door refuses; root, who runs tests, is refused nothing, so it is told to."""
+    """The door refuses what the system refuses its owner; root, who runs tests, must be told to."""
     share = tower.offer("photos", laptop=Verb.READ)
     for name in ("locked", "open"):
         (share.root / name).mkdir()
