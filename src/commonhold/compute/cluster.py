@@ -134,6 +134,9 @@ class Cluster:
         self.journal.begin(number, into, running.tasks)
         self.news.tell(number, self.news.snapshot(number))
         await asyncio.gather(*(self._briefing.brief(running, seat) for seat in seats))
+        unwilling = [seat.refusal for seat in seats if not seat.accepted]  # who lent before, and lends no more
+        if len(unwilling) == len(seats) or (unwilling and spec.on == "all"):
+            raise no_lender(unwilling)
         running.bound = {seat.participant for seat in seats} if spec.on != "any" else set()
         for on, first in _shares(spec, seats, len(tasks)):
             specs = [running.order(spec, first + offset) for offset in range(1, len(tasks) + 1)]

@@ -196,11 +196,16 @@ class Session:
                 await self._box.channel.ask("cancel", keys=keys)
 
     async def papers(self, seat: Seat, job: int, papers: JobPapers) -> None:
-        """Tell that lender what a job's tasks may touch."""
-        if seat.peer is None:
-            self._lending.papers(self.id, seat.participant, job, papers)
-        else:
-            await self._caller.ask(seat.peer, "POST", f"{self._at(seat)}/jobs/{job}", papers)
+        """Tell that lender what a job's tasks may touch; one that will not have it takes part no more."""
+        try:
+            if seat.peer is None:
+                self._lending.papers(self.id, seat.participant, job, papers)
+            else:
+                await self._caller.ask(seat.peer, "POST", f"{self._at(seat)}/jobs/{job}", papers)
+        except CommonholdError as error:
+            seat.accepted = None
+            self._refused(seat, error)
+            await self._dismiss(seat)
 
     async def forget(self, job: int) -> None:
         """A job is over: lenders forget its papers."""
