@@ -97,7 +97,7 @@ def trusting(stage: Stage, steps: Steps) -> None:
         job = phone.net.run("wc -l < {} > {}.lines", ["nas:email/*.py"], on="nas")
         require(job.failed == 0, "a task failed in the trusting network")
         refused(lambda: phone.net.put(__file__, "nas:email/x.py"), "emil writes in a trusting network")
-        require(_helpers(phone.net, job) == {"nas"}, "the processors of nas were not lent")
+        require(_lenders(phone.net, job) == {"nas"}, "the processors of nas were not lent")
         step.verified = f"digests equal; {job.done} tasks done by dora's nas for emil{named}; writing is still refused"
     stage.clear()
 
@@ -173,9 +173,9 @@ def _compressed_together(stage: Stage, *computers: Computer, inputs: list[str]) 
     named = _name_one_another(*computers)
     job = laptop.net.run(COMPRESS, [f"tower:library/{name}" for name in inputs], into="tower:results")
     _require_equal(job, stage.folder / "library", inputs, results)
-    helpers = _helpers(laptop.net, job)
-    require(len(helpers) == 3, f"only {', '.join(sorted(helpers))} computed: {' '.join(job.notes)}")
-    return f"all outputs equal a local run's; computed by {', '.join(sorted(helpers))}{named}"
+    lenders = _lenders(laptop.net, job)
+    require(len(lenders) == 3, f"only {', '.join(sorted(lenders))} computed: {' '.join(job.notes)}")
+    return f"all outputs equal a local run's; computed by {', '.join(sorted(lenders))}{named}"
 
 
 def _name_one_another(*computers: Computer) -> str:
@@ -216,7 +216,7 @@ def _require_equal(job: Job, sources: Path, inputs: list[str], results: Path) ->
         require(here == there, f"the output for {name} differs from a local run's")
 
 
-def _helpers(net: Network, job: Job) -> set[str]:
+def _lenders(net: Network, job: Job) -> set[str]:
     return {task.computer for task in net.log(job.job) if task.computer}
 
 

@@ -35,7 +35,7 @@ from commonhold.trees import erase_in
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not make us wait
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-WORKPLACE = "tmp"  # in HIDDEN: uploads under way, and folders being removed
+WORKSHOP = "tmp"  # in HIDDEN: uploads under way, and folders being removed
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
 
 
@@ -89,11 +89,11 @@ class _Ground:
         return self.folder(path.parent, creating)
 
     @contextmanager
-    def workplace(self, make: bool = True) -> Iterator[int]:
+    def workshop(self, make: bool = True) -> Iterator[int]:
         """The open folder for temporary files, on the same disk as the share's files."""
         with self.folder(SharePath()) as folder, ExitStack() as opened:
             inner = folder
-            for name in (HIDDEN, WORKPLACE):
+            for name in (HIDDEN, WORKSHOP):
                 if make:
                     with suppress(FileExistsError):
                         os.mkdir(name, 0o700, dir_fd=inner)
@@ -103,10 +103,10 @@ class _Ground:
 
     def new_file(self) -> tuple[str, int]:
         """A new temporary file, and its handle. It is locked for as long as it is open: nobody tidies it away."""
-        with self.workplace() as workplace:
+        with self.workshop() as workshop:
             while True:
                 name = secrets.token_hex(12)
-                handle = os.open(name, NEW_FILE, 0o666, dir_fd=workplace)
+                handle = os.open(name, NEW_FILE, 0o666, dir_fd=workshop)
                 with suppress(BlockingIOError):
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if os.fstat(handle).st_nlink:
@@ -114,26 +114,26 @@ class _Ground:
                 os.close(handle)  # another process tidied up between our two calls
 
     def drop_file(self, name: str) -> None:
-        with self.workplace(make=False) as workplace, suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=workplace)
+        with self.workshop(make=False) as workshop, suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=workshop)
 
     def move_away(self, folder: int, name: str) -> str:
         moved = secrets.token_hex(12)
-        with self.workplace() as workplace:
-            os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=workplace)
+        with self.workshop() as workshop:
+            os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=workshop)
         return moved
 
     def clear_away(self) -> None:
-        with self.workplace(make=False) as workplace:
-            for name in os.listdir(workplace):  # noqa: PTH208 (a handle, not a path)
+        with self.workshop(make=False) as workshop:
+            for name in os.listdir(workshop):  # noqa: PTH208 (a handle, not a path)
                 with suppress(OSError):
-                    handle = os.open(name, FILE, dir_fd=workplace)
+                    handle = os.open(name, FILE, dir_fd=workshop)
                     try:
                         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         if stat.S_ISDIR(os.fstat(handle).st_mode):
-                            erase_in(workplace, name)
+                            erase_in(workshop, name)
                         else:
-                            os.unlink(name, dir_fd=workplace)
+                            os.unlink(name, dir_fd=workshop)
                     finally:
                         os.close(handle)
 
@@ -259,8 +259,8 @@ class Share:
                     moved = self._ground.move_away(folder, name)
             sync_folder(folder)
             if moved:
-                with self._ground.workplace() as workplace:
-                    erase_in(workplace, moved)  # its name is gone already
+                with self._ground.workshop() as workshop:
+                    erase_in(workshop, moved)  # its name is gone already
             return entry
 
     def _explained(self, path: SharePath) -> AbstractContextManager[None]:
@@ -276,17 +276,17 @@ class Share:
     def _place(self, temporary: str, handle: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
         """Make the temporary file the file at the permit's path, durably. Returns it, and whether the name is new."""
         path = permit.path
-        with self._ground.parent(path, creating=True) as folder, self._ground.workplace() as workplace:
+        with self._ground.parent(path, creating=True) as folder, self._ground.workshop() as workshop:
             if before := _look(folder, path.name):
                 os.fchmod(handle, stat.S_IMODE(before[1].st_mode) & 0o777)
             os.fsync(handle)
             with _lock(folder, path.name):
-                created = self._rename(workplace, temporary, folder, permit, conditions)
+                created = self._rename(workshop, temporary, folder, permit, conditions)
                 entry = _entry(str(path), os.fstat(handle))
             sync_folder(folder)
             return entry, created
 
-    def _rename(self, workplace: int, temporary: str, folder: int, permit: Permit, conditions: Conditions) -> bool:
+    def _rename(self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions) -> bool:
         """Give the temporary file its name, if what has that name now is as demanded. True: nothing had it.
 
         A new name comes by link(2), which never replaces: programs on the owner's disk don't know our lock.
@@ -295,18 +295,18 @@ class Share:
             before = _look(folder, permit.path.name)
             self._require_replaceable(before, permit, conditions)
             if before:
-                os.rename(temporary, before[0], src_dir_fd=workplace, dst_dir_fd=folder)
+                os.rename(temporary, before[0], src_dir_fd=workshop, dst_dir_fd=folder)
                 return False
             try:
-                os.link(temporary, permit.path.name, src_dir_fd=workplace, dst_dir_fd=folder, follow_symlinks=False)
+                os.link(temporary, permit.path.name, src_dir_fd=workshop, dst_dir_fd=folder, follow_symlinks=False)
             except FileExistsError:
                 continue
             except OSError as error:
                 if error.errno not in NO_LINKS:
                     raise
-                os.rename(temporary, permit.path.name, src_dir_fd=workplace, dst_dir_fd=folder)
+                os.rename(temporary, permit.path.name, src_dir_fd=workshop, dst_dir_fd=folder)
                 return True
-            os.unlink(temporary, dir_fd=workplace)
+            os.unlink(temporary, dir_fd=workshop)
             return True
 
     def _require_replaceable(
