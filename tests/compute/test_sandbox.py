@@ -73,6 +73,21 @@ async def test_a_task_knows_nothing_of_the_owners_environment(alone: Computer, m
     assert "told to nobody" not in alone.journal.tasks(job.job)[0].output
 
 
+@pytest.mark.parametrize("kind", sandbox.Kind)
+async def test_temporary_files_lie_in_the_folder_that_is_removed(
+    alone: Computer, kind: sandbox.Kind, monkeypatch: pytest.MonkeyPatch
+):
+    """Dask's too: without a sandbox they would stay in the owner's /tmp."""
+    if kind is sandbox.Kind.BUBBLEWRAP and await sandbox.here() is not kind:
+        pytest.skip("bubblewrap does not work here")
+    monkeypatch.setitem(sandbox._known, "kind", kind)
+    job = await alone.run('echo "$TMPDIR"; ls -d "$TMPDIR"/dask-scratch-space')
+    [task] = alone.journal.tasks(job.job)
+    folder, scratch = task.output.split()
+    assert folder == str(sandbox.INSIDE) or Path(folder).is_relative_to(alone.folder)
+    assert scratch.startswith(folder)
+
+
 async def test_nothing_listens_on_any_port(alone: Computer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)  # where it would be seen
     job = await alone.cluster.submit(alone.me, JobSpec("sleep 1"))

@@ -138,7 +138,7 @@ class Sandbox:
                 stdout=log,
                 stderr=log,
                 pass_fds=(its_streams.fileno(),),
-                env=_environment() | {"HOME": where},
+                env=_environment() | {"HOME": where, "TMPDIR": where},  # what is left there ends with the session
                 cwd=folder,
                 start_new_session=True,
             )
