@@ -156,10 +156,6 @@ class Journal:
             raise NotFound(f"Job {job} has no task {task}.", f"commonhold log {job}")
         return found
 
-    def unfinished(self, job: int) -> int:
-        sql = "SELECT count(*) FROM task WHERE job = ? AND state IN (?, ?)"
-        return int(self._db.execute(sql, (job, State.WAITING, State.RUNNING)).fetchone()[0])
-
     def _job_row(self, job: int) -> dict[str, str]:
         cursor = self._db.execute("SELECT * FROM job WHERE number = ?", (job,))
         row = cursor.fetchone()

@@ -123,9 +123,7 @@ class Remote:
                 digest.update(piece)
                 yield piece
         if expected is None:
-            with suppress(
-                Changed
-            ):  # replaced since: what came was whole and TLS vouches for it, but nobody can compare
+            with suppress(Changed):  # replaced since: what came was whole, TLS vouches for it, and nobody can compare
                 expected = await self.digest(path, etag)
         if expected not in {None, digest.digest()}:
             raise Damaged(f"“{path}” arrived damaged.", "get it again")

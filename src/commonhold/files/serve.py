@@ -14,9 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from aiohttp import web
-from msgspec.structs import replace
 
-from commonhold.authority.authority import Authority, Door, Permit, Subject, Verb, permit
+from commonhold.authority.authority import Authority, Permit, Subject, Verb, permit
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import Conflict, Damaged, NotFound, Refused, WrongUsage
 from commonhold.files import multistatus, webdav
@@ -26,7 +25,7 @@ from commonhold.files.problem import problem
 from commonhold.files.share import NoFile, Share, Taken
 from commonhold.files.shares import Shares
 from commonhold.files.upload import Uploads
-from commonhold.names import JOB_SHARE, SharePath
+from commonhold.names import SharePath
 
 T = TypeVar("T")
 THREADS = 8  # that wait for disks: with 16 there were no more small durable writes a second
@@ -89,16 +88,10 @@ class _Door:
     def _permit(self, request: web.Request, verb: Verb, name: str, path: SharePath) -> tuple[Share, Permit]:
         """Ask first, then look whether there is such a share. Raises Refused, NotFound."""
         share = self._shares.find(name)
-        given = permit(self._authority(), request[SUBJECT], verb, self._door(share, name), path)
+        given = permit(self._authority(), request[SUBJECT], verb, self._shares.door(name), path)
         if share is None:
             raise NotFound(f"There is no share {name}.")
         return share, given
-
-    def _door(self, share: Share | None, name: str) -> Door:
-        """The share's door; for a share that does not exist one that no rule speaks of."""
-        if share is not None:  # as it was typed: the share's own spelling would tell that there is one
-            return replace(share.door, name=name)
-        return Door("job" if JOB_SHARE.fullmatch(name) else "share", "", name, self._shares.owner)
 
     def _record(self, event: str, request: web.Request, **words: Any) -> None:
         subject: Subject = request[SUBJECT]
@@ -170,7 +163,7 @@ class _Door:
 
     async def _put(self, request: web.Request, name: str, path: SharePath) -> web.Response:
         """To write if that is allowed, else to add: then nothing is replaced."""
-        door = self._door(self._shares.find(name), name)
+        door = self._shares.door(name)
         may_write = self._authority().decide(request[SUBJECT], Verb.WRITE, door, path).allowed
         share, given = self._permit(request, Verb.WRITE if may_write else Verb.ADD, name, path)
         try:

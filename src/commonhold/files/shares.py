@@ -6,6 +6,8 @@ import secrets
 import sqlite3
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from commonhold.authority.authority import Door
 from commonhold.errors import Conflict, NotFound, WrongUsage
 from commonhold.files.share import Share
@@ -65,6 +67,16 @@ class Shares:
     def find(self, name: str) -> Share | None:
         """The share or job folder of that name (in NFC, as `webdav.target` gives it)."""
         return self._jobs.get(name) or self._offered.get(name.casefold())
+
+    def door(self, name: str) -> Door:
+        """The door to ask at before anything is looked for; of one that does not exist no rule speaks (it has no id).
+
+        It is called as it was typed: the share's own spelling in a refusal would tell that there is one.
+        """
+        share = self.find(name)
+        if share is not None:
+            return replace(share.door, name=name)
+        return Door("job" if JOB_SHARE.fullmatch(name) else "share", "", name, self.owner)
 
     def all(self) -> list[Share]:
         """The shares by name, without the folders of jobs."""

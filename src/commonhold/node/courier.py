@@ -17,7 +17,6 @@ from typing import Annotated, BinaryIO
 
 import msgspec
 from aiohttp import web
-from msgspec.structs import replace
 
 from commonhold.authority.authority import Door, Subject, Verb
 from commonhold.authority.gate import SUBJECT
@@ -27,7 +26,7 @@ from commonhold.errors import Changed, CommonholdError, Conflict, Damaged, NotFo
 from commonhold.files import webdav
 from commonhold.files.remote import Remote, etag_of
 from commonhold.files.shares import Shares
-from commonhold.names import JOB_SHARE, Fingerprint, PersonId, SharePath
+from commonhold.names import Fingerprint, PersonId, SharePath
 from commonhold.transport import Caller, Peer, document, json_answer
 
 CHUNK = 2**20
@@ -174,14 +173,9 @@ class DoorDesk:
     def _give(self, subject: Subject, wish: PassWish) -> str:
         paths = frozenset(map(SharePath.parse, wish.paths))
         within = SharePath.parse(wish.folder) if wish.folder is not None else None
-        door = self._door(wish.share)
+        door = self._shares.door(wish.share)
         wanted = paths if within is None else within
         return self._passes.issue(subject, wish.lender, wish.job, door, wish.verb, paths=wanted, until=wish.until)
-
-    def _door(self, name: str) -> Door:
-        share = self._shares.find(name)
-        missing = Door(kind="job" if JOB_SHARE.fullmatch(name) else "share", id="", name=name, owner=self._shares.owner)
-        return replace(share.door, name=name) if share else missing  # as it was typed: a refusal repeats it
 
     async def _post(self, request: web.Request) -> web.Response:
         return json_answer(self._give(request[SUBJECT], await document(request, PassWish, LARGEST)))

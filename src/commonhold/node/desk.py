@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
-from msgspec.structs import replace
 
 from commonhold.answers import Explanation, Ruling
 from commonhold.authority.authority import (
@@ -86,14 +85,12 @@ class Desk:
             return self.everything
         if (share := self.shares.find(name)) is not None:
             return share.door
-        job = JOB_SHARE.fullmatch(name) is not None
-        named = name if job else ShareName(name)
-        return Door(kind="job" if job else "share", id="", name=named, owner=self.compute.owner)
+        return self.shares.door(name if JOB_SHARE.fullmatch(name) else ShareName(name))
 
     def _as_typed(self, name: str) -> Door:
         """The door for an answer that must not tell whether it exists: the share's own spelling would."""
         door = self.door(name)
-        return replace(door, name=ShareName(name)) if door.kind == "share" and door != self.everything else door
+        return self.shares.door(ShareName(name)) if door.kind == "share" and door != self.everything else door
 
     def who(self, text: str) -> tuple[str, str]:
         """Whom a rule speaks of: (id or word, name). A computer can be denied by its name."""
