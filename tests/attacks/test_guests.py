@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 from contextlib import ExitStack, asynccontextmanager
@@ -57,6 +58,7 @@ async def test_handles_that_are_no_streams_are_closed(guest):
         opened.callback(os.close, writing)
         network = opened.enter_context(socket.socket())
         datagram = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        gc.collect()  # handles that earlier tests left to the collector may not go meanwhile
         before = handles()
         for _ in range(50):
             socket.send_fds(guest, [b"p0"], [file, reading, network.fileno(), datagram.fileno()])
