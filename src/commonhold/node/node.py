@@ -7,15 +7,12 @@ its person's jobs run.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import logging
 import os
-import random
 import secrets
-from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from aiohttp import web
 
@@ -32,13 +29,14 @@ from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Member, Roster
 from commonhold.authority.server import ServerKeeper
 from commonhold.discovery import AddressBook, Discovery
-from commonhold.errors import CommonholdError, Conflict, Damaged
+from commonhold.errors import Conflict, Damaged
 from commonhold.files import serve as dav
 from commonhold.files.shares import Shares
 from commonhold.home import GatewayCard, Home, write_private
 from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
 from commonhold.node import local
+from commonhold.node.contact import Contact
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.own import Own
@@ -55,12 +53,6 @@ from commonhold.transport import (
     problems,
 )
 from commonhold.wire import to_json
-
-# Seconds between greetings after the start. At once: others must know where this computer is before a job sends
-# them back here. Again: who had not heard of a newcomer then, has by now.
-GREETINGS = (0.0, 0.5, 2.0, 8.0)
-ROUND = 60.0  # seconds between comparing rosters with others
-COMPARED = 2  # computers each round, so that the cost for each stays flat
 
 log = logging.getLogger(__name__)
 
@@ -85,13 +77,13 @@ class Node:
         self.caller = Caller(self.key, self.certificate)
         directory = self.directory
         self.exchange = Exchange(self.facts, self.caller, directory.peers, directory.hints, directory.learn)
+        self.contact = Contact(self.exchange, directory, lambda: self.has_door)
         self.invitations = Invitations(self.state, self.key, self.facts, directory.hints, self.record)
         self.desk = Desk(self._roster, self.book, self.shares, self.authority, self.person, self.record)
         self.processors = self._processors() if self.has_door else None
         self.own = self._own()
         self.gateway = Gateway()
         self.listener: Listener | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def _roster(self) -> Roster:
         return self.facts.roster
@@ -126,7 +118,7 @@ class Node:
 
     def _lenders(self, _submitter: Subject) -> list[Peer]:
         """Whom to ask for processors, beside this computer: in peer-to-peer everybody, a server nobody."""
-        return self._findable() if self.facts.roster.server is None else []
+        return self.contact.findable() if self.facts.roster.server is None else []
 
     def _own(self) -> Own:
         return Own(
@@ -138,9 +130,10 @@ class Node:
             shares=self.shares,
             invitations=self.invitations,
             exchange=self.exchange,
+            greet=self.contact.greet,
             announce=self._announce,
             gateway=self._url,
-            catch_up=self._catch_up,
+            catch_up=self.contact.catch_up,
             hub=self.hub,
             sandbox=lambda: self.processors.kind if self.processors else "",
             record=self.record,
@@ -160,10 +153,9 @@ class Node:
         except BaseException:
             await self.close()
             raise
-        self.caller.on_digest = self._heard
-        self.directory.on_found = lambda peer: self._start(self._greet([peer]))  # so that it was seen once
+        self.caller.on_digest = self.contact.heard
         self.facts.on_change.append(self._members_changed)
-        self._start(self._keep_in_touch())
+        self.contact.begin()
         log.info(
             "%s serves at %s", self.settings.computer, ", ".join(map(str, self.directory.listening())) or "no door"
         )
@@ -246,7 +238,7 @@ class Node:
     def _admitted(self, envelopes: tuple[Envelope, ...]) -> None:
         """A newcomer is in: the others hear of it, and its code's number is no longer announced."""
         self.exchange.push_soon(envelopes)
-        self._start(self._announce())
+        self.contact.start(self._announce())
 
     def _members_changed(self, roster: Roster) -> None:
         """New members may knock; removed ones are cut off in the middle of whatever they do."""
@@ -255,49 +247,9 @@ class Node:
             for fingerprint in roster.removed:
                 self.listener.cut(fingerprint)
 
-    def _heard(self, peer: Peer, digest: str) -> None:
-        self.directory.meet(peer)
-        self.exchange.heard(peer, digest)
-
-    async def _keep_in_touch(self) -> None:
-        """Greet everybody after the start, then two others now and then."""
-        for pause in GREETINGS:
-            await asyncio.sleep(pause)
-            await self._greet(
-                [peer for peer in self.directory.peers() if peer.addresses and not self.directory.met(peer)]
-            )
-        while True:
-            await asyncio.sleep(ROUND)
-            peers = self._findable()
-            await self._greet(random.sample(peers, min(COMPARED, len(peers))))
-
-    async def _catch_up(self) -> None:
-        """A client has no door at which it could be told the news: it asks its server when somebody wants to know."""
-        if not self.has_door:
-            await self._greet(self._findable())
-
-    def _findable(self) -> list[Peer]:
-        return [peer for peer in self.directory.peers() if peer.addresses]
-
-    async def _greet(self, peers: list[Peer]) -> None:
-        async def one(peer: Peer) -> None:
-            try:
-                await self.exchange.greet(peer)
-            except CommonholdError as error:
-                log.info("%s was not greeted: %s", peer.name, error.sentence)
-
-        await asyncio.gather(*map(one, peers))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def close(self) -> None:
         """End everything; the state on the disk is whole at any moment."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.contact.close()
         if self.processors is not None:
             await self.processors.close()
         await self.exchange.close()

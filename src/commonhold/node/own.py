@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from commonhold.authority import roster as rosters
 from commonhold.authority.admission import Invitations
 from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
 from commonhold.authority.exchange import Exchange
-from commonhold.errors import CommonholdError, NotFound, Refused, WrongUsage
+from commonhold.errors import NotFound, Refused, WrongUsage
 from commonhold.files.share import Share
 from commonhold.files.shares import Shares
 from commonhold.home import Settings
@@ -40,6 +39,7 @@ class Own:
     shares: Shares
     invitations: Invitations
     exchange: Exchange
+    greet: Callable[[Sequence[Peer]], Awaitable[None]]
     announce: Callable[[], Awaitable[None]]  # tell the local network which invitations are open
     gateway: Callable[[], str]
     catch_up: Callable[[], Awaitable[None]]  # ask for news, where none is pushed to
@@ -112,7 +112,8 @@ class Own:
         envelopes = rosters.remove(self.key, roster, subject)
         self.directory.facts.add(envelopes)
         self.record("removal", who=name, computers=list(computers))
-        pushed, _ = await asyncio.gather(self.exchange.push(envelopes), self._take_leave(leaving))
+        # Their own nodes should know too, and say so in `status`: no other computer will answer them again.
+        pushed, _ = await asyncio.gather(self.exchange.push(envelopes), self.greet(leaving))
         names = {each.fingerprint: each.name for each in self.directory.roster.members.values()}
         return Removal(
             computers=computers,
@@ -120,15 +121,6 @@ class Own:
             told=tuple(names.get(each, each) for each in pushed.told),
             not_reached=tuple(names.get(each, each) for each in pushed.not_reached),
         )
-
-    async def _take_leave(self, peers: list[Peer]) -> None:
-        """Their own nodes should know too, and say so in `status`: no other computer will answer them again."""
-
-        async def one(peer: Peer) -> None:
-            with suppress(CommonholdError):
-                await self.exchange.greet(peer)
-
-        await asyncio.gather(*(one(peer) for peer in peers if peer.addresses))
 
     def _permit_admitting(self) -> None:
         roster = self.directory.roster

@@ -1,0 +1,59 @@
+"""The network's processors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from commonhold.api.asking import Asking
+from commonhold.compute.job import Job, JobSpec, Task
+from commonhold.home import Home
+from commonhold.submit import JobEvent, Submitter
+
+
+class Computing(Asking):
+    """Jobs: one command over many inputs."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(home)
+        self._submitter = Submitter(self._node, self._caller, self._peer)
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        inputs: Sequence[str] = (),
+        into: str | None = None,
+        on: str = "any",
+        *,
+        timeout: float | None = None,
+        retries: int = 0,
+        cores: int = 1,
+        wait: bool = True,
+        progress: Callable[[JobEvent], None] | None = None,
+    ) -> Job:
+        """Run a command once for each input, on the processors that this person may use.
+
+        One string is given to `sh -c`, several words run without a shell. An input is a remote file
+        (`COMPUTER:SHARE/PATH`, globs too), a file that exists here, or a plain value. New files go to
+        the folder `into`, else to the job's own (`Job.into`). With `wait` the job is returned when it
+        has ended; tasks that failed are counted in it and told by `log`. Raises Refused when no
+        computer lends, NotFound for inputs that are not there.
+        """
+        words = command if isinstance(command, str) else tuple(command)
+        spec = JobSpec(words, (), into, on, timeout, retries, cores)
+        return self._loop.run(self._submitter.run(spec, inputs, wait, progress))
+
+    def jobs(self) -> list[Job]:
+        """The jobs of this person; at a hub its owner sees all."""
+        return self._loop.run(self._submitter.jobs())
+
+    def job(self, number: int) -> Job:
+        """One job. Raises NotFound."""
+        return self._loop.run(self._submitter.job(number))
+
+    def follow(self, job: int, progress: Callable[[JobEvent], None] | None = None) -> Job:
+        """Wait for a job; `progress` hears of every change, from the beginning."""
+        return self._loop.run(self._submitter.follow(job, progress))
+
+    def log(self, job: int, task: int | None = None) -> list[Task]:
+        """What the tasks of a job printed, and how they ended."""
+        return self._loop.run(self._submitter.log(job, task))
