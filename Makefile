@@ -40,14 +40,17 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Programs of the system that the tests use when they may be installed; without bubblewrap the
-# tests of the sandbox try the weaker one instead.
+# Programs of the system that the tests use where they may be installed. Without bubblewrap the tests
+# of the sandbox try the weaker one instead; without Chromium no real web page attacks the gateway.
 .PHONY: programs
 programs:
-	@command -v bwrap >/dev/null && command -v strace >/dev/null || \
+	@for each in bwrap:bubblewrap strace:strace chromium:chromium; do \
+	  command -v "$${each%:*}" >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y bubblewrap strace >/dev/null; } || \
-	  echo "bubblewrap and strace are not here and cannot be installed by this user: their tests will say so"
+	    { [ -n "$$updated" ] || { apt-get -qq update && updated=yes; }; } && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y "$${each#*:}" >/dev/null; } || \
+	  echo "$${each#*:} is not here and cannot be installed by this user: its tests will say so"; \
+	done
 
 lock:
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \

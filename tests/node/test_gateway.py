@@ -83,6 +83,31 @@ def test_a_foreign_origin_is_refused(card, origin):
     assert status == 403
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]
+)
+def test_what_a_browser_asks_for_another_page_is_refused(card, site, status):
+    """Fetch Metadata: pictures, scripts and forms of other pages come without an Origin."""
+    assert ask(card, secret=bearer(card), **{"Sec-Fetch-Site": site})[0] == status
+
+
+def test_no_answer_lets_another_origin_read_it(card):
+    """No CORS header, with the secret or without, asked for or not."""
+    own = card["url"].removeprefix("http://")
+    for origin in (card["url"], "http://evil.example", "null"):
+        for secret in (bearer(card), ""):
+            for method in ("OPTIONS", "GET", "POST"):
+                with_port = http.client.HTTPConnection(own, timeout=30)
+                with_port.request(
+                    method,
+                    "/api/status",
+                    headers={"Origin": origin, "Authorization": secret, "Access-Control-Request-Method": "POST"},
+                )
+                answer = with_port.getresponse()
+                assert not [name for name, _ in answer.getheaders() if name.lower().startswith("access-control")]
+                with_port.close()
+
+
 def test_it_listens_on_loopback_alone(card):
     assert card["url"].startswith("http://127.0.0.1:")
 

@@ -1,8 +1,9 @@
 """What the gateway answers to the commands, the API and the page of this computer's own person.
 
 Loopback only. A web page cannot get in: the Host must be the gateway's own (DNS rebinding), an
-Origin must be none or its own (CSRF), and the secret that lies in the home must be shown; other
-users of the machine cannot read it.
+Origin must be none or its own, and so must what the browser says of where a request comes from
+(Fetch Metadata: pictures and scripts have no Origin), and the secret that lies in the home must be
+shown; other users of the machine cannot read it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from commonhold.authority.authority import Subject
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import NotAdmitted, Refused, WrongUsage
 from commonhold.transport import document, json_answer
+
+SITES = frozenset({"none", "same-origin"})  # what a browser says of what its person typed, or the gateway's own page
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,7 +65,8 @@ def guard(secret: str, own_hosts: Callable[[], frozenset[str]], owner: Callable[
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         hosts = own_hosts()
         origin = request.headers.get("Origin")
-        if request.host not in hosts or (origin is not None and origin.removeprefix("http://") not in hosts):
+        foreign = request.headers.get("Sec-Fetch-Site", "none") not in SITES
+        if foreign or request.host not in hosts or (origin is not None and origin.removeprefix("http://") not in hosts):
             raise Refused("The gateway answers only programs of this computer that ask for it by its own address.")
         if not hmac.compare_digest(request.headers.get("Authorization", "").encode(errors="replace"), expected):
             raise NotAdmitted("The gateway answers only to the secret in its home.", "use the commonhold command")
