@@ -1,158 +1,89 @@
 """Measure this machine's Commonhold and write docs/benchmarks.md: `make bench`.
 
-Real nodes as real processes on loopback; medians of several runs; what is compared is compared in
-the same run. Nothing here is asserted: a figure is a figure.
+    python bench/run.py                 # everything
+    python bench/run.py --only trust    # one section; the others stay as they were measured
+
+A section is a file beside this one: its `rows() -> list[Row]` (rows.py) measures, and the first line
+of its docstring is its heading. Real nodes as real processes on loopback; medians of several runs;
+what is compared is compared in the same run. Nothing here is asserted: a figure is a figure.
 """
 
 from __future__ import annotations
 
-import hashlib
+import argparse
+import importlib
 import os
 import platform
 import shutil
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
 from commonhold import __version__
-from commonhold.demo.stage import Computer, Stage, library
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-LARGE = 256 * 2**20  # bytes
-REST = 20.0  # seconds over which a node at rest is watched
-Row = tuple[str, str, str]
+HERE = Path(__file__).parent
+DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
+NO_SECTION = frozenset({"run", "rows"})
+HEAD = """# Benchmarks
+
+Written by `make bench` (`python bench/run.py --only NAME` for one section). Medians where several runs are made; nodes
+are real processes, TLS 1.3 on loopback, all on one machine: client, server and everything that they do share its cores.
+"""
 
 
 def main() -> None:
-    rows: list[Row] = []
-    rows += starting()
-    with Stage() as stage:
-        tower, laptop = stage.computer("tower", "ann"), stage.computer("laptop", "bob")
-        tower.create("casa", trusting=True)
-        rows.append(("joining by code, the node's start included", f"{seconds(lambda: laptop.join(tower)):.2f} s", ""))
-        rows += at_rest(tower)
-        rows += files(stage, tower, laptop)
-        rows += processors(tower, laptop)
-        rows.append(("a node's memory after all of the above", memory(tower), "≤ 100 MB"))
-        stage.clear()
-    rows.append(("`commonhold demo`, whole", f"{seconds(_demo):.1f} s", "< 60 s"))
-    write(rows)
+    names = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NO_SECTION)
+    parser = argparse.ArgumentParser(description="Measure, and write docs/benchmarks.md.")
+    parser.add_argument("--only", choices=names, action="append", metavar="SECTION", help=", ".join(names))
+    chosen = parser.parse_args().only or names
+    known = sections()
+    for name in chosen:
+        measured = section(name)
+        known[name] = measured
+        print(measured)  # noqa: T201 - what `make bench` is for
+        write({each: known[each] for each in names if each in known})
 
 
-def seconds(what: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    what()
-    return time.perf_counter() - began
-
-
-def starting() -> list[Row]:
-    """How long a command takes before it does anything, beside the bare interpreter."""
-    program = Path(sys.executable).with_name("commonhold")
-    helping = [seconds(lambda: subprocess.run([program, "--help"], capture_output=True, check=True)) for _ in range(11)]
-    bare = [seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True)) for _ in range(11)]
-    took = statistics.median(helping[1:]) * 1000
-    return [
-        ("`commonhold --help`", f"{took:.0f} ms (bare Python: {statistics.median(bare[1:]) * 1000:.0f} ms)", "≤ 150 ms")
-    ]
-
-
-def memory(computer: Computer) -> str:
-    return f"{psutil.Process(computer.pid).memory_info().rss / 1e6:.0f} MB"
-
-
-def at_rest(computer: Computer) -> list[Row]:
-    time.sleep(3)  # what starting begins (greeting, announcing) is over
-    process = psutil.Process(computer.pid)
-    before = process.cpu_times()
-    time.sleep(REST)
-    after = process.cpu_times()
-    share = (after.user + after.system - before.user - before.system) / REST * 100
-    return [
-        ("a node at rest: memory (RSS)", memory(computer), "≤ 75 MB"),
-        ("a node at rest: processor", f"{share:.2f} % of a core", "≤ 0.5 %"),
-    ]
-
-
-def files(stage: Stage, owner: Computer, reader: Computer) -> list[Row]:
-    """Trees and large files over TLS on loopback, digests checked, writes durable."""
-    shared = stage.folder / "shared"
-    shared.mkdir()
-    sources = library(shared / "library")
-    count = sum(1 for path in sources.rglob("*") if path.is_file())
-    with (shared / "large").open("wb") as file:
-        for _ in range(LARGE // 2**20):
-            file.write(os.urandom(2**20))
-    owner.net.share(shared, "shared", to=reader.person, verb="write")
-    down = seconds(lambda: reader.net.get("tower:shared/library", stage.folder / "tree", recursive=True))
-    up = seconds(lambda: reader.net.put(stage.folder / "tree", "tower:shared/back", recursive=True))
-    large_down = seconds(lambda: reader.net.get("tower:shared/large", stage.folder / "large"))
-    large_up = seconds(lambda: reader.net.put(stage.folder / "large", "tower:shared/large2"))
-    hashed = seconds(lambda: _hash(stage.folder / "large"))
-    return [
-        (f"`get -r` of {count:,} files", f"{down:.1f} s, {count / down:.0f} files/s", ""),
-        (
-            f"`put -r` of {count:,} files, each on the disk when acknowledged",
-            f"{up:.1f} s, {count / up:.0f} files/s",
-            "",
-        ),
-        ("`get` of 256 MiB", f"{LARGE / large_down / 1e6:.0f} MB/s", ""),
-        ("`put` of 256 MiB", f"{LARGE / large_up / 1e6:.0f} MB/s", ""),
-        ("SHA-256 of the same file here, for comparison", f"{LARGE / hashed / 1e6:.0f} MB/s", ""),
-    ]
-
-
-def _hash(path: Path) -> None:
-    with path.open("rb") as file:
-        hashlib.file_digest(file, "sha256")
-
-
-def processors(owner: Computer, submitter: Computer) -> list[Row]:
-    first = seconds(lambda: submitter.net.run("true", ["1"]))
-    many = seconds(lambda: submitter.net.run("true", [str(number) for number in range(500)]))
-    inputs = [f"tower:shared/library/{path.name}" for path in _top(owner)]
-    real = seconds(lambda: submitter.net.run("gzip -9 -c {} > {}.gz", inputs))
-    return [
-        ("first result of `run` (a new session)", f"{first:.1f} s", ""),
-        ("`true` over 500 inputs on two computers", f"{500 / many:.0f} tasks/s", ""),
-        (f"`gzip -9` over {len(inputs)} files, fetched and stored", f"{len(inputs) / real:.0f} files/s", ""),
-    ]
-
-
-def _top(owner: Computer) -> list[Path]:
-    return sorted(Path(entry.path) for entry in owner.net.ls("tower:shared/library") if entry.path.endswith(".py"))
-
-
-def _demo() -> None:
-    subprocess.run([sys.executable, "-m", "commonhold", "demo"], check=True, capture_output=True)
-
-
-def write(rows: list[Row]) -> None:
-    """The document: machine, versions, date, figures."""
-    gigabytes = psutil.virtual_memory().total / 2**30
+def section(name: str) -> str:
+    """One section's text, measured now."""
+    module = importlib.import_module(name)
+    rows = module.rows()
     lines = [
-        "# Benchmarks",
+        f"## {heading(name)}",
         "",
-        "Written by `make bench`. Medians where several runs are made; nodes are real processes, TLS 1.3 on loopback,",
-        "all on one machine: client, server and everything that they do share its cores.",
-        "",
-        f"- date: {datetime.now(UTC):%Y-%m-%d}",
-        f"- machine: {os.cpu_count()} cores, {gigabytes:.0f} GiB, {platform.system()} {platform.release()}",
-        f"- versions: Commonhold {__version__}, Python {platform.python_version()}",
-        f"- sandbox: {'bubblewrap' if shutil.which('bwrap') else 'limits only'}",
+        f"{datetime.now(UTC):%Y-%m-%d} · {machine()}",
         "",
         "| what | measured | promised |",
         "|---|---|---|",
         *(f"| {what} | {measured} | {promised} |" for what, measured, promised in rows),
-        "",
     ]
-    DOCUMENT.write_text("\n".join(lines))
-    print("\n".join(lines))  # noqa: T201 - what `make bench` is for
+    return "\n".join(lines) + "\n"
+
+
+def heading(name: str) -> str:
+    return (importlib.import_module(name).__doc__ or name).strip().splitlines()[0].rstrip(".")
+
+
+def machine() -> str:
+    gigabytes = psutil.virtual_memory().total / 2**30
+    sandbox = "bubblewrap" if shutil.which("bwrap") else "limits only"
+    return (
+        f"{os.cpu_count()} cores, {gigabytes:.0f} GiB, {platform.system()} {platform.release()} · "
+        f"Commonhold {__version__}, Python {platform.python_version()}, sandbox: {sandbox}"
+    )
+
+
+def sections() -> dict[str, str]:
+    """The sections of the document as it is, by name."""
+    names = {heading(path.stem): path.stem for path in HERE.glob("*.py") if path.stem not in NO_SECTION}
+    texts = DOCUMENT.read_text().split("\n## ")[1:] if DOCUMENT.exists() else []
+    headed = {text.partition("\n")[0]: f"## {text.rstrip()}\n" for text in texts}
+    return {names[head]: text for head, text in headed.items() if head in names}
+
+
+def write(known: dict[str, str]) -> None:
+    DOCUMENT.write_text("\n".join((HEAD, *known.values())))
 
 
 if __name__ == "__main__":
