@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from commonhold.authority.exchange import Swap, Told, _batches
-from commonhold.authority.roster import TYPES, PersonFact, admit, next_charter, remove
+from commonhold.authority.roster import admit, next_charter, remove
+from commonhold.authority.statements import TYPES, PersonFact
 from commonhold.errors import CommonholdError, NotAdmitted, Unreachable, WrongUsage
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.envelope import Envelope, sign
@@ -104,7 +105,7 @@ async def test_a_difference_that_stays_is_not_looked_into_again_and_again(tower,
         asked.append(len(envelopes))
         return False
 
-    tower.exchange._merge = counted
+    tower.facts.hear = counted
     for _ in range(5):
         await laptop.caller.ask(tower.peer, "GET", "/roster")
         await until(lambda: not laptop.exchange._tasks)

@@ -8,17 +8,8 @@ import msgspec
 import pytest
 
 from commonhold.authority.charter import KIND as CHARTER
-from commonhold.authority.roster import (
-    TYPES,
-    Admit,
-    PersonFact,
-    Remove,
-    Roster,
-    admit,
-    found,
-    next_charter,
-    remove,
-)
+from commonhold.authority.roster import Roster, admit, found, next_charter, remove
+from commonhold.authority.statements import TYPES, Admit, PersonFact, Remove
 from commonhold.errors import Conflict, NotFound, Refused
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.code import four_words, recovery_key, recovery_words
@@ -275,11 +266,14 @@ def test_a_guard_makes_another_computer_guard_beside_itself_and_then_both_must_s
     assert names(after) == {"nas", "laptop"}
 
 
-def test_signatures_of_two_guards_given_apart_count_together():
+def test_signatures_of_two_guards_count_once_they_stand_in_one_envelope():
     roster = HOME.merged([admitted(NAS, "nas")])
     roster = roster.merged([guarded_by(roster, [TOWER, NAS], [TOWER])])
     halves = [guarded_by(roster, [NAS], [TOWER]), guarded_by(roster, [NAS], [NAS])]
-    assert roster.merged(halves).guards == {NAS.fingerprint}
+    # Else it would matter whether somebody had forgotten the first half when the second came.
+    assert roster.merged(halves) == roster.merged(halves[:1]).merged(halves[1:]) == roster
+    whole = msgspec.structs.replace(halves[0], signatures=(*halves[0].signatures, *halves[1].signatures))
+    assert roster.merged([whole]).guards == {NAS.fingerprint}
 
 
 def test_of_a_guard_that_left_only_those_facts_count_that_the_charter_holds():
@@ -316,12 +310,28 @@ def test_two_charters_of_one_number_keep_the_older_shape_and_raise_an_alarm():
 def test_the_recovery_key_settles_a_dispute_and_a_replaced_guard_cannot_reopen_it():
     roster = HOME.merged([admitted(NAS, "nas"), admitted(LAPTOP, "laptop")])
     stolen = guarded_by(roster, [LAPTOP], [TOWER])
+    disputed = roster.merged([stolen, guarded_by(roster, [TOWER, LAPTOP], [TOWER])])
+    assert disputed.alarm
     rescue = guarded_by(roster, [NAS], [RECOVERY], leaving={TOWER.fingerprint})
-    after = roster.merged([stolen, rescue])
+    after = disputed.merged([rescue])
     assert after.guards == {NAS.fingerprint}
-    assert after.alarm
-    two_rescues = after.merged([guarded_by(roster, [LAPTOP], [RECOVERY])])
-    assert two_rescues.guards == {TOWER.fingerprint}
+    assert not after.alarm
+    late = guarded_by(roster, [TOWER], [TOWER])
+    assert after.merged([late]).guards == {NAS.fingerprint}
+
+
+def test_two_recoveries_of_one_number_are_a_dispute_until_a_third_settles_it():
+    roster = HOME.merged([admitted(NAS, "nas"), admitted(LAPTOP, "laptop")])
+    two = [guarded_by(roster, [key], [RECOVERY], leaving={TOWER.fingerprint}) for key in (NAS, LAPTOP)]
+    disputed = roster.merged(two)
+    assert disputed.guards == {TOWER.fingerprint}
+    assert "Two different charters have the number 2" in disputed.alarm
+    again = guarded_by(disputed, [NAS], [RECOVERY], leaving={TOWER.fingerprint}, settling=1)
+    for news in ([again], [again, guarded_by(roster, [TOWER], [RECOVERY])]):
+        settled = disputed.merged(news)
+        assert settled.guards == {NAS.fingerprint}
+        assert not settled.alarm
+    assert roster.merged([again]).merged(two).guards == {NAS.fingerprint}
 
 
 def test_a_stolen_guard_cannot_take_the_recovery_key_away():

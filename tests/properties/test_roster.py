@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonhold.authority.charter import KIND as CHARTER
-from commonhold.authority.roster import TYPES, Admit, PersonFact, Remove, Roster, found, next_charter
+from commonhold.authority.roster import Roster, found, next_charter
+from commonhold.authority.statements import TYPES, Admit, PersonFact, Remove
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.code import recovery_key, recovery_words
 from commonhold.identity.envelope import Envelope, Signature, sign

@@ -20,7 +20,8 @@ from aiohttp import web
 
 from commonhold.authority.facts import FactStore
 from commonhold.authority.invitations import Invitation, Ledger
-from commonhold.authority.roster import Member, Roster, admit, require_guard
+from commonhold.authority.roster import Roster, admit, require_guard
+from commonhold.authority.statements import Member
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongCode
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.code import Code

@@ -58,6 +58,7 @@ class Charter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     members: tuple[Enrolled, ...]
     removed: tuple[Enrolled, ...] = ()  # kept as anchors, so that they hear why they are refused
     gone: tuple[str, ...] = ()  # fingerprints and person ids that stay out for ever
+    settling: int = 0  # of charters signed by the recovery key the highest counts, so that a dispute of two can end
 
     def signed(self, keys: Iterable[Key]) -> Envelope:
         return sign(to_json(self), KIND, keys)
@@ -91,7 +92,7 @@ def check(charter: Charter) -> None:
         ComputerName(member.name)
     founding = charter.number == 1
     rules = (
-        (charter.number < 1, "its number is no number"),
+        (charter.number < 1 or charter.settling < 0, "its number is no number"),
         (founding != (charter.previous == ""), "it does not say what came before"),
         (founding != (charter.network == ""), "it does not say which network it is for"),
         (not guards or len(guards) != len(charter.guards), "it names no guards, or one twice"),
@@ -135,7 +136,7 @@ def _authorised(envelope: Envelope, charter: Charter, before: Charter) -> bool:
 
     A new recovery key takes the old one: else whoever stole the one guard could lock out its owner.
     """
-    if signers(envelope, {fingerprint_of(before.recovery): before.recovery}):
+    if _recovered(before, envelope):
         return True
     majority = 2 * len(signers(envelope, guard_keys(before))) > len(before.guards)
     return majority and charter.recovery == before.recovery
@@ -158,10 +159,11 @@ def walk(network_id: str, copies: dict[str, list[Envelope]]) -> Chain:
         kept += [envelope for _, envelope in rivals]
         for charter, _ in rivals:
             ever |= guard_keys(charter)
-        if len(rivals) > 1:
-            alarm = f"Two different charters have the number {charters[-1].number + 1}: a guard's key may be stolen."
         chosen = _undisputed(charters[-1], rivals)
         if chosen is None:
+            if rivals:
+                number = charters[-1].number + 1
+                alarm = f"Two different charters have the number {number}: a guard's key may be stolen."
             break
         charters.append(chosen[0])
         in_force = chosen[1]
@@ -181,15 +183,18 @@ def _founding(network_id: str, copies: dict[str, list[Envelope]]) -> tuple[Chart
 def _successors(
     before: Charter, candidates: Sequence[tuple[Charter, list[Envelope]]], gone: set[str]
 ) -> list[tuple[Charter, Envelope]]:
-    """The charters that may follow: at most two signed by the recovery key and two others, lowest ids first."""
+    """The charters that may follow: at most two signed by the recovery key and two others, lowest ids first.
+
+    Each copy must have the signatures that it takes: else it would matter which half of them was forgotten when.
+    """
     found = []
     for charter, group in candidates:
-        envelope = witnessed(group, _keys(before))
-        if charter.number != before.number + 1 or envelope is None or gone.intersection(charter.guards):
+        if charter.number != before.number + 1 or gone.intersection(charter.guards):
             continue
-        if _authorised(envelope, charter, before):
+        whole = [copy for copy in group if _authorised(copy, charter, before)]
+        if (envelope := witnessed(whole, _keys(before))) is not None:
             found.append((charter, envelope))
-    found.sort(key=lambda each: each[1].id)
+    found.sort(key=lambda each: (-each[0].settling, each[1].id))
     recovered = [each for each in found if _recovered(before, each[1])]
     others = [each for each in found if not _recovered(before, each[1])]
     return recovered[:MOST_RIVALS] + others[:MOST_RIVALS]
@@ -199,12 +204,19 @@ def _recovered(before: Charter, envelope: Envelope) -> bool:
     return bool(signers(envelope, {fingerprint_of(before.recovery): before.recovery}))
 
 
+def agreed(envelope: Envelope, before: Charter) -> frozenset[Fingerprint]:
+    """Which guards have signed this wish for a charter after `before`."""
+    return signers(envelope, guard_keys(before))
+
+
 def _undisputed(before: Charter, rivals: list[tuple[Charter, Envelope]]) -> tuple[Charter, Envelope] | None:
     """The one that follows. In a dispute nothing does, and the older shape stays, unless the recovery key signed
 
-    exactly one: else a guard whose key was stolen and replaced could undo its own replacement.
+    exactly one, or one that settles the others: else a guard whose key was stolen and replaced could undo its own
+    replacement, and two recoveries at two computers would leave the network without a guard for good.
     """
     if len(rivals) == 1:
         return rivals[0]
     recovered = [each for each in rivals if _recovered(before, each[1])]
-    return recovered[0] if len(recovered) == 1 else None
+    highest = [each for each in recovered if each[0].settling == recovered[0][0].settling]
+    return highest[0] if len(highest) == 1 else None

@@ -17,7 +17,6 @@ import msgspec
 from aiohttp import web
 
 from commonhold.authority.facts import FactStore
-from commonhold.authority.roster import mark
 from commonhold.errors import CommonholdError, NotAdmitted, WrongUsage
 from commonhold.identity.envelope import Envelope
 from commonhold.names import Fingerprint
@@ -27,7 +26,6 @@ from commonhold.wire import convert
 LARGEST_BODY = 16 * 2**20  # bytes of one request
 LARGEST_BATCH = 8 * 2**20  # bytes of payloads in one message: base64 and JSON add a third
 MOST_ADDRESSES = 8  # of one computer
-MANY = 32  # envelopes; verifying more takes long enough (0.1 ms each) for a thread
 AT_ONCE = 50  # computers asked at a time
 
 log = logging.getLogger(__name__)
@@ -116,10 +114,10 @@ class Exchange:
         self._take_addresses(told.addresses)
         if told.digest == self._facts.roster.digest:
             return False
-        told = await self._ask(peer, Swap(marks=tuple(map(mark, self._facts.roster.envelopes))))
+        told = await self._ask(peer, Swap(marks=tuple(self._facts.roster.kept)))
         wanted = set(told.wanted)
-        missing = [envelope for envelope in self._facts.roster.envelopes if mark(envelope) in wanted]
-        news = await self._merge(told.envelopes)
+        missing = [envelope for known, envelope in self._facts.roster.kept.items() if known in wanted]
+        news = await self._facts.hear(told.envelopes)
         for batch in _batches(missing):
             told = await self._ask(peer, Swap(envelopes=batch))
         self._in_vain[peer.fingerprint] = (self._facts.roster.digest, told.digest)
@@ -169,29 +167,19 @@ class Exchange:
         self._require_member(request)
         swap = await document(request, Swap, LARGEST_BODY)
         self._take_addresses(swap.addresses)
-        await self._merge(swap.envelopes)
+        await self._facts.hear(swap.envelopes)
         roster = self._facts.roster
         addresses = self._addresses() if swap.addresses else {}
         if swap.marks is None:
             return json_answer(Told(digest=roster.digest, addresses=addresses))
         theirs = set(swap.marks)
-        own = {mark(envelope): envelope for envelope in roster.envelopes}
-        lacking = [envelope for known, envelope in own.items() if known not in theirs]
+        lacking = [envelope for known, envelope in roster.kept.items() if known not in theirs]
         first = next(_batches(lacking), ())  # the rest follows with the next greeting: the digests still differ
-        return json_answer(Told(roster.digest, first, tuple(sorted(theirs - own.keys())), addresses))
+        return json_answer(Told(roster.digest, first, tuple(sorted(theirs - roster.kept.keys())), addresses))
 
     def _require_member(self, request: web.Request) -> None:
         if caller_of(request) not in self._facts.roster.members:
             raise NotAdmitted("Only members of the network see its roster.")
-
-    async def _merge(self, envelopes: Sequence[Envelope]) -> bool:
-        if len(envelopes) > MANY:
-            # What of it counts is found out in a thread, and only that is merged here. The signatures are remembered
-            # (identity.keys); those of rubbish would be too many to be, and hold up the loop for seconds.
-            merged = await asyncio.to_thread(self._facts.roster.merged, envelopes)
-            known = set(map(mark, self._facts.roster.envelopes))
-            envelopes = [envelope for envelope in merged.envelopes if mark(envelope) not in known]
-        return bool(envelopes) and self._facts.add(envelopes)
 
     def _addresses(self) -> dict[str, tuple[str, ...]]:
         return {known: tuple(found) for known, found in self._hints().items()}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from commonhold.authority.roster import Roster, mark
+from commonhold.authority.charter import KIND as CHARTER
+from commonhold.authority.roster import Roster
 from commonhold.errors import Damaged
 from commonhold.identity.envelope import Envelope
+
+MANY = 32  # envelopes; verifying more takes long enough (0.1 ms each) for a thread
 
 
 class FactStore:
@@ -39,21 +43,32 @@ class FactStore:
         Raises Refused when nothing is known yet and the founding charter is not among them.
         """
         before = self._roster
-        known = before.envelopes if before else ()
-        after = Roster.of(self.network_id, (*known, *envelopes))
+        return self._take_in(before.merged(envelopes) if before else Roster.of(self.network_id, envelopes))
+
+    async def hear(self, envelopes: Sequence[Envelope]) -> bool:
+        """`add`, for what others sent: whatever takes long to verify is verified in a thread."""
+        long = len(envelopes) > MANY or any(each.payload_type == CHARTER for each in envelopes)
+        while long:
+            before = self.roster
+            after = await asyncio.to_thread(before.merged, envelopes)
+            if self._roster is before:  # else something else was learnt meanwhile
+                return self._take_in(after)
+        return self.add(envelopes)
+
+    def _take_in(self, after: Roster) -> bool:
+        before = self._roster
         if before is not None and after.digest == before.digest:
             return False
-        self._write(known, after.envelopes)
+        self._write(before.kept if before else {}, after.kept)
         self._roster = after
         for callback in self.on_change:
             callback(after)
         return True
 
-    def _write(self, before: Iterable[Envelope], after: Iterable[Envelope]) -> None:
-        marks = {mark(envelope) for envelope in before}
-        stay = {envelope.id for envelope in after}
-        new = [(envelope.id, envelope.encoded()) for envelope in after if mark(envelope) not in marks]
-        over = [(envelope.id,) for envelope in before if envelope.id not in stay]
+    def _write(self, before: Mapping[str, Envelope], after: Mapping[str, Envelope]) -> None:
+        new = [(each.id, each.encoded()) for each in (after[known] for known in after.keys() - before.keys())]
+        stay = {known for known, _ in new}
+        over = [(each.id,) for each in (before[known] for known in before.keys() - after.keys()) if each.id not in stay]
         self._connection.execute("SAVEPOINT facts")
         try:
             self._connection.executemany("INSERT OR REPLACE INTO envelopes VALUES (?, ?)", new)

@@ -9,69 +9,40 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
-import msgspec
+from msgspec.structs import replace
 
 from commonhold.authority.charter import KIND as CHARTER
 from commonhold.authority.charter import Chain, Charter, Enrolled, PersonEntry, Shape, walk
-from commonhold.errors import CommonholdError, Conflict, NotFound, Refused
+from commonhold.authority.statements import (
+    KINDS,
+    Admit,
+    Fact,
+    Member,
+    PersonFact,
+    Remove,
+    Statement,
+    heard,
+    mark,
+    member_of,
+    signed,
+)
+from commonhold.errors import Conflict, NotFound, Refused
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.code import four_words
-from commonhold.identity.envelope import Envelope, sign, witnessed
+from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
 from commonhold.names import LONGEST_NAME, ComputerName, Fingerprint, NetworkName, PersonId, PersonName
-from commonhold.wire import from_json, to_json
 
-LARGEST_FACT = 64 * 1024  # bytes of payload
 MOST_FACTS = 100_000
 
 Named = TypeVar("Named", ComputerName, PersonName)
-
-
-class Admit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """This computer belongs, and acts for this person."""
-
-    network: str
-    certificate: bytes
-    name: str
-    person: str
-
-
-class Remove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """This computer, or this person with all computers, stays out for ever."""
-
-    network: str
-    subject: str  # a Fingerprint or a PersonId
-
-
-class PersonFact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """There is a person of this name."""
-
-    network: str
-    id: str
-    name: str
-
-
-Fact: TypeAlias = Admit | Remove | PersonFact
-KINDS: dict[str, type[Fact]] = {
-    "application/vnd.commonhold.admit+json": Admit,
-    "application/vnd.commonhold.remove+json": Remove,
-    "application/vnd.commonhold.person+json": PersonFact,
-}
-TYPES = {kind: payload_type for payload_type, kind in KINDS.items()}
-
-
-class Member(msgspec.Struct, frozen=True):
-    """One computer of the network; `name` is unique among members."""
-
-    fingerprint: Fingerprint
-    name: str
-    certificate: Certificate
-    person: PersonId
+Copies = dict[str, list[Envelope]]  # of each statement, by its id: they differ in signatures only
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +59,10 @@ class Roster:
     removed: frozenset[Fingerprint]
     removed_members: dict[Fingerprint, Member]  # those of them whose certificate is known
     gone: frozenset[str]  # every fingerprint and person id that was removed
-    envelopes: tuple[Envelope, ...] = field(repr=False)
+    kept: dict[str, Envelope] = field(repr=False)  # by its mark, in the order of ids
     digest: str
-    alarm: str = ""
+    alarm: str
+    _basis: _Basis = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, network_id: str, envelopes: Iterable[Envelope]) -> Roster:
@@ -98,16 +70,29 @@ class Roster:
 
         Raises Refused when the founding charter is not among them.
         """
-        copies: dict[str, list[Envelope]] = {}
-        for envelope in envelopes:
-            if envelope.payload_type in KINDS or envelope.payload_type == CHARTER:
-                copies.setdefault(envelope.id, []).append(envelope)
-        chain = walk(network_id, copies)
-        kept, facts = _facts(network_id, chain, copies)
-        return _view(network_id, chain, kept, facts)
+        copies = _copies(envelopes)
+        basis = _Basis(network_id, walk(network_id, copies))
+        for known, group in copies.items():
+            basis.hear(known, group)
+        return _view(basis)
 
     def merged(self, envelopes: Iterable[Envelope]) -> Roster:
-        return Roster.of(self.network_id, (*self.envelopes, *envelopes))
+        """What `of` makes of these and all that is kept; itself when nothing is new.
+
+        Facts are put beside the others that were read before: 3 ms among 2,000 members, where `of` takes 200.
+        """
+        copies = _copies(envelopes)
+        if any(group[0].payload_type == CHARTER for group in copies.values()):
+            news = [copy for group in copies.values() for copy in group if self.kept.get(mark(copy)) != copy]
+            return Roster.of(self.network_id, (*self.envelopes, *news)) if news else self
+        basis = self._basis.copy()
+        changed = [basis.hear(known, group) for known, group in copies.items()]
+        return _view(basis) if any(changed) else self
+
+    @property
+    def envelopes(self) -> tuple[Envelope, ...]:
+        """All that is worth keeping: from these the same roster is made."""
+        return tuple(self.kept.values())
 
     @property
     def shape(self) -> Shape:
@@ -150,125 +135,137 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def mark(envelope: Envelope) -> str:
-    """What tells two kept envelopes apart: what is said, and who says it."""
-    said = " ".join((envelope.id, *sorted(signature.keyid for signature in envelope.signatures)))
-    return hashlib.sha256(said.encode()).hexdigest()
+def _copies(envelopes: Iterable[Envelope]) -> Copies:
+    copies: Copies = {}
+    for envelope in envelopes:
+        if envelope.payload_type in KINDS or envelope.payload_type == CHARTER:
+            copies.setdefault(envelope.id, []).append(envelope)
+    return copies
 
 
-def _facts(
-    network_id: str, chain: Chain, copies: dict[str, list[Envelope]]
-) -> tuple[tuple[Envelope, ...], list[tuple[str, Fact]]]:
-    """What is worth keeping, and the facts that count, by id.
+class _Basis:
+    """What a roster is made of, read and verified: the chain of charters, and what each statement says.
 
     Facts of guards of other charters are kept, since a dispute may bring their charter back; facts of
-    anybody else are not.
+    anybody else are not. For the same reason no fact is dropped when a charter has taken it up: if a rival
+    brings the charter before back in force, whoever had dropped it would know fewer members than the others.
     """
-    counting, waiting, facts = [], [], []
-    for known in sorted(copies):
-        kind = KINDS.get(copies[known][0].payload_type)
-        if kind is None or len(copies[known][0].payload) > LARGEST_FACT:
-            continue
-        envelope = witnessed(copies[known], chain.ever)
-        if envelope is None or (fact := _read(envelope, kind, network_id)) is None:
-            continue
-        if any(signature.keyid in chain.guards for signature in envelope.signatures):
-            counting.append(envelope)
-            facts.append((known, fact))
-        else:
-            waiting.append(envelope)
-    kept = (*chain.kept, *counting, *waiting)[:MOST_FACTS]
-    return tuple(sorted(kept, key=lambda each: each.id)), facts[:MOST_FACTS]
+
+    def __init__(self, network_id: str, chain: Chain) -> None:
+        self.network_id, self.chain = network_id, chain
+        self.members = _by_fingerprint(chain.charter.members)  # of the charter in force
+        self.removed = _by_fingerprint(chain.charter.removed)
+        self.persons = {PersonId(entry.id): PersonName(entry.name) for entry in chain.charter.persons}
+        self.statements: dict[str, Statement] = {}
+
+    def copy(self) -> _Basis:
+        """For a further roster: what a statement says never changes, which ones there are does."""
+        other = copy(self)
+        other.statements = dict(self.statements)
+        return other
+
+    def hear(self, known: str, copies: list[Envelope]) -> bool:
+        """Take in copies of one fact; whether that made a difference."""
+        before = self.statements.get(known)
+        if before is not None:
+            copies = [before.envelope, *copies]
+        statement = heard(self.network_id, known, copies, self.chain.ever)
+        if statement is None or (before is not None and statement.envelope == before.envelope):
+            return False
+        self.statements[known] = statement
+        return True
+
+    def worth_keeping(self) -> tuple[list[Statement], list[Statement]]:
+        """-> (facts that count, facts that may come to count), each by id."""
+        counting: list[Statement] = []
+        waiting: list[Statement] = []
+        for known in sorted(self.statements):
+            statement = self.statements[known]
+            (waiting if self.chain.guards.keys().isdisjoint(statement.signers) else counting).append(statement)
+        if (surplus := len(self.statements) - MOST_FACTS) > 0:
+            waiting, counting = waiting[: max(0, len(waiting) - surplus)], counting[:MOST_FACTS]
+            self.statements = {each.id: each for each in (*counting, *waiting)}
+        return counting, waiting
 
 
-def _read(envelope: Envelope, kind: type[Fact], network_id: str) -> Fact | None:
-    """The fact inside, if it is for this network and nothing in it is hostile."""
-    try:
-        fact = from_json(envelope.payload, kind)
-        if isinstance(fact, Admit):
-            Certificate.parse(fact.certificate)
-            ComputerName(fact.name)
-            PersonId(fact.person)
-        elif isinstance(fact, PersonFact):
-            PersonId(fact.id)
-            PersonName(fact.name)
-        else:
-            _ = PersonId(fact.subject) if len(fact.subject) == 32 else Fingerprint(fact.subject)
-    except (ValueError, CommonholdError):  # msgspec's errors are kinds of ValueError
-        return None
-    return fact if fact.network == network_id else None
-
-
-def _view(network_id: str, chain: Chain, kept: tuple[Envelope, ...], facts: Sequence[tuple[str, Fact]]) -> Roster:
-    charter, guards = chain.charter, frozenset(chain.guards)
-    gone = chain.gone.union(fact.subject for _, fact in facts if isinstance(fact, Remove))
-    named = {PersonId(entry.id): entry.name for entry in charter.persons}
-    enrolled = {Certificate(each.certificate).fingerprint: each for each in charter.members}
-    chartered: Collection[str] = {*named, *enrolled}
-    for _, fact in facts:  # by id, and the first one said stays: the charter's, then the lowest id's
-        if isinstance(fact, PersonFact):
-            named.setdefault(PersonId(fact.id), fact.name)
-        elif isinstance(fact, Admit):
-            fingerprint = Certificate(fact.certificate).fingerprint
-            enrolled.setdefault(fingerprint, Enrolled(fact.certificate, fact.name, fact.person))
+def _view(basis: _Basis) -> Roster:
+    chain, charter, guards = basis.chain, basis.chain.charter, frozenset(basis.chain.guards)
+    counting, waiting = basis.worth_keeping()
+    gone = chain.gone.union(each.fact.subject for each in counting if isinstance(each.fact, Remove))
+    # By id, and the first one said stays: the charter's, then the lowest id's.
+    named, enrolled = dict(basis.persons), dict(basis.members)
+    for each in counting:
+        if isinstance(each.about, Member):
+            enrolled.setdefault(each.about.fingerprint, each.about)
+        elif isinstance(each.about, PersonName) and isinstance(each.fact, PersonFact):
+            named.setdefault(PersonId(each.fact.id), each.about)
     # A guard leaves by a charter only: a fact that removes it waits until it is none.
-    inside = {
-        fingerprint: each
-        for fingerprint, each in enrolled.items()
-        if fingerprint in guards or (each.person in named and not gone.intersection({fingerprint, each.person}))
-    }
-    outside = {Certificate(each.certificate).fingerprint: each for each in charter.removed} | {
-        fingerprint: each for fingerprint, each in enrolled.items() if gone.intersection({fingerprint, each.person})
-    }
-    outside = {fingerprint: each for fingerprint, each in outside.items() if fingerprint not in inside}
-    acting = {each.person for each in inside.values()}
+    inside: dict[Fingerprint, Member] = {}
+    outside = dict(basis.removed)
+    for known, member in enrolled.items():
+        out = known in gone or member.person in gone
+        if known in guards or (member.person in named and not out):
+            inside[known] = member
+        elif out:
+            outside[known] = member
+    outside = {known: member for known, member in outside.items() if known not in inside}
+    acting = {member.person for member in inside.values()}
     persons = {person: name for person, name in named.items() if person not in gone or person in acting}
     removed = {Fingerprint(each) for each in gone if len(each) == 64} | outside.keys()
-    computer_names = _told_apart({known: each.name for known, each in inside.items()}, chartered, ComputerName)
+    chartered: Collection[str] = {*basis.persons, *basis.members}
+    names = _told_apart({known: member.name for known, member in inside.items()}, chartered)
+    charters = ((envelope.id, mark(envelope), envelope) for envelope in chain.kept)
+    kept = sorted((*((each.id, each.mark, each.envelope) for each in (*counting, *waiting)), *charters), key=_by_id)
     return Roster(
-        network_id=network_id,
+        network_id=basis.network_id,
         network=NetworkName(charter.name),
         charter=charter,
         charter_id=chain.in_force.id,
         guards=guards,
-        members={known: _member(each, computer_names[known]) for known, each in sorted(inside.items())},
-        persons=_told_apart(persons, chartered, PersonName),
+        members={known: _called(inside[known], name) for known, name in names.items()},
+        persons=_told_apart(persons, chartered),
         removed=frozenset(removed - inside.keys()),
-        removed_members={known: _member(each, each.name) for known, each in sorted(outside.items())},
+        removed_members=dict(sorted(outside.items())),
         gone=gone,
-        envelopes=kept,
-        digest=hashlib.sha256("\n".join(map(mark, kept)).encode()).hexdigest(),
+        kept={known: envelope for _, known, envelope in kept},
+        digest=hashlib.sha256("\n".join(known for _, known, _ in kept).encode()).hexdigest(),
         alarm=chain.alarm,
+        _basis=basis,
     )
 
 
-def _member(each: Enrolled, name: str) -> Member:
-    certificate = Certificate(each.certificate)
-    return Member(certificate.fingerprint, name, certificate, PersonId(each.person))
+def _by_id(kept: tuple[str, str, Envelope]) -> str:
+    return kept[0]
+
+
+def _by_fingerprint(enrolled: Iterable[Enrolled]) -> dict[Fingerprint, Member]:
+    return {member.fingerprint: member for member in map(member_of, enrolled)}
+
+
+def _called(member: Member, name: ComputerName) -> Member:
+    return member if member.name == name else replace(member, name=name)
 
 
 Identity = TypeVar("Identity", Fingerprint, PersonId)
 
 
-def _told_apart(names: dict[Identity, str], chartered: Collection[str], kind: type[Named]) -> dict[Identity, Named]:
+def _told_apart(names: dict[Identity, Named], chartered: Collection[str]) -> dict[Identity, Named]:
     """Names without doubles: whoever is in the charter keeps its own, then the lower id; the other gets its words."""
+    if len(set(map(_folded, names.values()))) == len(names):
+        return dict(sorted(names.items()))
     taken: set[str] = set()
     given: dict[Identity, Named] = {}
     for identity in sorted(names, key=lambda each: (each not in chartered, each)):
-        name = names[identity]
+        name, kind = names[identity], type(names[identity])
         if _folded(name) in taken:
             words = four_words(identity)
             short = name.encode()[: LONGEST_NAME - len(words) - 1].decode(errors="ignore").rstrip(" .")
-            name = f"{short}-{words}"
+            name = kind(f"{short}-{words}")
         if _folded(name) in taken:  # somebody bears that very name: on purpose
-            name = identity[:LONGEST_NAME]
+            name = kind(identity[:LONGEST_NAME])
         taken.add(_folded(name))
-        given[identity] = kind(name)
+        given[identity] = name
     return dict(sorted(given.items()))
-
-
-def _signed(key: Key, fact: Fact) -> Envelope:
-    return sign(to_json(fact), TYPES[type(fact)], [key])
 
 
 def require_guard(key: Key, roster: Roster) -> None:
@@ -339,7 +336,7 @@ def admit(
         facts.append(PersonFact(roster.network_id, person, person_name))
     elif person not in roster.persons:
         raise NotFound("The person whose computer this is to be is not in the network.")
-    return tuple(_signed(key, fact) for fact in facts)
+    return tuple(signed(key, fact) for fact in facts)
 
 
 def remove(key: Key, roster: Roster, subject: Fingerprint | PersonId) -> tuple[Envelope, ...]:
@@ -351,20 +348,23 @@ def remove(key: Key, roster: Roster, subject: Fingerprint | PersonId) -> tuple[E
     for member in leaving:
         if member.fingerprint in roster.guards:
             raise Refused(f"{member.name} is a guard of the network: a guard leaves by a new charter only.")
-    return (_signed(key, Remove(roster.network_id, subject)),)
+    return (signed(key, Remove(roster.network_id, subject)),)
 
 
 def next_charter(
     roster: Roster,
     now: datetime,
     *,
-    guards: Sequence[Fingerprint],
+    guards: Collection[Fingerprint],
     server: Fingerprint | None = None,
     leaving: Collection[Fingerprint] = (),
+    recovery: bytes | None = None,
+    settling: int = 0,
 ) -> Charter:
     """The charter after the one in force, with everybody who belongs at present; to be signed by whom it takes.
 
-    With `server` its shape is client-server. `leaving` are removed by it, guards too.
+    With `server` its shape is client-server. `leaving` are removed by it, guards too. `recovery`: a new recovery
+    key (SPKI), which only the old one can bring in. From the same roster the same charter is made, but for the time.
     """
     staying = [member for member in roster.members.values() if member.fingerprint not in leaving]
     outside = [*roster.removed_members.values()]
@@ -379,12 +379,13 @@ def next_charter(
         shape="client-server" if server else "peer-to-peer",
         server=server,
         trusting=roster.trusting,
-        guards=tuple(guards),
-        recovery=roster.charter.recovery,
+        guards=tuple(sorted(guards)),
+        recovery=recovery or roster.charter.recovery,
         persons=tuple(PersonEntry(person, name) for person, name in roster.persons.items()),
         members=tuple(_enrolled(member) for member in staying),
         removed=tuple(_enrolled(member) for member in outside),
         gone=tuple(sorted(gone - {member.fingerprint for member in staying})),
+        settling=settling,
     )
 
 

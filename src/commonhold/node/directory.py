@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from commonhold.answers import KnownComputer, Place
 from commonhold.authority.facts import FactStore
-from commonhold.authority.roster import Member, Roster
+from commonhold.authority.roster import Roster
+from commonhold.authority.statements import Member
 from commonhold.discovery import AddressBook, Discovery
 from commonhold.errors import NotFound
 from commonhold.identity.code import four_words

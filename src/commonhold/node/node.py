@@ -26,8 +26,9 @@ from commonhold.authority.facts import FactStore
 from commonhold.authority.gate import gate
 from commonhold.authority.passes import Passes
 from commonhold.authority.peer import PeerKeeper
-from commonhold.authority.roster import Member, Roster
+from commonhold.authority.roster import Roster
 from commonhold.authority.server import ServerKeeper
+from commonhold.authority.statements import Member
 from commonhold.discovery import AddressBook, Discovery
 from commonhold.errors import Conflict, Damaged
 from commonhold.files import serve as dav
