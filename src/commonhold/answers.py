@@ -94,6 +94,15 @@ class Ruling(msgspec.Struct, frozen=True):
     rule: str
     until: datetime | None = None
     done: str = ""
+    number: int = 0  # of a rule in the book; never used again
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A name for some persons, that rules can speak of; after a change, the rules that ended with the group."""
+
+    group: str
+    persons: tuple[str, ...]
+    ended: tuple[str, ...] = ()
 
 
 class Explanation(msgspec.Struct, frozen=True):

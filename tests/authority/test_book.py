@@ -228,6 +228,40 @@ def test_a_group_is_there_while_somebody_is_in_it(book):
         book.allow("group:choir", "choir", Verb.READ, PHOTOS)
 
 
+def test_a_group_s_rules_end_with_it_and_a_later_one_of_its_name_inherits_none(book):
+    book.join("choir", ANN, BOB)
+    book.allow("group:choir", "choir", Verb.READ, PHOTOS)
+    assert book.leave("choir", BOB) == ()
+    assert [str(rule) for rule in book.leave("choir", ANN)] == ["allow choir read photos"]
+    book.join("choir", BOB)
+    assert said(book) == []
+
+
+def test_a_whole_group_is_taken_apart_at_once(book):
+    book.join("choir", ANN, BOB)
+    book.leave("CHOIR")
+    assert book.groups() == {}
+    with pytest.raises(NotFound):
+        book.leave("choir")
+
+
+def test_who_leaves_the_network_leaves_the_groups(book):
+    book.join("choir", ANN, BOB)
+    book.join("admins", BOB)
+    book.allow("group:admins", "admins", Verb.READ, PHOTOS)
+    assert book.part(BOB) == ("admins", "choir")
+    assert book.groups() == {"choir": {ANN}}
+    assert said(book) == []
+    assert book.part(BOB) == ()
+
+
+def test_what_the_owner_was_allowed_for_nothing_can_be_taken_back(book):
+    book.allow(ANN, "ann", Verb.READ, PHOTOS)
+    done = book.deny(ANN, "ann", Verb.READ, PHOTOS)
+    assert done == "took back “allow ann read photos”; ann is the owner of photos, and may do everything there."
+    assert said(book) == []
+
+
 @pytest.mark.parametrize("word", ["members", "guests", "owner", "", "a/b"])
 def test_words_of_rules_are_no_groups(book, word):
     with pytest.raises(WrongUsage):

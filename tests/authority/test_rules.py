@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from commonhold.authority.authority import EVERY_SHARE, Decision, Door, Rule, Standing, Subject, Verb
-from commonhold.authority.rules import allow_command, decide, outsider
+from commonhold.authority.rules import command, decide, outsider
 from commonhold.names import Fingerprint, PersonId
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -146,6 +146,12 @@ def test_the_reason_of_a_rule_names_it(says):
     assert decision.reason == "the rule “allow members read every share” lets bob read photos"
 
 
+def test_who_may_hears_also_who_can_take_it_back(says):
+    says("allow", "members", Verb.READ, EVERY_SHARE)
+    hint = says.ask(bob, Verb.LIST).hint
+    assert hint == "tower's owner ann can take that back: commonhold deny members read 'every share'"
+
+
 def test_the_reason_without_a_rule_and_the_command_that_would_be_one(says):
     decision = says.ask(bob, Verb.READ)
     assert decision.reason == "no rule lets bob read photos"
@@ -206,4 +212,6 @@ def test_rules_add_nothing_to_a_pass(says):
 
 
 def test_commands_in_hints_can_be_pasted():
-    assert allow_command("José Díaz", Verb.READ, "summer photos") == "commonhold allow 'José Díaz' read 'summer photos'"
+    assert (
+        command("allow", "José Díaz", Verb.READ, "summer photos") == "commonhold allow 'José Díaz' read 'summer photos'"
+    )

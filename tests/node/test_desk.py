@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from commonhold.errors import NotFound, Refused, WrongUsage
+from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
+from commonhold.identity.certificate import Certificate
+from commonhold.identity.keys import Key
+from commonhold.transport import Address, Caller, Peer
+from commonhold.transport.answers import read_json
+from commonhold.wire import to_json
 
 from ..conftest import town
 
@@ -35,6 +41,28 @@ def tower(network):
 @pytest.fixture
 def laptop(network):
     return network[1]
+
+
+@pytest.fixture
+def ask_tower(network):
+    """Sends anything from bob's computer to tower's desk: (status, document)."""
+
+    def asking(method, path, body=None):
+        async def once():
+            caller = Caller(Key.load(laptop.home.key), mine)
+            try:
+                sent = to_json(body) if body else None
+                async with caller.request(peer, method, path, data=sent, ok=range(100, 600)) as answer:
+                    return answer.status, await read_json(answer)
+            finally:
+                await caller.close()
+
+        return asyncio.run(once())
+
+    tower, laptop = network
+    mine, theirs = (Certificate.parse(each.home.certificate.read_bytes()) for each in (laptop, tower))
+    peer = Peer("tower", theirs.fingerprint, theirs, (Address.parse(tower.address),))
+    return asking
 
 
 def lists(computer, share):
@@ -112,6 +140,71 @@ def test_explanations_of_people_groups_and_paths(tower):
     assert not tower.net.explain("guests", "read", "photos").allowed
     with pytest.raises(WrongUsage):
         tower.net.explain("bob", "read", "photos/../films")
+
+
+def test_a_group_is_asked_about_like_anybody(tower, laptop):
+    tower.net.group_add("choir", "bob")
+    tower.net.allow("choir", "read", "photos")
+    said = tower.net.explain("choir", "list", "photos")
+    assert (said.allowed, said.rule) == (True, "allow choir read photos")
+    assert said.hint == "tower's owner ann can take that back: commonhold deny choir read photos"
+    assert not tower.net.explain("choir", "write", "photos").allowed
+    assert laptop.net.explain("bob", "list", "tower:photos").rule == "allow choir read photos"
+    tower.net.group_remove("choir", "bob")
+    assert not lists(laptop, "photos")
+    assert tower.net.rules("photos") == []
+
+
+def test_who_there_is_and_which_groups_is_not_told_by_an_explanation(tower, laptop):
+    tower.net.group_add("choir", "ann")
+    heard = set()
+    for who in ("ann", "choir", "nobody", "members", "tower"):
+        with pytest.raises(Refused) as refused:
+            laptop.net.explain(who, "read", "tower:photos")
+        heard.add(refused.value.sentence)
+    assert heard == {"bob may not govern photos: bob does not keep the doors of tower."}
+    tower.net.group_remove("choir")
+
+
+def test_a_group_needs_a_name_of_its_own_and_persons_that_there_are(tower):
+    for name in ("bob", "LAPTOP"):
+        with pytest.raises(Conflict, match="of the network already"):
+            tower.net.group_add(name, "ann")
+    for name in ("members", "guests"):
+        with pytest.raises(WrongUsage):
+            tower.net.group_add(name, "ann")
+    with pytest.raises(NotFound, match="There is no person “laptop”") as stopped:
+        tower.net.group_add("choir", "ann", "laptop")
+    assert stopped.value.hint == "name its person: bob"
+    with pytest.raises(NotFound):
+        tower.net.group_remove("choir")
+    assert tower.net.groups() == []
+
+
+def test_only_the_keeper_of_the_rules_sees_and_changes_groups(tower, ask_tower):
+    change = {"change": "add", "group": "admins", "persons": ["bob"]}
+    assert ask_tower("GET", "/groups")[0] == 403
+    assert ask_tower("POST", "/groups", change)[0] == 403
+    assert ask_tower("DELETE", "/rules/1") == ask_tower("DELETE", "/rules/999999")
+    assert tower.net.groups() == []
+
+
+def test_a_struck_rule_leaves_nothing_in_its_place(tower, laptop):
+    tower.net.allow("members", "read", "photos")
+    tower.net.deny("bob", "list", "photos")
+    assert not lists(laptop, "photos")
+    (denial,) = [rule for rule in tower.net.rules("photos") if rule.effect == "deny"]
+    assert tower.net.strike(denial.number).done == "struck out “deny bob list photos”."
+    assert [rule.rule for rule in tower.net.rules("photos")] == ["allow members read photos"]
+    assert lists(laptop, "photos")
+    with pytest.raises(NotFound):
+        tower.net.strike(denial.number)
+
+
+def test_the_computer_that_keeps_the_doors_is_not_denied_its_own(tower):
+    with pytest.raises(WrongUsage, match="tower is this computer itself"):
+        tower.net.deny("tower", "list", "photos")
+    assert tower.net.rules("photos") == []
 
 
 def test_a_rule_for_every_share_opens_every_share(tower, laptop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from commonhold.authority.authority import COMPUTE, EVERY_SHARE, Door, Rule, Standing, Subject, Verb
 from commonhold.authority.book import RuleBook
 from commonhold.authority.passes import Pass
-from commonhold.authority.rules import decide
+from commonhold.authority.rules import Index, decide
 from commonhold.errors import CommonholdError
 from commonhold.names import Fingerprint, PersonId, SharePath
 
@@ -138,6 +139,13 @@ def test_a_pass_opens_only_what_it_says(said, paths, asked, verb):
             assert decide(owner_of_right, submitter, verb, share, now=NOON, groups={}).allowed, "within the right"
 
 
+@given(books, subjects, verbs, doors, times, groups)
+def test_the_few_rules_that_the_index_gives_decide_as_all_of_them(rules, subject, verb, door, now, groups):
+    few = Index(rules, groups).about(subject, door)
+    first, second = (decide(each, subject, verb, door, now=now, groups=groups) for each in (rules, few))
+    assert first == second
+
+
 sayings = st.tuples(
     st.sampled_from(["allow", "deny"]), whos | computers, st.sampled_from(SAYABLE), shares, st.none() | times
 )
@@ -162,4 +170,19 @@ def test_what_was_said_last_of_a_person_counts(said, person, computer, verb, sha
         allowed = decide(book.rules(), subject, verb, door, now=NOON, groups={}).allowed
         assert allowed or others, "only a denial of the computer may stand against it"
     assert len({(rule.effect, rule.who, rule.verb, rule.door) for rule in book.rules()}) == len(book.rules())
+    connection.close()
+
+
+@given(st.lists(sayings, max_size=8))
+def test_each_rule_that_lets_somebody_in_is_taken_back_by_deny_with_its_words(said):
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    book = RuleBook(connection, lambda: NOON)
+    book.join("choir", PERSONS[1])
+    for effect, *saying in said:
+        with suppress(CommonholdError):
+            (book.allow if effect == "allow" else book.deny)(saying[0], "x", *saying[1:])
+    for rule in [each for each in book.list() if each.effect == "allow"]:
+        door = Door(kind="share", id=rule.door, name=rule.door_name, owner=PERSONS[0])
+        book.deny(rule.who, rule.who_name, rule.verb, door)
+        assert rule.id not in {each.id for each in book.rules()}
     connection.close()

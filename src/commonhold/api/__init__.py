@@ -17,8 +17,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from commonhold.api.computing import Computing
-from commonhold.api.doors import Doors
 from commonhold.api.files import Files
+from commonhold.api.keeping import Keeping
 from commonhold.home import Home
 
 __all__ = ["Network", "connect"]
@@ -33,5 +33,5 @@ def connect(home: str | Path | Home | None = None) -> Network:
     return Network(home if isinstance(home, Home) else Home.find(str(home) if home is not None else None))
 
 
-class Network(Files, Doors, Computing):
+class Network(Files, Keeping, Computing):
     """One network, as this computer's person may use it. A context manager; `close` ends its connections."""

@@ -32,7 +32,7 @@ class Doors(Asking):
         return self._ask("DELETE", f"/api/shares/{quote(name, safe='')}", answer=SharedFolder)
 
     def allow(self, who: str, verb: str, door: str, until: datetime | None = None) -> Ruling:
-        """Let a person, or `members`, do something at a door (`SHARE`, `compute`, `COMPUTER:DOOR`)."""
+        """Let a person, a group, `members` or `guests` do something at a door (`SHARE`, `compute`, `COMPUTER:DOOR`)."""
         return self._say("allow", who, verb, door, until)
 
     def deny(self, who: str, verb: str, door: str, until: datetime | None = None) -> Ruling:
@@ -43,6 +43,10 @@ class Doors(Asking):
         """The rules of this computer's doors, or of one door."""
         computer, name = _split_door(door or "")
         return self._desk(computer, "GET", f"/rules?{urlencode({'door': name})}", answer=list[Ruling])
+
+    def strike(self, number: int, computer: str = "") -> Ruling:
+        """Take one rule out, by its number, of this computer's or another's. Raises NotFound."""
+        return self._desk(computer, "DELETE", f"/rules/{number}", answer=Ruling)
 
     def explain(self, who: str, verb: str, door: str) -> Explanation:
         """Whether somebody may do something at a door, and which rule says so."""

@@ -138,6 +138,10 @@ class Authority(Protocol):
 
     def decide(self, subject: Subject, verb: Verb, door: Door, path: SharePath = ROOT) -> Decision: ...
 
+    def keeper(self) -> str:
+        """Who can change what is decided here: "tower's owner ann"."""
+        ...
+
 
 def permit(authority: Authority, subject: Subject, verb: Verb, door: Door, path: SharePath = ROOT) -> Permit:
     """A permit, or Refused with the decision's reason and rule.

@@ -17,8 +17,8 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec.structs import replace
 
-from commonhold.authority.authority import COMPUTE, INCLUDES, Door, Rule, Verb, doing
-from commonhold.authority.rules import GROUP, GUESTS, MEMBERS, concerns, in_force
+from commonhold.authority.authority import COMPUTE, INCLUDES, Door, Rule, Subject, Verb, doing
+from commonhold.authority.rules import GROUP, GUESTS, MEMBERS, Index, concerns, in_force
 from commonhold.errors import Conflict, NotFound, WrongUsage
 from commonhold.names import GroupName, PersonId
 
@@ -51,6 +51,7 @@ class RuleBook:
         self._db.executescript(TABLES)
         self._rules: tuple[Rule, ...] | None = None
         self._groups: dict[str, frozenset[PersonId]] | None = None
+        self._index: Index | None = None
 
     # Reading
 
@@ -60,6 +61,16 @@ class RuleBook:
             rows = self._db.execute(f"SELECT {COLUMNS} FROM rule ORDER BY id")  # noqa: S608 - a constant
             self._rules = tuple(_rule(row) for row in rows)
         return self._rules
+
+    def about(self, subject: Subject, door: Door) -> Sequence[Rule]:
+        """Those of `rules` that can decide about this subject at this door, in the same order."""
+        if self._index is None:
+            self._index = Index(self.rules(), self.groups())
+        return self._index.about(subject, door)
+
+    def against(self, computer: str | None) -> Sequence[Rule]:
+        """Those of `rules` that name this computer, which can only be denied something."""
+        return [rule for rule in self.rules() if rule.who == computer]
 
     def list(self, door: str | None = None) -> tuple[Rule, ...]:
         """The rules in force; of one door (its id): those that speak of it, rules for every share too."""
@@ -106,13 +117,13 @@ class RuleBook:
         nothing could be taken back and another rule goes on allowing it.
         """
         wish = self._wish("deny", who, who_name, verb, door, until=until)
-        personal = _is_personal(who)
-        if who == door.owner:
+        personal = _is_personal(who) and who != door.owner
+        if who == door.owner and (until is not None or self._same(replace(wish, effect="allow")) is None):
             raise WrongUsage(f"{who_name} is the owner of {door.name}, and may do everything there.")
         if until is not None and not personal:
             raise WrongUsage("Only a person or a computer can be denied something for a time.")
         taken = self._same(replace(wish, effect="allow")) if until is None else None
-        broader = None if personal else self._broader(wish, taken)
+        broader = None if _is_personal(who) else self._broader(wish, taken)
         if broader is not None and taken is None:
             raise Conflict(
                 f"{who_name} may {doing(verb, door)} by another rule: “{broader}”.",
@@ -124,7 +135,7 @@ class RuleBook:
                 self._delete(taken)
             if personal:
                 self._insert(wish)
-        return _denied(wish, door, taken, broader)
+        return _denied(wish, door, taken, broader, personal=personal)
 
     def remove(self, rule_id: int) -> Rule:
         """Strike one rule out. Raises NotFound."""
@@ -142,21 +153,46 @@ class RuleBook:
 
     # Groups
 
-    def join(self, group: str, person: PersonId) -> None:
-        """Put a person into a group, which is made if need be. Raises WrongUsage for a name that is none."""
-        name = self._spelling(group) or GroupName(group)
+    def join(self, group: str, *persons: PersonId) -> str:
+        """Put persons into a group, made if need be; how its name is written. Raises WrongUsage for no name."""
+        name = self.spelling(group) or GroupName(group)
         with self._writing():
-            self._db.execute("INSERT OR IGNORE INTO membership VALUES (?, ?)", (name, person))
+            rows = [(name, person) for person in persons]
+            self._db.executemany("INSERT OR IGNORE INTO membership VALUES (?, ?)", rows)
+        return name
 
-    def leave(self, group: str, person: PersonId) -> None:
-        """Take a person out of a group. Raises NotFound."""
-        name = self._spelling(group)
-        if name is None or person not in self.groups()[name]:
-            raise NotFound(f"That person is not in a group “{group}”.")
+    def leave(self, group: str, *persons: PersonId) -> tuple[Rule, ...]:
+        """Take persons out of a group, all when none is named. Raises NotFound.
+
+        With its last person a group ends, and its rules with it (they are returned): a later group of
+        the same name is another one, and must not find doors open that nobody remembers.
+        """
+        name = self.spelling(group)
+        if name is None or not self.groups()[name].issuperset(persons):
+            raise NotFound(f"That person is not in a group “{group}”.", "commonhold group list")
         with self._writing():
-            self._db.execute("DELETE FROM membership WHERE name = ? AND person = ?", (name, person))
+            return self._take_out(name, persons or self.groups()[name])
 
-    def _spelling(self, group: str) -> str | None:
+    def part(self, person: PersonId) -> tuple[str, ...]:
+        """Take whoever left the network out of every group. Returns which these were."""
+        inside = tuple(name for name, persons in self.groups().items() if person in persons)
+        if inside:
+            with self._writing():
+                for name in inside:
+                    self._take_out(name, (person,))
+        return inside
+
+    def _take_out(self, group: str, persons: Collection[PersonId]) -> tuple[Rule, ...]:
+        rows = [(group, person) for person in persons]
+        self._db.executemany("DELETE FROM membership WHERE name = ? AND person = ?", rows)
+        if self._db.execute("SELECT 1 FROM membership WHERE name = ? LIMIT 1", (group,)).fetchone():
+            return ()
+        orphans = tuple(rule for rule in self.rules() if rule.who == GROUP + group)
+        for rule in orphans:
+            self._delete(rule)
+        return orphans
+
+    def spelling(self, group: str) -> str | None:
         """How the group is written here; capitals do not matter."""
         return next((name for name in self.groups() if name.casefold() == group.casefold()), None)
 
@@ -173,9 +209,9 @@ class RuleBook:
         if until is not None and until <= self._now():
             raise WrongUsage("That time is over already.", "give a time to come, such as --until 3d")
         if who.startswith(GROUP):
-            spelling = self._spelling(who.removeprefix(GROUP))
+            spelling = self.spelling(who.removeprefix(GROUP))
             if spelling is None:
-                raise NotFound(f"There is no group “{who.removeprefix(GROUP)}” here.")
+                raise NotFound(f"There is no group “{who.removeprefix(GROUP)}” here.", "commonhold group list")
             who = GROUP + spelling
         elif who not in {MEMBERS, GUESTS} and not _is_personal(who):
             raise WrongUsage(f"“{who}” is nobody that a rule can speak of.", "a person, a group, members or guests")
@@ -237,7 +273,7 @@ class RuleBook:
             self._db.execute("ROLLBACK")
             raise
         finally:
-            self._rules = self._groups = None
+            self._rules = self._groups = self._index = None
 
 
 def _rule(row: tuple[Any, ...]) -> Rule:
@@ -255,13 +291,15 @@ def _is_personal(who: str) -> bool:
     return bool(PERSON.fullmatch(who) or COMPUTER.fullmatch(who))
 
 
-def _denied(wish: Rule, door: Door, taken: Rule | None, broader: Rule | None) -> str:
+def _denied(wish: Rule, door: Door, taken: Rule | None, broader: Rule | None, *, personal: bool) -> str:
     what = doing(wish.verb, door)
     parts = [f"took back “{taken}”"] if taken else []
-    if _is_personal(wish.who):
+    if personal:
         parts.append(f"{wish.who_name} may not {what}{_end(wish)}, whatever members and groups may")
     elif broader:
         parts.append(f"but “{broader}” still allows it")
+    elif wish.who == door.owner:
+        parts.append(f"{wish.who_name} is the owner of {door.name}, and may do everything there")
     elif not taken:
         parts.append(f"no rule let {wish.who_name} {what}, so there was nothing to take back")
     return _sentence(parts)

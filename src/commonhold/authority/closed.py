@@ -36,3 +36,6 @@ class Closed:
     def decide(self, subject: Subject, verb: Verb, door: Door, path: SharePath = ROOT) -> Decision:
         outside = outsider(subject, self.roster().network) if self.roster else None
         return outside or Decision(allowed=False, reason=self.reason, hint=self.hint)
+
+    def keeper(self) -> str:
+        return "nobody here"

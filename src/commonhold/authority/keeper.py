@@ -78,7 +78,7 @@ class Keeper(ABC):
 
     def _by_rules(self, subject: Subject, verb: Verb, door: Door) -> Decision:
         return rules.decide(
-            self.book.rules(),
+            self.book.about(subject, door),
             subject,
             verb,
             door,
@@ -93,7 +93,9 @@ class Keeper(ABC):
         if verb is Verb.ADMIT and self.computer not in self.roster().guards:
             return Decision(allowed=False, reason=f"{name} is no guard of the network", hint="ask a guard's owner")
         # A stolen computer that its owner has denied anything here must not take that back.
-        deny = next((rule for rule in self.book.rules() if self._denied_computer(rule, subject)), None)
+        deny = next(
+            (rule for rule in self.book.against(subject.computer) if self._denied_computer(rule, subject)), None
+        )
         if deny is not None:
             return Decision(allowed=False, reason=f"the rule “{deny}” stands against it", rule=deny, hint=hint)
         if capacity := self.capacity(subject):
@@ -111,7 +113,7 @@ class Keeper(ABC):
         trouble = given.trouble(lender, verb, door, path) if given else "that pass is over, or was never given out here"
         if given is None or trouble:
             return Decision(allowed=False, reason=trouble, hint="its submitter can run the job again")
-        deny = rules.denied(self.book.rules(), lender, verb, door, self.now())
+        deny = rules.denied(self.book.about(lender, door), lender, verb, door, self.now())
         if deny is not None:
             return Decision(allowed=False, reason=f"the rule “{deny}” stands against it", rule=deny)
         return self._as_submitter(given, lender, verb, door)

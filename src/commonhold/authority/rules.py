@@ -33,6 +33,36 @@ ADMINS = "admins"  # the group that may govern a server's doors
 Groups = Mapping[str, frozenset[PersonId]]
 
 
+class Index:
+    """Rules by whom and where they speak of, so that a decision reads those few that can matter.
+
+    Made when the book changes. With 1,000 rules a decision that reads them all takes longer than the
+    disk takes for a small file.
+    """
+
+    def __init__(self, rules: Iterable[Rule], groups: Groups) -> None:
+        self._rules: dict[tuple[str, str], list[tuple[int, Rule]]] = {}
+        self._groups: dict[str, list[str]] = {}
+        for place, rule in enumerate(rules):
+            self._rules.setdefault((rule.who, rule.door), []).append((place, rule))
+        for name, persons in groups.items():
+            for person in persons:
+                self._groups.setdefault(person, []).append(GROUP + name)
+
+    def about(self, subject: Subject, door: Door) -> list[Rule]:
+        """The rules that name this subject, or people whom it is one of, at this door; in the order given."""
+        person, computer = subject.person or "", subject.computer or ""
+        whose = (person, computer, GUESTS if subject.guest else MEMBERS, *self._groups.get(person, ()))
+        where = {door.id, EVERY_SHARE} if door.kind == "share" else {door.id}
+        found = [each for who in whose for at in where for each in self._rules.get((who, at), ())]
+        found.sort(key=_place)
+        return [rule for _, rule in found]
+
+
+def _place(found: tuple[int, Rule]) -> int:
+    return found[0]
+
+
 def decide(
     rules: Sequence[Rule],
     subject: Subject,
@@ -62,7 +92,10 @@ def decide(
     if allowing:
         # Whoever is named is told so, and not that everybody may: some doors make a difference (compute/lend.py).
         rule = min(allowing, key=lambda each: each.who != subject.person)
-        return Decision(allowed=True, reason=f"the rule “{rule}” lets {subject} {doing(verb, door)}", rule=rule)
+        back = f"{keeper} can take that back: {command('deny', rule.who_name, rule.verb, rule.door_name)}"
+        return Decision(
+            allowed=True, reason=f"the rule “{rule}” lets {subject} {doing(verb, door)}", rule=rule, hint=back
+        )
     return _unruled(subject, verb, door, keeper)
 
 
@@ -140,26 +173,25 @@ def _allows(rule: Rule, subject: Subject, verb: Verb, door: Door, groups: Groups
 
 def _unruled(subject: Subject, verb: Verb, door: Door, keeper: str) -> Decision:
     """The same for a door that exists and for one that does not."""
-    command = allow_command(str(subject), verb, door.name)
     return Decision(
         allowed=False,
         reason=f"no rule lets {subject} {doing(verb, door)}",
-        hint=f"ask {keeper}, who can type: {command}",
+        hint=f"ask {keeper}, who can type: {command('allow', str(subject), verb, door.name)}",
     )
 
 
 def _denial(deny: Rule, subject: Subject, verb: Verb, door: Door, *, keeper: str, may_list: bool) -> Decision:
     """Refused by a deny. One that speaks of this share alone is told only to those who may list it."""
     hidden = door.kind == "share" and deny.door != EVERY_SHARE and not may_list
-    command = allow_command(deny.who_name, deny.verb, deny.door_name)
     return Decision(
         allowed=False,
         reason=f"the rule “{deny}” stands against it",
         rule=deny,
-        hint=f"ask {keeper}, who can type: {command}",
+        hint=f"ask {keeper}, who can type: {command('allow', deny.who_name, deny.verb, deny.door_name)}",
         told=_unruled(subject, verb, door, keeper) if hidden else None,
     )
 
 
-def allow_command(who: str, verb: Verb, door: str) -> str:
-    return f"commonhold allow {shlex.quote(who)} {verb} {shlex.quote(door)}"
+def command(effect: str, who: str, verb: Verb, door: str) -> str:
+    """What to type, so that it can be pasted."""
+    return f"commonhold {effect} {shlex.quote(who)} {verb} {shlex.quote(door)}"

@@ -22,8 +22,9 @@ from commonhold.cli.words import Until
 @question()
 @click.option("--until", type=Until(), help="When it ends: 30m, 2h, 3d, or a date and time.")
 def command(invocation: Invocation, who: str, verb: str, door: str, until: datetime | None) -> None:
-    """WHO is a person or `members` (everybody). VERB is list, read, add (new files only) or write at a share, and
-    run at compute. DOOR is a share's name, or compute; COMPUTER:DOOR for another computer that lets you.
+    """WHO is a person, a group, `members` (everybody) or `guests`. VERB is list, read, add (new files only) or write
+    at a share, and run at compute. DOOR is a share's name, "every share" or compute; COMPUTER:DOOR for another
+    computer that lets you.
     """
     with invocation.network() as network:
         ruling = network.allow(who, verb, door, until)

@@ -7,17 +7,20 @@ the authority lets govern: `commonhold allow ann read tower:photos`, typed on an
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from commonhold.answers import Explanation, Ruling
+from commonhold.authority import rules
 from commonhold.authority.authority import (
     COMPUTE,
     EVERY_SHARE,
     Authority,
+    Decision,
     Door,
     Rule,
     Standing,
@@ -31,11 +34,12 @@ from commonhold.authority.roster import Roster
 from commonhold.authority.rules import GROUP, GUESTS, MEMBERS
 from commonhold.errors import NotFound, WrongUsage
 from commonhold.files.shares import Shares
-from commonhold.names import JOB_SHARE, PersonId, ShareName, SharePath
+from commonhold.names import JOB_SHARE, Fingerprint, PersonId, ShareName, SharePath
 from commonhold.transport import document, json_answer
 
 Record = Callable[..., None]
 Effect = Literal["allow", "deny"]
+SOMEBODY = PersonId("0" * 32)  # stands for any person of a group, when the group is asked about
 SAYABLE = (Verb.LIST, Verb.READ, Verb.ADD, Verb.WRITE, Verb.RUN)
 EVERY_SHARE_NAME = "every share"
 
@@ -60,12 +64,14 @@ class Desk:
         shares: Shares,
         authority: Authority,
         owner: PersonId,
+        here: Fingerprint,
         record: Record,
     ) -> None:
         self.roster = roster
         self.book = book
         self.shares = shares
         self.authority = authority
+        self.here = here
         self.compute = Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=owner)
         self.everything = Door(kind="share", id=EVERY_SHARE, name=EVERY_SHARE_NAME, owner=owner)
         self.record = record
@@ -74,6 +80,7 @@ class Desk:
         return [
             web.get("/rules", self._list),
             web.post("/rules", self._say),
+            web.delete(r"/rules/{number:\d{1,18}}", self._strike),
             web.get("/explanation", self._explain),
         ]
 
@@ -93,25 +100,34 @@ class Desk:
         return self.shares.door(ShareName(name)) if door.kind == "share" and door != self.everything else door
 
     def who(self, text: str) -> tuple[str, str]:
-        """Whom a rule speaks of: (id or word, name). A computer can be denied by its name."""
+        """Whom a rule speaks of: (id or word, name). A computer can be denied by its name.
+
+        Who left the network is found too while a rule names them, so that it can be taken back.
+        """
         if text in {MEMBERS, GUESTS}:
             return text, text
         roster = self.roster()
         if (person := roster.find_person(text)) is not None:
             return person, roster.persons[person]
-        if text.casefold() in {group.casefold() for group in self.book.groups()}:
-            return f"{GROUP}{text}", text
+        if (group := self.book.spelling(text)) is not None:
+            return f"{GROUP}{group}", group
         if (member := roster.find(text)) is not None:
             return member.fingerprint, member.name
+        for rule in self.book.list():
+            if rule.who_name.casefold() == text.casefold():
+                return rule.who, rule.who_name
         raise NotFound(f"There is nobody called “{text}” in the network {roster.network}.", "commonhold members")
 
     async def _list(self, request: web.Request) -> web.Response:
         name = request.query.get("door", "")
         door = self._existing(request[SUBJECT], name) if name else None
         if door is None:
-            permit(self.authority, request[SUBJECT], Verb.GOVERN, self.compute)
-        rules = self.book.list(door.id if door else None)
-        return json_answer([_ruling(rule) for rule in rules])
+            self.require_keeper(request[SUBJECT])
+        return json_answer([_ruling(rule) for rule in self.book.list(door.id if door else None)])
+
+    def require_keeper(self, subject: Subject) -> None:
+        """Raise Refused unless this subject keeps the rules here."""
+        permit(self.authority, subject, Verb.GOVERN, self.compute)
 
     def _existing(self, subject: Subject, name: str) -> Door:
         door = self.door(name)
@@ -126,6 +142,14 @@ class Desk:
         door = self._existing(subject, saying.door)
         return json_answer(self._write(subject, saying.effect, *self.whom(saying.who, saying.verb), door, saying.until))
 
+    async def _strike(self, request: web.Request) -> web.Response:
+        """Take one rule out of the book: what `allow` and `deny` cannot, who each leave a rule behind for a person."""
+        subject: Subject = request[SUBJECT]
+        self.require_keeper(subject)
+        rule = self.book.remove(int(request.match_info["number"]))
+        self.record("rule", by=str(subject), effect="struck", who=rule.who_name, verb=rule.verb, door=rule.door_name)
+        return json_answer(replace(_ruling(rule), done=f"struck out “{rule}”."))
+
     def whom(self, who: str, verb: str) -> tuple[str, str, Verb]:
         """(id, name, verb) of what somebody typed. Raises NotFound, WrongUsage."""
         return (*self.who(who), _verb(verb))
@@ -137,6 +161,11 @@ class Desk:
     def _write(
         self, subject: Subject, effect: Effect, who: str, name: str, verb: Verb, door: Door, until: datetime | None
     ) -> Ruling:
+        if effect == "deny" and who == self.here:
+            raise WrongUsage(
+                f"{name} is this computer itself: whoever uses it holds its folders anyway.",
+                "name a person, or another",
+            )
         say = self.book.allow if effect == "allow" else self.book.deny
         done = say(who, name, verb, door, until)
         self.record("rule", by=str(subject), effect=effect, who=name, verb=str(verb), door=door.name)
@@ -145,14 +174,14 @@ class Desk:
     async def _explain(self, request: web.Request) -> web.Response:
         subject: Subject = request[SUBJECT]
         verb = _verb(request.query.get("verb", ""))
-        name, _, path = request.query.get("door", "").partition("/")
-        door = self._as_typed(name)
-        asked = self._hypothetical(request.query.get("who", ""))
-        about_oneself = asked.person is not None and asked.person == subject.person
-        if not about_oneself or subject.person == door.owner:  # oneself one may always ask about
+        name, _, text = request.query.get("door", "").partition("/")
+        path = SharePath.parse(text)
+        door, who = self._as_typed(name), request.query.get("who", "")
+        about_oneself = self._is(subject, who) and subject.person != door.owner
+        if not about_oneself:  # oneself one may always ask about; who else there is, and in which group, is not told
             self._existing(subject, name)
-        decision = self.authority.decide(asked, verb, door, SharePath.parse(path))
-        if about_oneself and subject.person != door.owner:  # no more than the refusal itself would tell
+        asked, decision = self._decision(who, verb, door, path)
+        if about_oneself:  # no more than the refusal itself would tell
             decision = decision.told or decision
         return json_answer(
             Explanation(
@@ -166,16 +195,39 @@ class Desk:
             )
         )
 
-    def _hypothetical(self, text: str) -> Subject:
-        """The person, or the computer, of that name, as if knocking now; `members` is a member whom no rule names."""
-        who, name = self.who(text)
+    def _is(self, subject: Subject, who: str) -> bool:
+        """Whether that is the name of who asks, or of a computer of theirs."""
+        roster = self.roster()
+        member = roster.find(who)
+        mine = {roster.find_person(who), member.person if member else None} - {None}
+        return subject.person in mine
+
+    def _decision(self, who: str, verb: Verb, door: Door, path: SharePath) -> tuple[Subject, Decision]:
+        """What the person, or the computer, of that name would hear if it knocked now.
+
+        `members`, `guests` and a group are somebody of these whom no rule names.
+        """
+        known, name = self.who(who)
+        if known.startswith(GROUP):
+            asked = Subject(standing=Standing.MEMBER, person=SOMEBODY, person_name=name)
+            groups = {known.removeprefix(GROUP): frozenset({SOMEBODY})}
+            now = datetime.now(UTC)
+            return asked, rules.decide(
+                self.book.rules(), asked, verb, door, now=now, groups=groups, keeper=self.authority.keeper()
+            )
+        asked = self._hypothetical(known, name)
+        return asked, self.authority.decide(asked, verb, door, path)
+
+    def _hypothetical(self, who: str, name: str) -> Subject:
         roster = self.roster()
         for member in roster.members.values():
             if who in {member.fingerprint, member.person}:
                 return self.authority.who(member.fingerprint)
         if who in roster.persons:
             return Subject(standing=Standing.MEMBER, person=PersonId(who), person_name=name)
-        return Subject(standing=Standing.MEMBER, person_name=name, guest=who == GUESTS)
+        if who in {MEMBERS, GUESTS}:
+            return Subject(standing=Standing.MEMBER, person_name=name, guest=who == GUESTS)
+        return Subject(standing=Standing.REMOVED, person_name=name)
 
 
 def _verb(text: str) -> Verb:
@@ -185,4 +237,4 @@ def _verb(text: str) -> Verb:
 
 
 def _ruling(rule: Rule) -> Ruling:
-    return Ruling(rule.who_name, str(rule.verb), rule.door_name, rule.effect, str(rule), rule.until)
+    return Ruling(rule.who_name, str(rule.verb), rule.door_name, rule.effect, str(rule), rule.until, number=rule.id)

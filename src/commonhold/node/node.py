@@ -40,6 +40,7 @@ from commonhold.node import local
 from commonhold.node.contact import Contact
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
+from commonhold.node.groups import GroupDesk
 from commonhold.node.own import Own
 from commonhold.node.processors import Processors
 from commonhold.node.state import disk_told, open_state
@@ -80,7 +81,10 @@ class Node:
         self.exchange = Exchange(self.facts, self.caller, directory.peers, directory.hints, directory.learn)
         self.contact = Contact(self.exchange, directory, lambda: self.has_door)
         self.invitations = Invitations(self.state, self.key, self.facts, directory.hints, self.record)
-        self.desk = Desk(self._roster, self.book, self.shares, self.authority, self.person, self.record)
+        self.desk = Desk(
+            self._roster, self.book, self.shares, self.authority, self.person, self.key.fingerprint, self.record
+        )
+        self.groups = GroupDesk(self.desk)
         self.processors = self._processors() if self.has_door else None
         self.own = self._own()
         self.gateway = Gateway()
@@ -154,6 +158,7 @@ class Node:
         except BaseException:
             await self.close()
             raise
+        self.groups.tidy(self.facts.roster)  # who was removed while this node was down
         self.caller.on_digest = self.contact.heard
         self.facts.on_change.append(self._members_changed)
         self.contact.begin()
@@ -174,6 +179,7 @@ class Node:
         app.add_routes(self.invitations.routes())
         app.add_routes(self.exchange.routes())
         app.add_routes(self.desk.routes())
+        app.add_routes(self.groups.routes())
         app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record))
         app.add_routes(processors.between_computers())
         if self.facts.roster.server is not None:
@@ -216,6 +222,7 @@ class Node:
         )
         app.add_routes(local.routes(self.own))
         app.add_routes(self.desk.routes())
+        app.add_routes(self.groups.routes())
         if self.processors is not None:
             app.add_routes(self.processors.jobs.routes())
         await self.gateway.start(app)
@@ -242,7 +249,8 @@ class Node:
         self.contact.start(self._announce())
 
     def _members_changed(self, roster: Roster) -> None:
-        """New members may knock; removed ones are cut off in the middle of whatever they do."""
+        """New members may knock; removed ones are cut off in the middle of whatever they do, and leave the groups."""
+        self.groups.tidy(roster)
         if self.listener is not None:
             self.listener.trust(roster.anchors)
             for fingerprint in roster.removed:
