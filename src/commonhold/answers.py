@@ -135,3 +135,21 @@ class Place(msgspec.Struct, frozen=True):
             addresses=tuple(Address.parse(address) for address in self.addresses),
             seen=self.seen,
         )
+
+
+class KnownPerson(msgspec.Struct, frozen=True):
+    """One person of the network. `account` and what follows is known at the server only."""
+
+    person: str
+    computers: tuple[str, ...] = ()
+    account: bool = False
+    guest: bool = False
+    until: datetime | None = None  # the end of a guest's account
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """Whom a server takes somebody for, and until when without signing in again."""
+
+    person: str
+    guest: bool
+    until: datetime | None = None

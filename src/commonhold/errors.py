@@ -5,7 +5,8 @@
      ├─ NotFound               3   no such computer, share, file, job
      ├─ Refused                4   no right; carries the reason and the rule
      │   ├─ WrongCode          4   the code to join is wrong, spent or over
-     │   └─ NotAdmitted        4   no member's certificate: nothing is served
+     │   ├─ NotAdmitted        4   no member's certificate: nothing is served
+ │   └─ TooManyTries       4   too many wrong passwords: wait, and try again
      ├─ Unreachable            5   the other computer does not answer
      │   └─ NodeNotRunning     5   this computer's own node does not
      ├─ Conflict               6   a name is taken, or something else stands in the way
@@ -69,6 +70,12 @@ class NotAdmitted(Refused):
     status = 401
 
 
+class TooManyTries(Refused):
+    """`more["retry_after"]` says how many seconds to wait (RFC 6585, 4)."""
+
+    status = 429
+
+
 class Unreachable(CommonholdError):
     exit_code = 5
     status = 504
@@ -115,6 +122,7 @@ KINDS: dict[str, type[CommonholdError]] = {
         Refused,
         WrongCode,
         NotAdmitted,
+        TooManyTries,
         Unreachable,
         NodeNotRunning,
         Conflict,
@@ -133,6 +141,7 @@ BY_STATUS: dict[int, type[CommonholdError]] = {
     404: NotFound,
     409: Conflict,
     412: Changed,
+    429: TooManyTries,
     504: Unreachable,
     507: NoSpace,
 }

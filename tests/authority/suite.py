@@ -14,6 +14,7 @@ from typing import Literal
 import pytest
 
 from commonhold.authority import roster as rosters
+from commonhold.authority.accounts import Accounts
 from commonhold.authority.authority import (
     COMPUTE,
     EVERY_SHARE,
@@ -21,6 +22,7 @@ from commonhold.authority.authority import (
     Authority,
     Decision,
     Door,
+    Login,
     Standing,
     Subject,
     Verb,
@@ -28,18 +30,20 @@ from commonhold.authority.authority import (
 )
 from commonhold.authority.book import RuleBook
 from commonhold.authority.closed import Closed
+from commonhold.authority.entrance import Entrance
 from commonhold.authority.passes import Passes
 from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
 from commonhold.authority.server import ServerKeeper
+from commonhold.authority.sessions import Sessions
 from commonhold.errors import Refused
 from commonhold.identity.certificate import Certificate, self_signed
 from commonhold.identity.keys import Key
 from commonhold.names import ComputerName, Fingerprint, NetworkName, PersonId, PersonName, SharePath
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-ANN, BOB, CAROL, DORA = (PersonId(letter * 32) for letter in "abcd")
-NAMES = {ANN: "ann", BOB: "bob", CAROL: "carol", DORA: "dora"}
+ANN, BOB, CAROL, DORA, GUS = (PersonId(letter * 32) for letter in "abcde")
+NAMES = {ANN: "ann", BOB: "bob", CAROL: "carol", DORA: "dora", GUS: "gus"}
 
 PHOTOS = Door(kind="share", id="5a17", name="photos", owner=ANN)
 PAPERS = Door(kind="share", id="90cc", name="papers", owner=ANN)
@@ -110,13 +114,31 @@ class Casa:
         self.roster = roster_of("peer-to-peer" if shape == "peer" else "client-server")
         self.book = RuleBook(sqlite3.connect(":memory:", isolation_level=None), now=lambda: self.now)
         self.passes = Passes(lambda: self.authority, now=lambda: self.now)
+        self.events: list[tuple[str, dict[str, object]]] = []
+        self.state = sqlite3.connect(":memory:", isolation_level=None)
+        self.accounts = Accounts(self.state, lambda: self.roster, self.record, clock=lambda: self.now)
+        self.sessions = Sessions(self.state, clock=lambda: self.now)
+        self.entrance = Entrance(self.accounts, self.sessions, lambda: self.roster)
         self.authority: Authority = self._authority(shape)
 
     def _authority(self, shape: Shape) -> Authority:
         if shape == "closed":
             return Closed.client(lambda: self.roster, "tower")
-        kind = PeerKeeper if shape == "peer" else ServerKeeper
-        return kind(lambda: self.roster, self.book, self.passes, ANN, fingerprint("tower"), now=lambda: self.now)
+        kept = (lambda: self.roster, self.book, self.passes, ANN, fingerprint("tower"))
+        if shape == "peer":
+            return PeerKeeper(*kept, now=lambda: self.now)
+        return ServerKeeper(*kept, now=lambda: self.now, holds=self.entrance.holds)
+
+    def record(self, event: str, **words: object) -> None:
+        self.events.append((event, words))
+
+    def signed_in(self, person: PersonId, until: datetime | None = None, *, session: bool = False) -> Subject:
+        """That person by a password: gus, a guest, too, who has no computer. No hash is made: none is compared."""
+        if person not in self.roster.persons:
+            name = PersonName(NAMES[person])
+            self.roster = self.roster.merged(rosters.introduce(computer("tower")[0], self.roster, person, name))
+        account = self.accounts.put(person, "unhashed", until)
+        return self.entrance.subject(account, self.sessions.begin(account)[1] if session else None)
 
     def who(self, name: str, pass_id: str | None = None) -> Subject:
         return self.authority.who(fingerprint(name), pass_id)
@@ -134,7 +156,14 @@ class Casa:
         return self.book.deny(who, NAMES.get(PersonId(who), who) if len(who) == 32 else who, verb, door, until)
 
     def remove(self, name: str) -> None:
-        self.roster = self.roster.merged(rosters.remove(computer("tower")[0], self.roster, fingerprint(name)))
+        self._removed(fingerprint(name))
+
+    def remove_person(self, person: PersonId) -> None:
+        self._removed(person)
+
+    def _removed(self, whom: Fingerprint | PersonId) -> None:
+        self.roster = self.roster.merged(rosters.remove(computer("tower")[0], self.roster, whom))
+        self.accounts.roster_changed(self.roster)
 
     def later(self, **more: float) -> None:
         self.now += timedelta(**more)
@@ -202,6 +231,13 @@ class Questions:
         with pytest.raises(Refused) as refused:
             permit(casa.authority, casa.who("laptop"), Verb.READ, door)
         return str(refused.value.problem()).replace(door.name, "THAT")
+
+    def test_a_password_that_is_not_the_present_one_opens_nothing(self, casa):
+        for door in (PHOTOS, NOWHERE, PROCESSORS, BOBS_JOB, NETWORK):
+            for person, name in ((ANN, "ann"), (BOB, "bob")):
+                claimed = Subject(Standing.MEMBER, person=person, person_name=name, login=Login(7))
+                for verb in Verb:
+                    assert not casa.authority.decide(claimed, verb, door).allowed
 
     def test_a_made_up_pass_opens_nothing(self, casa):
         casa.allow(BOB, Verb.WRITE, PHOTOS)

@@ -19,6 +19,7 @@ from pathlib import Path
 from commonhold.api.computing import Computing
 from commonhold.api.files import Files
 from commonhold.api.keeping import Keeping
+from commonhold.api.people import Persons
 from commonhold.home import Home
 
 __all__ = ["Network", "connect"]
@@ -33,5 +34,5 @@ def connect(home: str | Path | Home | None = None) -> Network:
     return Network(home if isinstance(home, Home) else Home.find(str(home) if home is not None else None))
 
 
-class Network(Files, Keeping, Computing):
+class Network(Files, Keeping, Persons, Computing):
     """One network, as this computer's person may use it. A context manager; `close` ends its connections."""

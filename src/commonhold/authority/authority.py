@@ -81,8 +81,18 @@ class Standing(StrEnum):
     STRANGER = "stranger"  # no member's certificate
 
 
+class Login(msgspec.Struct, frozen=True):
+    """By which password of a person (its account's serial), and in which session, if any. It ends with either."""
+
+    serial: int
+    session: str = ""  # its id, from which nobody can make its token
+
+
 class Subject(msgspec.Struct, frozen=True):
-    """Who knocks: a computer, acting for its person; under a pass it may do what the pass says and nothing else."""
+    """Who knocks: a computer, acting for its person; under a pass it may do what the pass says and nothing else.
+
+    Or, at a server, a person who came with a password instead of a computer.
+    """
 
     standing: Standing
     computer: Fingerprint | None = None
@@ -91,6 +101,7 @@ class Subject(msgspec.Struct, frozen=True):
     person_name: str = ""
     guest: bool = False
     pass_id: str | None = None
+    login: Login | None = None  # of a person without a computer
 
     def __str__(self) -> str:
         return self.person_name or self.computer_name or "a stranger"

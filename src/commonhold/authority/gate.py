@@ -1,31 +1,40 @@
-"""The gate before every door of the listener: whoever passes it is a member, or joining.
+"""The gate before every door of the listener: whoever passes it is a member, has an account, or is joining.
 
 The certificate that TLS verified becomes a Subject at `request[SUBJECT]`. The authority is asked at
-every request, so a removal takes effect at the next one, on open connections too.
+every request, so a removal takes effect at the next one, on open connections too. A certificate goes
+before a password: a removed computer does not come back with one.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from commonhold.authority.authority import Authority, Door, Standing, Subject, Verb
+from commonhold.authority.entrance import Entrance, for_people, not_admitted, shows_password_box, signing_in
 from commonhold.errors import NotAdmitted, Refused
-from commonhold.transport import caller_of
+from commonhold.transport import caller_of, vouch
+from commonhold.wire import to_json
 
 SUBJECT = web.RequestKey("commonhold.subject", Subject)
 PASS_HEADER = "Commonhold-Pass"  # noqa: S105 - the name of a header
 OPEN_TO_STRANGERS = "/join/"
+SMALL_BODY = 64 * 1024  # bytes of a refused request that are read
+PATIENCE = 2.0  # seconds for them to come
 _NETWORK = Door(kind="network", id="", name="the network")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def gate(authority: Callable[[], Authority]) -> Any:
-    """The middleware. Raises NotAdmitted for strangers, except on their way to join; Refused for removed computers."""
+def gate(authority: Callable[[], Authority], entrance: Entrance | None = None) -> Any:
+    """The middleware. Strangers are not admitted, except on their way to join; Refused is raised for removed computers.
+
+    With an `entrance` (a server's), people with a password are let in at the routes that are meant for them.
+    """
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -34,8 +43,12 @@ def gate(authority: Callable[[], Authority]) -> Any:
         if subject.standing is Standing.REMOVED:
             decision = asked.decide(subject, Verb.LIST, _NETWORK)
             raise Refused(f"{decision.reason}.", decision.hint, reason=decision.reason)
-        if subject.standing is Standing.STRANGER and not _joining(request):
-            return _not_admitted(request)
+        if subject.standing is Standing.STRANGER and not (_joining(request) or (entrance and signing_in(request))):
+            person = await entrance.admit(request) if entrance and for_people(request) else None
+            if person is None:
+                return await _turned_away(request, entrance)
+            subject = person
+            vouch(request)
         request[SUBJECT] = subject
         return await handler(request)
 
@@ -48,14 +61,28 @@ def _joining(request: web.Request) -> bool:
     return resource is not None and resource.canonical.startswith(OPEN_TO_STRANGERS)
 
 
-def _not_admitted(request: web.Request) -> web.Response:
-    error = NotAdmitted("This door opens to computers of its network only.", "join it first: commonhold join CODE")
-    if request.method != "OPTIONS":
-        raise error
-    # Finder asks for the options before it shows who it is, and gives up unless even the 401 says DAV.
-    return web.Response(
-        status=error.status,
-        body=msgspec.json.encode(error.problem()),
-        content_type="application/problem+json",
-        headers={"DAV": "1, 2"},
-    )
+async def _turned_away(request: web.Request, entrance: Entrance | None) -> web.Response:
+    if entrance is None:
+        error = NotAdmitted("This door opens to computers of its network only.", "join it first: commonhold join CODE")
+        if request.method != "OPTIONS":
+            raise error
+    else:
+        error = not_admitted()
+    headers = {}
+    if request.method == "OPTIONS":
+        # Finder asks for the options before it shows who it is, and gives up unless even the 401 says DAV.
+        headers["DAV"] = "1, 2"
+    if entrance is not None and shows_password_box(request):
+        headers["WWW-Authenticate"] = entrance.challenge
+        await _read_out(request)
+    body = to_json(error.problem())
+    return web.Response(status=error.status, body=body, content_type="application/problem+json", headers=headers)
+
+
+async def _read_out(request: web.Request) -> None:
+    """Windows understands a refusal only when its small body was read. Whoever waits for `100` sends none."""
+    if (request.content_length or SMALL_BODY + 1) > SMALL_BODY or "Expect" in request.headers:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            await request.content.read()

@@ -1,7 +1,8 @@
 """What every authority has in common: who knocks, and what the owner of the doors lets them do.
 
 The order in which things are asked is the order of precedence: standing (removed computers and
-strangers stop here), a pass (which opens what it says and nothing else), a deny, ownership, rules.
+strangers stop here), a login that is over, a pass (which opens what it says and nothing else), a
+deny, ownership, rules.
 Governing and admitting are no matter of rules: they are the owner's (and a server's admins').
 """
 
@@ -66,11 +67,17 @@ class Keeper(ABC):
         outside = rules.outsider(subject, self.roster().network)
         if outside is not None:
             return outside
+        if subject.login is not None and not self.login_holds(subject):
+            return Decision(allowed=False, reason="what let this person in is over", hint="sign in again")
         if subject.pass_id is not None:
             return self._under_pass(subject, verb, door, path)
         if verb in {Verb.GOVERN, Verb.ADMIT}:
             return self._govern(subject, verb, door)
         return self._by_rules(subject, verb, door)
+
+    def login_holds(self, subject: Subject) -> bool:
+        """Whether the password or session that let this person in still would: nowhere but at a server."""
+        return False
 
     @abstractmethod
     def capacity(self, subject: Subject) -> str:

@@ -114,9 +114,9 @@ class Roster:
 
     def find(self, name: str) -> Member | None:
         """The computer of that name (capitals do not matter) or fingerprint."""
-        wanted = _folded(name)
+        wanted = folded(name)
         for member in self.members.values():
-            if wanted in {member.fingerprint, _folded(member.name)}:
+            if wanted in {member.fingerprint, folded(member.name)}:
                 return member
         return None
 
@@ -124,14 +124,15 @@ class Roster:
         """The person of that name (capitals do not matter) or id."""
         if name in self.persons:  # first: a name may look like somebody else's id
             return PersonId(name)
-        wanted = _folded(name)
-        return next((person for person, known in self.persons.items() if _folded(known) == wanted), None)
+        wanted = folded(name)
+        return next((person for person, known in self.persons.items() if folded(known) == wanted), None)
 
     def computers_of(self, person: PersonId) -> tuple[Member, ...]:
         return tuple(member for member in self.members.values() if member.person == person)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """As names are compared: capitals do not matter."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -251,19 +252,19 @@ Identity = TypeVar("Identity", Fingerprint, PersonId)
 
 def _told_apart(names: dict[Identity, Named], chartered: Collection[str]) -> dict[Identity, Named]:
     """Names without doubles: whoever is in the charter keeps its own, then the lower id; the other gets its words."""
-    if len(set(map(_folded, names.values()))) == len(names):
+    if len(set(map(folded, names.values()))) == len(names):
         return dict(sorted(names.items()))
     taken: set[str] = set()
     given: dict[Identity, Named] = {}
     for identity in sorted(names, key=lambda each: (each not in chartered, each)):
         name, kind = names[identity], type(names[identity])
-        if _folded(name) in taken:
+        if folded(name) in taken:
             words = four_words(identity)
             short = name.encode()[: LONGEST_NAME - len(words) - 1].decode(errors="ignore").rstrip(" .")
             name = kind(f"{short}-{words}")
-        if _folded(name) in taken:  # somebody bears that very name: on purpose
+        if folded(name) in taken:  # somebody bears that very name: on purpose
             name = kind(identity[:LONGEST_NAME])
-        taken.add(_folded(name))
+        taken.add(folded(name))
         given[identity] = name
     return dict(sorted(given.items()))
 
@@ -328,15 +329,23 @@ def admit(
         raise Conflict(f"The computer name “{name}” is taken.", "choose another with --computer NAME")
     facts: list[Fact] = [Admit(roster.network_id, certificate.der, name, person)]
     if person_name is not None:
-        if roster.find_person(person_name) is not None:
-            raise Conflict(
-                f"The name “{person_name}” belongs to somebody already.",
-                f"ask for: commonhold invite --person {person_name}",
-            )
+        _require_nobody(roster, person_name, f"ask for: commonhold invite --person {person_name}")
         facts.append(PersonFact(roster.network_id, person, person_name))
     elif person not in roster.persons:
         raise NotFound("The person whose computer this is to be is not in the network.")
     return tuple(signed(key, fact) for fact in facts)
+
+
+def introduce(key: Key, roster: Roster, person: PersonId, name: PersonName) -> tuple[Envelope, ...]:
+    """The fact that there is a person, who has no computer yet. Raises Conflict when the name is taken, Refused."""
+    require_guard(key, roster)
+    _require_nobody(roster, name, f"commonhold person passwd {name} gives an account to somebody who is here")
+    return (signed(key, PersonFact(roster.network_id, person, name)),)
+
+
+def _require_nobody(roster: Roster, name: PersonName, hint: str) -> None:
+    if roster.find_person(name) is not None:
+        raise Conflict(f"The name “{name}” belongs to somebody already.", hint)
 
 
 def remove(key: Key, roster: Roster, subject: Fingerprint | PersonId) -> tuple[Envelope, ...]:

@@ -16,6 +16,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "members": "List the computers of the network.",
         "remove": "Remove a computer or a person from the network.",
         "group": "Say who is in which group, or list the groups.",
+        "person": "Give people accounts at a server, or take them back.",
         "allow": "Say who may do what at a door.",
         "deny": "Say who may not do what at a door.",
         "rules": "List the rules of this computer.",

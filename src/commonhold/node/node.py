@@ -42,6 +42,7 @@ from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.groups import GroupDesk
 from commonhold.node.own import Own
+from commonhold.node.people import People
 from commonhold.node.processors import Processors
 from commonhold.node.state import disk_told, open_state
 from commonhold.transport import (
@@ -74,6 +75,7 @@ class Node:
         here = _own_entry(home, self.key, self.facts.roster)
         self.person, self.certificate = here.person, here.certificate
         self.shares = Shares(self.state, self.person, home.folder)
+        self.people = People(self.state, self.key, self.facts, lambda: self.authority, self.record)
         self.directory = Directory(self.facts, AddressBook(self.state), self.key.fingerprint)
         self.authority, self.has_door = self._by_shape()
         self.caller = Caller(self.key, self.certificate)
@@ -98,8 +100,10 @@ class Node:
         roster = self.facts.roster
         if roster.server is not None and roster.server != self.key.fingerprint:
             return Closed.client(self._roster, roster.members[roster.server].name), False
-        keeper = PeerKeeper if roster.server is None else ServerKeeper
-        return keeper(self._roster, self.book, self.passes, self.person, self.key.fingerprint), True
+        kept = (self._roster, self.book, self.passes, self.person, self.key.fingerprint)
+        if self.people.entrance is None:
+            return PeerKeeper(*kept), True
+        return ServerKeeper(*kept, holds=self.people.entrance.holds), True
 
     def hub(self) -> str:
         """The computer whose node runs this person's jobs: the server, or this one."""
@@ -134,6 +138,7 @@ class Node:
             desk=self.desk,
             shares=self.shares,
             invitations=self.invitations,
+            people=self.people,
             exchange=self.exchange,
             greet=self.contact.greet,
             announce=self._announce,
@@ -162,6 +167,7 @@ class Node:
         self.caller.on_digest = self.contact.heard
         self.facts.on_change.append(self._members_changed)
         self.contact.begin()
+        self.contact.start(self.people.watch())
         log.info(
             "%s serves at %s", self.settings.computer, ", ".join(map(str, self.directory.listening())) or "no door"
         )
@@ -174,7 +180,8 @@ class Node:
 
     async def _open_door(self, processors: Processors) -> None:
         app = web.Application(
-            middlewares=[problems, disk_told(self.home.folder), gate(lambda: self.authority)], client_max_size=2**20
+            middlewares=[problems, disk_told(self.home.folder), gate(lambda: self.authority, self.people.entrance)],
+            client_max_size=2**20,
         )
         app.add_routes(self.invitations.routes())
         app.add_routes(self.exchange.routes())
@@ -184,6 +191,7 @@ class Node:
         app.add_routes(processors.between_computers())
         if self.facts.roster.server is not None:
             app.add_routes(processors.jobs.routes())  # its clients' jobs run here
+            app.add_routes([*self.people.governing(), *self.people.entering()])
         app.on_response_prepare.append(self.exchange.stamp)
         self.listener = Listener(app, self.key, self.certificate)
         self.listener.trust(self.facts.roster.anchors)
@@ -223,6 +231,7 @@ class Node:
         app.add_routes(local.routes(self.own))
         app.add_routes(self.desk.routes())
         app.add_routes(self.groups.routes())
+        app.add_routes([*self.people.governing(), *self.people.listing()])
         if self.processors is not None:
             app.add_routes(self.processors.jobs.routes())
         await self.gateway.start(app)
@@ -268,6 +277,7 @@ class Node:
         if self.directory.discovery is not None:
             await self.directory.discovery.close()
         await self.caller.close()
+        self.people.close()
         self.home.gateway_file.unlink(missing_ok=True)
         self.audit.close()
         self.state.close()

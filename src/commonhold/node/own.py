@@ -24,6 +24,7 @@ from commonhold.names import Fingerprint, PersonId, ShareName
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.local import InvitationWish, OfferWish
+from commonhold.node.people import People
 from commonhold.transport import Peer
 
 
@@ -38,6 +39,7 @@ class Own:
     desk: Desk
     shares: Shares
     invitations: Invitations
+    people: People
     exchange: Exchange
     greet: Callable[[Sequence[Peer]], Awaitable[None]]
     announce: Callable[[], Awaitable[None]]  # tell the local network which invitations are open
@@ -94,6 +96,8 @@ class Own:
 
     async def invite(self, wish: InvitationWish) -> JoiningCode:
         self._permit_admitting()
+        if wish.person is not None:
+            self.people.require_no_guest(wish.person)
         code, expires = self.invitations.invite(wish.person, wish.minutes, wish.uses)
         await self.announce()
         return JoiningCode(

@@ -12,7 +12,7 @@ from commonhold.transport.addresses import DEFAULT_PORT, private_addresses
 from commonhold.transport.answers import answer_lines, caller_of, json_lines, problems
 from commonhold.transport.caller import ROSTER_HEADER, Caller, Knock, Peer
 from commonhold.transport.documents import document, json_answer
-from commonhold.transport.listener import Listener
+from commonhold.transport.listener import Listener, vouch
 from commonhold.transport.local import Gateway, LocalCaller
 from commonhold.transport.loop import LoopThread, run
 
@@ -35,4 +35,5 @@ __all__ = [
     "private_addresses",
     "problems",
     "run",
+    "vouch",
 ]

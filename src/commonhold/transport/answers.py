@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from commonhold.errors import CommonholdError, Damaged, from_problem
+from commonhold.errors import CommonholdError, Damaged, TooManyTries, from_problem
 from commonhold.names import Fingerprint
 from commonhold.transport.tls import fingerprint_shown
 from commonhold.wire import to_json
@@ -69,6 +69,8 @@ def _problem_answer(request: web.Request, trouble: CommonholdError) -> web.Respo
     if "Upgrade" in request.headers:
         short = {"type": type(trouble).__name__, "title": trouble.sentence[:500], "hint": trouble.hint[:200]}
         headers[PROBLEM_HEADER] = quote(msgspec.json.encode(short))
+    if isinstance(trouble, TooManyTries):
+        headers["Retry-After"] = str(trouble.more.get("retry_after", 1))
     body = to_json(trouble.problem())
     return web.Response(status=trouble.status, body=body, content_type=PROBLEM, headers=headers)
 

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -24,6 +25,13 @@ GRACE = 1.0  # seconds that running answers get when the node stops
 STRANGERS = 64  # connections without a certificate at a time: enough for all who join, too few to use a node up
 STRANGERS_STAY = 60.0  # seconds; joining takes one or two
 LOOK_EVERY = 1.0
+
+_vouched: WeakSet[Any] = WeakSet()  # TLS connections without a certificate whose person has shown a password
+
+
+def vouch(request: web.Request) -> None:
+    """Whoever asks is known, though by no certificate: the connection is no stranger's any more."""
+    _vouched.add(request.get_extra_info("ssl_object"))
 
 
 def runner_of(app: web.Application) -> web.AppRunner:
@@ -112,7 +120,7 @@ class Listener:
             now = time.monotonic()
             connections = self._runner.server.connections if self._runner.server else ()
             since = {each: since[each] if each in since else _since(each, now) for each in connections}
-            strangers = sorted((each for each in since if since[each] < math.inf), key=since.__getitem__)
+            strangers = sorted((each for each in since if _is_stranger(each, since[each])), key=since.__getitem__)
             for place, each in enumerate(strangers, 1):
                 wanted = len(strangers) - place < STRANGERS and now - since[each] < STRANGERS_STAY
                 if not wanted and each.transport is not None:
@@ -138,3 +146,11 @@ def _since(connection: Any, now: float) -> float:
     transport = connection.transport
     known = transport is not None and fingerprint_shown(transport.get_extra_info("ssl_object")) is not None
     return math.inf if known else now
+
+
+def _is_stranger(connection: Any, since: float) -> bool:
+    return since < math.inf and (connection.transport is None or _tls_of(connection) not in _vouched)
+
+
+def _tls_of(connection: Any) -> Any:
+    return connection.transport.get_extra_info("ssl_object")
