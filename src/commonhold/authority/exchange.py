@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 
 from commonhold.authority.facts import FactStore
+from commonhold.authority.roster import MOST_FACTS
 from commonhold.errors import CommonholdError, NotAdmitted, WrongUsage
 from commonhold.identity.envelope import Envelope
 from commonhold.names import Fingerprint
@@ -27,6 +28,9 @@ LARGEST_BODY = 16 * 2**20  # bytes of one request
 LARGEST_BATCH = 8 * 2**20  # bytes of payloads in one message: base64 and JSON add a third
 MOST_ADDRESSES = 8  # of one computer
 AT_ONCE = 50  # computers asked at a time
+MOST_MARKS = 2 * MOST_FACTS  # sorting the millions that fit into one request held up the loop for seconds
+
+Mark = Annotated[str, msgspec.Meta(max_length=64)]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +40,7 @@ class Swap(msgspec.Struct, frozen=True):
 
     digest: str = ""
     envelopes: tuple[Envelope, ...] = ()
-    marks: tuple[str, ...] | None = None
+    marks: Annotated[tuple[Mark, ...], msgspec.Meta(max_length=MOST_MARKS)] | None = None
     addresses: dict[str, tuple[str, ...]] = {}
 
 

@@ -91,9 +91,13 @@ class Cluster:
     # Jobs
 
     async def submit(self, subject: Subject, spec: JobSpec) -> Job:
-        """A job that collects its local inputs: they are uploaded to its share, then it is begun."""
+        """A job that collects its local inputs: they are uploaded to its share, then it is begun.
+
+        Raises Refused without the right to run here: a job's own folder takes whatever its person puts there.
+        """
         if subject.person is None:
             raise Refused("Only people have jobs.")
+        self._lending.require_right(subject)
         spec.check()
         number = self.journal.add(subject.person, subject.person_name, spec)
         await self._folders.make(number, subject.person)

@@ -84,6 +84,10 @@ class Lending:
         self._require(subject, inquiry, kind)
         return Accepted(self._cores(), str(kind))
 
+    def require_right(self, subject: Subject) -> None:
+        """Raise Refused unless this subject may run jobs here."""
+        permit(self._authority(), subject, Verb.RUN, self._door)
+
     def _cores(self) -> int:
         return self._terms().cores or os.cpu_count() or 1
 
@@ -148,7 +152,7 @@ class Lending:
         return Accepted(cores, str(kind))
 
     def _require(self, subject: Subject, offer: Inquiry, kind: sandbox.Kind) -> None:
-        permit(self._authority(), subject, Verb.RUN, self._door)
+        self.require_right(subject)
         if self._closed:
             raise Refused(f"{self.computer} is stopping.")
         own = subject.person is not None and subject.person == self._door.owner
@@ -250,7 +254,7 @@ class Lending:
     def papers(self, session: str, participant: str, job: int, papers: JobPapers) -> None:
         """What the tasks of a job may touch. Raises NotFound, and Refused when the right has ended meanwhile."""
         lent = self.stay(session, participant)
-        permit(self._authority(), lent.subject, Verb.RUN, self._door)  # a session stays warm longer than a right
+        self.require_right(lent.subject)  # a session stays warm longer than a right
         lent.learn(job, papers)
 
     def forget(self, session: str, participant: str, job: int) -> None:

@@ -5,6 +5,7 @@ addresses where computers are, and sockets bound here
 listener  the door                dial    reaching one computer at any of its addresses
 answers   errors and JSON as sent caller  asking other computers (Caller), or a stranger (Knock)
 local     the gateway on loopback, and asking it
+plain     how connections answer what is no HTTP
 """
 
 from commonhold.names import Address

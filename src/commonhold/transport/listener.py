@@ -17,6 +17,7 @@ from commonhold.identity.keys import Key
 from commonhold.names import Address, Fingerprint
 from commonhold.transport.addresses import BACKLOG, bind
 from commonhold.transport.answers import prepare
+from commonhold.transport.plain import PlainRunner
 from commonhold.transport.tls import fingerprint_shown, listening_context
 
 KEEPALIVE = 75.0  # seconds that an idle connection stays; longer than the asking side keeps its own
@@ -37,7 +38,7 @@ def vouch(request: web.Request) -> None:
 def runner_of(app: web.Application) -> web.AppRunner:
     """How both doors serve: handlers end with their connection, bodies stay as they were sent."""
     prepare(app)
-    return web.AppRunner(
+    return PlainRunner(
         app,
         handle_signals=False,
         access_log=None,
