@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from commonhold.demo import stage
 from commonhold.errors import CommonholdError
 from commonhold.node import background
 
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)  # when certificates of attackers begin
 PATIENCE = 40.0  # seconds: bounds a wait, and says nothing about how long it takes
 
 

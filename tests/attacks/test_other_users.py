@@ -14,7 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ..conftest import town
+from commonhold.transport.connections import STRANGERS
+
+from ..conftest import town, until
 
 # What the other user runs, with nothing but Python's own library: it tries, and prints what it got. Root becomes that
 # user only when all is imported, since the interpreter itself may lie where others may not read.
@@ -120,3 +122,13 @@ def test_the_gateway_answers_at_no_other_address(tower):
     listening = {each.laddr for each in psutil.Process(tower.pid).net_connections("tcp") if each.status == "LISTEN"}
     host, _, door = tower.address.rpartition(":")
     assert listening == {("127.0.0.1", port), (host, int(door))}
+
+
+def test_silent_connections_to_the_gateway_do_not_use_a_node_up(tower):
+    """Anybody on the machine can connect; who shows no secret takes 64 handles at most, and the person's programs go on."""
+    before = psutil.Process(tower.pid).num_fds()
+    held = [socket.create_connection(("127.0.0.1", port_of(tower)), timeout=15) for _ in range(3 * STRANGERS)]
+    until(lambda: psutil.Process(tower.pid).num_fds() < before + 2 * STRANGERS, "the oldest are broken", seconds=20)
+    assert tower.net.status().running
+    for each in held:
+        each.close()

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from commonhold.errors import from_problem
-from commonhold.transport.listener import STRANGERS
+from commonhold.transport.connections import STRANGERS
 
 from ..conftest import town, until
 

@@ -19,7 +19,7 @@ from commonhold.answers import JoiningCode, KnownComputer, Place, Removal, Share
 from commonhold.authority.authority import Subject
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import NotAdmitted, Refused, WrongUsage
-from commonhold.transport import document, json_answer
+from commonhold.transport import document, json_answer, vouch
 
 SITES = frozenset({"none", "same-origin"})  # what a browser says of what its person typed, or the gateway's own page
 
@@ -70,6 +70,7 @@ def guard(secret: str, own_hosts: Callable[[], frozenset[str]], owner: Callable[
             raise Refused("The gateway answers only programs of this computer that ask for it by its own address.")
         if not hmac.compare_digest(request.headers.get("Authorization", "").encode(errors="replace"), expected):
             raise NotAdmitted("The gateway answers only to the secret in its home.", "use the commonhold command")
+        vouch(request)
         request[SUBJECT] = owner()
         return await handler(request)
 

@@ -194,7 +194,7 @@ class Node:
             app.add_routes([*self.people.governing(), *self.people.entering()])
         app.on_response_prepare.append(self.exchange.stamp)
         self.listener = Listener(app, self.key, self.certificate)
-        self.listener.trust(self.facts.roster.anchors)
+        self.listener.trust(self.facts.roster.anchors, self.facts.roster.removed)
         named = tuple(Address.parse(text) for text in self.settings.listen)
         wanted = named or tuple(Address(host, DEFAULT_PORT) for host in private_addresses())
         try:
@@ -261,7 +261,7 @@ class Node:
         """New members may knock; removed ones are cut off in the middle of whatever they do, and leave the groups."""
         self.groups.tidy(roster)
         if self.listener is not None:
-            self.listener.trust(roster.anchors)
+            self.listener.trust(roster.anchors, roster.removed)
             for fingerprint in roster.removed:
                 self.listener.cut(fingerprint)
 

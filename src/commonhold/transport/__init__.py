@@ -5,15 +5,16 @@ addresses where computers are, and sockets bound here
 listener  the door                dial    reaching one computer at any of its addresses
 answers   errors and JSON as sent caller  asking other computers (Caller), or a stranger (Knock)
 local     the gateway on loopback, and asking it
-plain     how connections answer what is no HTTP
+connections of both doors: what is no HTTP, and strangers
 """
 
 from commonhold.names import Address
 from commonhold.transport.addresses import DEFAULT_PORT, private_addresses
 from commonhold.transport.answers import answer_lines, caller_of, json_lines, problems
 from commonhold.transport.caller import ROSTER_HEADER, Caller, Knock, Peer
+from commonhold.transport.connections import vouch
 from commonhold.transport.documents import document, json_answer
-from commonhold.transport.listener import Listener, vouch
+from commonhold.transport.listener import Listener
 from commonhold.transport.local import Gateway, LocalCaller
 from commonhold.transport.loop import LoopThread, run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from commonhold.names import Address
 from commonhold.transport.addresses import bind
 from commonhold.transport.answers import json_lines, read_json
 from commonhold.transport.caller import Outgoing, exchange, sendable, session_over
-from commonhold.transport.listener import runner_of
+from commonhold.transport.connections import Runner
 from commonhold.wire import to_json
 
 LOOPBACK = "127.0.0.1"
@@ -26,18 +27,22 @@ class Gateway:
 
     def __init__(self) -> None:
         self.address: Address | None = None
-        self._runner: web.AppRunner | None = None
+        self._runner: Runner | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self, app: web.Application, port: int = 0) -> Address:
         """Serve `app`; port 0 lets the system choose. Raises Conflict when the port is in use."""
         (listening,) = bind([Address(LOOPBACK, port)])
-        self._runner = runner_of(app)
+        self._runner = Runner(app)
         await self._runner.setup()
         await web.SockSite(self._runner, listening).start()
+        self._looking = asyncio.create_task(self._runner.break_strangers(lambda _: False))  # until `vouch`
         self.address = Address(*listening.getsockname())
         return self.address
 
     async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = self.address = None

@@ -1,0 +1,101 @@
+"""The connections of both doors: what is no HTTP gets one plain answer, and strangers do not stay."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from commonhold.errors import WrongUsage
+from commonhold.transport.answers import prepare
+from commonhold.wire import to_json
+
+KEEPALIVE = 75.0  # seconds that an idle connection stays; longer than the asking side keeps its own
+GRACE = 1.0  # seconds that running answers get when the node stops
+STRANGERS = 64  # connections of nobody we know at a time: enough for all who join, too few to use a node up
+STRANGERS_STAY = 60.0  # seconds; joining takes one or two
+LOOK_EVERY = 1.0
+MEANINGLESS = to_json(WrongUsage("That is no request that is understood here.").problem())
+
+log = logging.getLogger("commonhold.transport")
+
+
+class Connection(web.RequestHandler):
+    """One connection, and whether somebody we know is at its other end."""
+
+    __slots__ = ("known", "since")
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.known, self.since = False, time.monotonic()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """For requests that cannot be parsed (`problems` catches what goes wrong later).
+
+        aiohttp's own answer names its version and repeats what was sent, and each leaves a traceback
+        in the log, so that any stranger could wash away all that it held.
+        """
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        log.debug("%s sent what is no request: %s", request.remote, message)
+        answer = web.Response(
+            status=400, body=MEANINGLESS, content_type="application/problem+json", headers={"Server": "commonhold"}
+        )
+        answer.force_close()
+        return answer
+
+
+class _Connections(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """How both doors serve: handlers end with their connection, bodies stay as they were sent."""
+
+    def __init__(self, app: web.Application) -> None:
+        prepare(app)
+        super().__init__(
+            app,
+            handle_signals=False,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE,
+            handler_cancellation=True,
+            auto_decompress=False,  # no bomb unfolds here
+            shutdown_timeout=GRACE,
+        )
+
+    async def _make_server(self) -> Any:
+        server = await super()._make_server()
+        server.__class__ = _Connections  # aiohttp has no other way to make connections of a class of one's own
+        return server
+
+    def connections(self) -> list[Any]:
+        return self.server.connections if self.server is not None else []
+
+    async def break_strangers(self, recognised: Callable[[asyncio.BaseTransport], bool]) -> None:
+        """For ever: break connections of nobody we know that stay long, or are too many, the oldest first.
+
+        Each takes one of the handles that a process may have, and aiohttp waits for a request for ever.
+        """
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            for each in self.connections():
+                each.known = each.known or (each.transport is not None and recognised(each.transport))
+            strangers = sorted((each for each in self.connections() if not each.known), key=lambda each: each.since)
+            for place, each in enumerate(strangers, 1):
+                wanted = len(strangers) - place < STRANGERS and time.monotonic() - each.since < STRANGERS_STAY
+                if not wanted and each.transport is not None:
+                    each.transport.abort()
+
+
+def vouch(request: web.Request) -> None:
+    """Whoever asks is known, though by no certificate: the connection is no stranger's any more."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.known = True
