@@ -17,7 +17,7 @@ from commonhold.authority.gate import SUBJECT, gate
 from commonhold.authority.tries import FREE
 from commonhold.errors import Refused, TooManyTries
 from commonhold.transport import Address, Caller, Listener, Peer, problems
-from commonhold.transport import listener as listening
+from commonhold.transport import connections as listening
 
 from .suite import BOB, CAROL, GUS, PHOTOS, Casa, computer, fingerprint
 
