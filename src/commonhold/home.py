@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True):
     computer: str
     listen: tuple[str, ...] = ()  # "HOST:PORT" each; empty: every private address
     lend: LendingTerms = LendingTerms()
+    certificate: str = ""  # PEM file of a server's certificate that people's programs can verify, if it has one
+    certificate_key: str = ""  # PEM file of its key
 
 
 class GatewayCard(msgspec.Struct, frozen=True):

@@ -29,6 +29,8 @@ from commonhold.node import background
 @click.option("--person", metavar="NAME", help="Who you are.  [default: your user name]")
 @click.option("--computer", metavar="NAME", help="What this computer is called.  [default: the machine's name]")
 @click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where it answers others; may be given again.")
+@click.option("--certificate", metavar="FILE", help="A server's: show people's programs this certificate (PEM).")
+@click.option("--key", metavar="FILE", help="The certificate's key (PEM, without a passphrase).")
 def command(
     invocation: Invocation,
     *,
@@ -38,13 +40,18 @@ def command(
     person: str | None,
     computer: str | None,
     listen: tuple[str, ...],
+    certificate: str | None,
+    key: str | None,
 ) -> None:
     """Prints the recovery key once, and starts the node in the background."""
-    from commonhold.node import founding  # noqa: PLC0415 - late: --help and wrong usage need no libraries
+    from commonhold.node import founding, renewal  # noqa: PLC0415 - late: --help and wrong usage need no libraries
 
+    renewal.chosen(certificate, key, server=shape == "client-server")
     begun = founding.create(invocation.home, network, shape, trusting, person, computer, listen)
     running = False
     try:
+        if certificate:
+            renewal.settle(invocation.home, certificate, key)
         background.start(invocation.home)
         running = True
     finally:  # the recovery key exists nowhere else: it is printed whatever became of the node

@@ -44,6 +44,7 @@ from commonhold.node.groups import GroupDesk
 from commonhold.node.own import Own
 from commonhold.node.people import People
 from commonhold.node.processors import Processors
+from commonhold.node.renewal import Renewal
 from commonhold.node.state import disk_told, open_state
 from commonhold.transport import (
     DEFAULT_PORT,
@@ -90,6 +91,7 @@ class Node:
         self.processors = self._processors() if self.has_door else None
         self.own = self._own()
         self.gateway = Gateway()
+        self.renewal = Renewal(home)
         self.listener: Listener | None = None
 
     def _roster(self) -> Roster:
@@ -145,6 +147,7 @@ class Node:
             gateway=self._url,
             catch_up=self.contact.catch_up,
             hub=self.hub,
+            trouble=lambda: self.renewal.trouble,
             sandbox=lambda: self.processors.kind if self.processors else "",
             record=self.record,
         )
@@ -202,6 +205,9 @@ class Node:
         except Conflict as error:
             hint = f"end that program, or change “listen” in {self.home.settings_file}"
             raise Conflict(error.sentence, hint) from error
+        if self.facts.roster.server is not None:
+            await self.renewal.present(self.listener)
+            self.contact.start(self.renewal.watch(self.listener))
         self.directory.listening = lambda: self.listener.addresses if self.listener else ()
         self.invitations.on_admitted.append(self._admitted)
 

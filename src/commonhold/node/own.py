@@ -47,6 +47,7 @@ class Own:
     catch_up: Callable[[], Awaitable[None]]  # ask for news, where none is pushed to
     hub: Callable[[], str]
     sandbox: Callable[[], str]
+    trouble: Callable[[], str]  # with the server's certificate
     record: Callable[..., None]
 
     @property
@@ -81,7 +82,7 @@ class Own:
             sandbox=self.sandbox(),
             shares=tuple(self._offer(share) for share in self.shares.all()),
             invitations=tuple(invitation.code.number for invitation in self.invitations.open()),
-            alarm=roster.alarm or removed,
+            alarm=roster.alarm or removed or self.trouble(),
         )
 
     async def members(self) -> list[KnownComputer]:

@@ -3,6 +3,7 @@
 tls       contexts, and whose certificate was shown
 addresses where computers are, and sockets bound here
 listener  the door                dial    reaching one computer at any of its addresses
+public    a certificate for people's programs, which a server with a name may have
 answers   errors and JSON as sent caller  asking other computers (Caller), or a stranger (Knock)
 local     the gateway on loopback, and asking it
 connections of both doors: what is no HTTP, and strangers
@@ -17,6 +18,7 @@ from commonhold.transport.documents import document, json_answer
 from commonhold.transport.listener import Listener
 from commonhold.transport.local import Gateway, LocalCaller
 from commonhold.transport.loop import LoopThread, run
+from commonhold.transport.public import PublicCertificate
 
 __all__ = [
     "DEFAULT_PORT",
@@ -29,6 +31,7 @@ __all__ = [
     "LocalCaller",
     "LoopThread",
     "Peer",
+    "PublicCertificate",
     "answer_lines",
     "caller_of",
     "document",

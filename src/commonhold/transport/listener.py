@@ -14,7 +14,8 @@ from commonhold.identity.keys import Key
 from commonhold.names import Address, Fingerprint
 from commonhold.transport.addresses import BACKLOG, bind
 from commonhold.transport.connections import Runner
-from commonhold.transport.tls import fingerprint_shown, listening_context
+from commonhold.transport.public import PublicCertificate
+from commonhold.transport.tls import fingerprint_shown, listening_context, public_context
 
 DEBOUNCE = 0.05  # seconds: a merge of many facts rebuilds the context once
 
@@ -32,6 +33,7 @@ class Listener:
         self._key, self._certificate = key, certificate
         self._runner = Runner(app)
         self._newest: ssl.SSLContext | None = None
+        self._public: tuple[PublicCertificate, ssl.SSLContext] | None = None
         self._wanted: frozenset[Certificate] = frozenset()
         self._removed: frozenset[Fingerprint] = frozenset()
         self._in_force: frozenset[Certificate] | None = None
@@ -53,8 +55,16 @@ class Listener:
         self.addresses = tuple(Address(*each.getsockname()[:2]) for each in sockets)
         self._looking = asyncio.create_task(self._runner.break_strangers(self._recognised))
 
-    def _swap(self, handshake: Any, _name: str | None, _base: ssl.SSLContext) -> None:
-        handshake.context = self._newest
+    def _swap(self, handshake: Any, name: str | None, _base: ssl.SSLContext) -> None:
+        if self._public is not None and self._public[0].is_for(name):
+            handshake.context = self._public[1]
+        else:
+            handshake.context = self._newest
+
+    async def present(self, public: PublicCertificate | None) -> None:
+        """From now on show this to whoever asks for one of its names; members ask for none of them."""
+        context = await asyncio.to_thread(public_context, public.pem) if public is not None else None
+        self._public = (public, context) if public is not None and context is not None else None
 
     def trust(self, certificates: Iterable[Certificate], removed: frozenset[Fingerprint] = frozenset()) -> None:
         """From now on these are the computers that may show a certificate: members, and removed ones too,

@@ -38,6 +38,13 @@ def listening_context(key: Key, certificate: Certificate, anchors: Iterable[Cert
     return context
 
 
+def public_context(pem: bytes) -> ssl.SSLContext:
+    """For people's programs: shows this chain, and trusts nobody's certificate. Raises ssl.SSLError."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    _load_pem(context, pem)
+    return context
+
+
 def calling_context(key: Key, certificate: Certificate, peer: Certificate) -> ssl.SSLContext:
     """For asking one computer: nobody but the holder of that certificate's key completes the handshake."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
@@ -86,13 +93,16 @@ def _load_anchors(context: ssl.SSLContext, anchors: Iterable[Certificate]) -> No
 
 
 def _load_key(context: ssl.SSLContext, key: Key, certificate: Certificate) -> None:
-    """Hand the key to OpenSSL, which takes it from a file only.
+    _load_pem(context, key.pem() + certificate.pem.encode())
+
+
+def _load_pem(context: ssl.SSLContext, pem: bytes) -> None:
+    """Hand a key with its certificates to OpenSSL, which takes it from a file only.
 
     The home may hold the key without the certificate beside it, and contexts are built where no
     home is known, so both are written together to memory that has a path (memfd). Where there is
     none, a file of mode 0600 lives for the moment of reading.
     """
-    pem = key.pem() + certificate.pem.encode()
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("commonhold")
         try:
