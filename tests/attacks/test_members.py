@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from commonhold.authority import roster as rosters
-from commonhold.authority.exchange import MANY, Exchange
-from commonhold.authority.facts import FactStore
+from commonhold.authority.exchange import Exchange
+from commonhold.authority.facts import MANY, FactStore
 from commonhold.authority.roster import Roster
 from commonhold.identity.certificate import Certificate, self_signed
 from commonhold.identity.envelope import Envelope, Signature
@@ -87,7 +87,12 @@ def test_a_share_is_not_given_away_by_the_spelling_of_its_name(tower, ask, tmp_p
         said = [
             ask("PROPFIND", f"/dav/{name}/", {"Depth": "0"}),
             ask("GET", f"/dav/{name}/a"),
+            ask("HEAD", f"/dav/{name}/a"),
             ask("PUT", f"/dav/{name}/a", data=b"a"),
+            ask("MKCOL", f"/dav/{name}/a"),
+            ask("DELETE", f"/dav/{name}/a"),
+            ask("OPTIONS", f"/dav/{name}/a"),
+            ask("LOCK", f"/dav/{name}/a"),
             ask("GET", f"/explanation?who=mallory&verb=read&door={name}"),
             ask("GET", f"/explanation?who=ann&verb=read&door={name}"),
             ask("GET", f"/rules?door={name}"),

@@ -19,7 +19,7 @@ from commonhold.files.part import Part
 from commonhold.names import SharePath
 from commonhold.transport import Address, Caller, Listener, Peer
 
-from ..authority.suite import computer, fingerprint
+from ..authority.suite import CAROL, computer, fingerprint
 
 BIG = os.urandom(5 * 2**20 + 123)
 
@@ -127,12 +127,21 @@ async def test_into_a_drop_box_one_puts_new_files_only(tower, tree):
     report = await copy.put(caller, tower.peer, tree, "inbox", ROOT, recursive=True)
     assert report.files == 34
     assert contents(share.root / "holiday") == contents(tree)
-    report = await copy.put(caller, tower.peer, tree, "inbox", ROOT, recursive=True)
-    assert (report.files, len(report.failed)) == (0, 34)
-    assert "may only add" in report.failed[0][1]
-    await copy.put(caller, tower.peer, Path(__file__), "inbox", ROOT)
+    before = contents(share.root)
+    await copy.put(caller, tower.peer, tree, "inbox", ROOT, recursive=True)
+    assert before.items() < contents(share.root).items(), "what lay there is untouched; the new lies beside it"
+    for name in ("drop.py", "drop (2).py", "drop (3).py"):
+        await copy.put(caller, tower.peer, Path(__file__), "inbox", path("drop.py"))
+        assert (share.root / name).read_bytes() == Path(__file__).read_bytes()
+
+
+async def test_whoever_may_list_and_add_is_told_that_a_name_is_taken(tower):
+    share = tower.offer("inbox", desk=Verb.ADD)
+    tower.casa.allow(CAROL, Verb.LIST, share.door)
+    (share.root / "a").write_bytes(b"there")
     with pytest.raises(Conflict, match="may only add"):
-        await copy.put(caller, tower.peer, Path(__file__), "inbox", ROOT)
+        await copy.put(tower.caller("desk"), tower.peer, Path(__file__), "inbox", path("a"))
+    assert [file.name for file in share.root.iterdir() if file.name != ".commonhold"] == ["a"]
 
 
 async def test_a_file_that_changed_there_since_one_looked_is_not_replaced(tower):

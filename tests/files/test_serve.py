@@ -142,9 +142,10 @@ async def test_each_verb_opens_what_it_says_and_no_more(tower):
         "list": 207, "read": no, "head": no, "add": no, "folder": no, "replace": no, "delete": no,
     }  # fmt: skip
     assert await statuses("desk") == {
-        "list": no, "read": no, "head": no, "add": 201, "folder": 201, "replace": 409, "delete": no,
+        "list": no, "read": no, "head": no, "add": 201, "folder": 201, "replace": 201, "delete": no,
     }  # fmt: skip
-    assert (tower.home / "photos" / "a.jpg").read_bytes() == b"x"
+    assert (tower.home / "photos" / "a.jpg").read_bytes() == b"x", "what was to replace it lies beside it"
+    assert (tower.home / "photos" / "a (2).jpg").read_bytes() == b"other"
     assert {words["person"] for event, words in tower.events if event == "refused"} == {"bob", "carol"}
 
 

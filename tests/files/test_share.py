@@ -15,7 +15,7 @@ import pytest
 
 from commonhold.authority.authority import Door, Verb, permit
 from commonhold.errors import Changed, Conflict, Damaged, NoSpace, NotFound, Refused, WrongUsage
-from commonhold.files.entry import NEW, Conditions
+from commonhold.files.entry import ANYTHING, NEW, NONE, Conditions
 from commonhold.files.share import NoFile, Share, Taken, unchanged
 from commonhold.names import PersonId, SharePath
 
@@ -151,6 +151,48 @@ def test_whoever_may_only_add_never_replaces(folder):
         upload.commit(Conditions(if_match=frozenset({"0"})))
     assert folder.read("new.txt") == b"carol's"
     assert not folder.rubbish()
+
+
+def drop(folder, path, data=b"dropped", conditions=NONE):
+    upload = folder.share.write(folder.permit(Verb.ADD, path, "desk"), len(data), unseen=True)
+    upload.write(data)
+    return upload.commit(conditions)
+
+
+def test_a_drop_box_takes_every_name_as_if_it_were_free(folder):
+    for number in range(12):
+        drop(folder, "letter.tar.gz", str(number).encode())
+    assert folder.read("letter.tar.gz") == b"0"
+    assert folder.read("letter.tar (9).gz") == b"8"
+    assert len(folder.names()) == 12
+    drop(folder, "letter.tar.gz", conditions=NEW)
+    with pytest.raises(Changed):
+        drop(folder, "letter.tar.gz", conditions=Conditions(if_match=ANYTHING))
+    with pytest.raises(Changed):
+        drop(folder, "not there", conditions=Conditions(if_match=ANYTHING))
+    assert len(folder.names()) == 13
+    assert not folder.rubbish()
+
+
+def test_a_drop_box_steps_around_whatever_stands_in_the_way(folder, tmp_path):
+    (folder.root / "file").write_bytes(b"mine")
+    (folder.root / "link").symlink_to(tmp_path)
+    (folder.root / "full" / "file").mkdir(parents=True)
+    for way in ("file", "link", "full", "new/er"):
+        folder.share.mkdir(folder.permit(Verb.ADD, way, "desk"), unseen=True)
+        drop(folder, f"{way}/file")
+    assert folder.read("file") == b"mine"
+    assert folder.read("file (2)/file") == folder.read("link (2)/file") == folder.read("full/file (2)") == b"dropped"
+    assert folder.read("new/er/file") == b"dropped"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"photos"}
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "a." + "b" * 250, "." + "c" * 200 + ".tar.gz"])
+def test_a_long_name_is_shortened_to_make_room_for_its_number(folder, name):
+    for _ in range(11):
+        drop(folder, name)
+    assert len(folder.names()) == 11
+    assert max(len(each.encode()) for each in folder.names()) <= 255
 
 
 def test_a_file_that_somebody_makes_at_the_computer_meanwhile_is_not_lost(folder):

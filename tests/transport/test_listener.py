@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -193,3 +194,42 @@ async def test_closing_ends_answers_under_way(computer):
     await tower.listener.close()
     with pytest.raises(Unreachable):
         await asking
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01 no request\r\n\r\n",
+        b"GET /who HTTP/9.9\r\n\r\n",
+        b"GET /who HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET /who HTTP/1.1\r\nno colon\r\n\r\n",
+        b"PUT /sink HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+)
+async def test_what_is_no_request_is_answered_without_a_version_and_kept_out_of_the_log(computer, sent, caplog):
+    tower = computer("tower")
+    await tower.open(trusted=[])
+    reader, writer = await asyncio.open_connection(
+        *tower.listener.addresses[0], ssl=knocking_context(), server_hostname="commonhold"
+    )
+    writer.write(sent)
+    async with asyncio.timeout(20):
+        head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+    writer.transport.abort()
+    assert head.split()[1] == "400"
+    assert "Content-Type: application/problem+json" in head
+    assert "Server: commonhold\r\n" in head
+    assert body == '{"type":"WrongUsage","title":"That is no request that is understood here.","hint":""}'
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("DELETE", "/who", 405)])
+async def test_addresses_and_methods_that_there_are_not_are_problems_like_others(computer, method, path, status):
+    tower, laptop = computer("tower"), computer("laptop")
+    await tower.open(trusted=[laptop])
+    async with laptop.caller.request(tower.peer, method, path, ok=range(100, 600)) as answer:
+        assert answer.status == status
+        assert answer.content_type == "application/problem+json"
+        assert answer.headers["Server"] == "commonhold"
+        assert ("Allow" in answer.headers) == (status == 405)
+        assert "aiohttp" not in await answer.text()

@@ -1,13 +1,15 @@
 """WebDAV, class 1, over the shares of this computer: what other computers and programs ask of its files.
 
 Each request asks the authority before it looks whether anything exists, so that whoever may not
-know learns nothing: the refusal for a share, a file or a folder that is not there is the same. Errors
+know learns nothing: the refusal for a share, a file or a folder that is not there is the same, and
+to whoever may add but not list a share is a drop-box, where every name seems to be free. Errors
 are raised as CommonholdError; a middleware (transport.problems) makes the answers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +95,9 @@ class _Door:
             raise NotFound(f"There is no share {name}.")
         return share, given
 
+    def _may(self, request: web.Request, verb: Verb, name: str, path: SharePath) -> bool:
+        return self._authority().decide(request[SUBJECT], verb, self._shares.door(name), path).allowed
+
     def _record(self, event: str, request: web.Request, **words: Any) -> None:
         subject: Subject = request[SUBJECT]
         self._on_event(event, person=subject.person_name, computer=subject.computer_name, **words)
@@ -163,11 +168,11 @@ class _Door:
 
     async def _put(self, request: web.Request, name: str, path: SharePath) -> web.Response:
         """To write if that is allowed, else to add: then nothing is replaced."""
-        door = self._shares.door(name)
-        may_write = self._authority().decide(request[SUBJECT], Verb.WRITE, door, path).allowed
-        share, given = self._permit(request, Verb.WRITE if may_write else Verb.ADD, name, path)
+        verb = Verb.WRITE if self._may(request, Verb.WRITE, name, path) else Verb.ADD
+        share, given = self._permit(request, verb, name, path)
+        unseen = not self._may(request, Verb.LIST, name, path)
         try:
-            upload, entry = await self._uploads.receive(request, share, given)
+            upload, entry = await self._uploads.receive(request, share, given, unseen=unseen)
         except Damaged as error:
             return problem(error, 400)
         if not upload.created:
@@ -179,8 +184,9 @@ class _Door:
         share, given = self._permit(request, Verb.ADD, name, path)
         if request.can_read_body:
             raise WrongUsage("A folder is made without a body.")
+        unseen = not self._may(request, Verb.LIST, name, path)
         try:
-            await self._run(share.mkdir, given)
+            await self._run(functools.partial(share.mkdir, given, unseen=unseen))
         except Taken as error:
             return problem(Conflict(error.sentence, error.hint), 405, Allow=FOLDER_METHODS)
         return web.Response(status=201)

@@ -1,4 +1,4 @@
-"""One offered folder. The only file of Commonhold that opens anything inside a share.
+"""One offered folder. With files/ground.py the only file of Commonhold that opens anything inside a share.
 
 Every path is walked from the share's folder component by component with O_NOFOLLOW, so that neither
 `..` nor a symbolic link leads out, not even one swapped in during the request. openat2(2) would do
@@ -12,15 +12,13 @@ Methods block (disk): call them in a thread. Each takes a Permit, and works on t
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
-import secrets
 import stat
 import threading
 import unicodedata
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -29,13 +27,10 @@ from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import Conflict, Damaged, NotFound, Refused, WrongUsage
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry
-from commonhold.names import HIDDEN, SharePath
+from commonhold.files.ground import FILE, Ground, look, numbered, require
+from commonhold.names import SharePath
 from commonhold.trees import erase_in
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not make us wait
-NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-WORKSHOP = "tmp"  # in HIDDEN: uploads under way, and folders being removed
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
 
 
@@ -47,97 +42,6 @@ class NoFile(WrongUsage):
     """What was to be read is a folder."""
 
 
-class _Ground:
-    """The folder of a share on the disk: opens what is in it, and our own folder. Raises OSError as open(2) does."""
-
-    def __init__(self, name: str, root: Path) -> None:
-        self._name = name
-        self._root = root
-
-    @contextmanager
-    def folder(self, path: SharePath, creating: bool = False) -> Iterator[int]:
-        """The open folder at `path`; raises OSError as open(2) does. Creating, its absence is a Conflict."""
-        folder = self._open()
-        try:
-            for part in path.parts:
-                inner = _open_folder(folder, part)
-                os.close(folder)
-                folder = inner
-        except OSError as error:
-            os.close(folder)
-            if creating and error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
-                raise Conflict(
-                    f"There is no folder “{path}” in {self._name} to put it in.", "make the folder first"
-                ) from error
-            raise
-        try:
-            yield folder
-        finally:
-            os.close(folder)
-
-    def _open(self) -> int:
-        try:
-            return os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            raise NotFound(
-                f"The folder of the share {self._name} is not there at the moment.",
-                "its owner can bring it back, or unshare it",
-            ) from None
-
-    def parent(self, path: SharePath, creating: bool = False) -> AbstractContextManager[int]:
-        """The open folder that holds `path`; of the share itself: its own."""
-        return self.folder(path.parent, creating)
-
-    @contextmanager
-    def workshop(self, make: bool = True) -> Iterator[int]:
-        """The open folder for temporary files, on the same disk as the share's files."""
-        with self.folder(SharePath()) as folder, ExitStack() as opened:
-            inner = folder
-            for name in (HIDDEN, WORKSHOP):
-                if make:
-                    with suppress(FileExistsError):
-                        os.mkdir(name, 0o700, dir_fd=inner)
-                inner = os.open(name, FOLDER, dir_fd=inner)
-                opened.callback(os.close, inner)
-            yield inner
-
-    def new_file(self) -> tuple[str, int]:
-        """A new temporary file, and its handle. It is locked for as long as it is open: nobody tidies it away."""
-        with self.workshop() as workshop:
-            while True:
-                name = secrets.token_hex(12)
-                handle = os.open(name, NEW_FILE, 0o666, dir_fd=workshop)
-                with suppress(BlockingIOError):
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if os.fstat(handle).st_nlink:
-                        return name, handle
-                os.close(handle)  # another process tidied up between our two calls
-
-    def drop_file(self, name: str) -> None:
-        with self.workshop(make=False) as workshop, suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=workshop)
-
-    def move_away(self, folder: int, name: str) -> str:
-        moved = secrets.token_hex(12)
-        with self.workshop() as workshop:
-            os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=workshop)
-        return moved
-
-    def clear_away(self) -> None:
-        with self.workshop(make=False) as workshop:
-            for name in os.listdir(workshop):  # noqa: PTH208 (a handle, not a path)
-                with suppress(OSError):
-                    handle = os.open(name, FILE, dir_fd=workshop)
-                    try:
-                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        if stat.S_ISDIR(os.fstat(handle).st_mode):
-                            erase_in(workshop, name)
-                        else:
-                            os.unlink(name, dir_fd=workshop)
-                    finally:
-                        os.close(handle)
-
-
 class Share:
     """A folder offered under a name. Raises NotFound, Refused, Conflict, Changed, NoSpace, WrongUsage or Damaged."""
 
@@ -145,7 +49,7 @@ class Share:
         """Removes what uploads of a process that died have left."""
         self.door = door
         self.root = root
-        self._ground = _Ground(door.name, root)
+        self._ground = Ground(door.name, root)
         with suppress(OSError, NotFound):
             self._ground.clear_away()
 
@@ -159,7 +63,7 @@ class Share:
         permit.require(Verb.LIST, self.door.id)
         path = permit.path
         with self._explained(path), self._ground.parent(path) as folder:
-            status = os.fstat(folder) if not path.parts else _require(folder, path.name)[1]
+            status = os.fstat(folder) if not path.parts else require(folder, path.name)[1]
             return _entry(str(path), status)
 
     def list(self, permit: Permit) -> Iterator[Entry]:
@@ -195,7 +99,7 @@ class Share:
         with self._explained(path), self._ground.parent(path) as folder:
             if not path.parts:
                 raise NoFile(f"“{self.door.name}” is a folder.", "name a file in it")
-            name, status = _require(folder, path.name)
+            name, status = require(folder, path.name)
             if stat.S_ISDIR(status.st_mode):
                 raise NoFile(f"“{path}” is a folder.", "name a file in it")
             handle = os.open(name, FILE, dir_fd=folder)
@@ -208,27 +112,36 @@ class Share:
                 os.close(handle)
                 raise
 
-    def write(self, permit: Permit, size: int | None = None) -> Upload:
+    def write(self, permit: Permit, size: int | None = None, *, unseen: bool = False) -> Upload:
         """Begin to write the file at the permit's path, of so many bytes if that is known.
 
         A permit to add makes new files only. Raises NoSpace at once when `size` is more than is free.
+        `unseen`: nothing is told of what is there, so the share is a drop-box: a name that is taken gets a
+        number, folders on the way are made, and the answer is that of an empty folder.
         """
         permit.require(Verb.ADD, self.door.id)
         self._creatable(permit.path)
+        around = SharePath() if unseen else permit.path.parent
         with self._explained(permit.path):
-            with self._ground.parent(permit.path, creating=True) as folder:
+            with self._ground.folder(around, creating=True) as folder:
                 if size is not None:
                     _require_space(folder, size)
-            return Upload(self, permit, *self._ground.new_file())
+            return Upload(self, permit, *self._ground.new_file(), unseen=unseen)
 
-    def mkdir(self, permit: Permit) -> Entry:
-        """Make the folder at the permit's path; raises Conflict when something of that name exists."""
+    def mkdir(self, permit: Permit, *, unseen: bool = False) -> Entry:
+        """Make the folder at the permit's path; raises Taken when something of that name exists.
+
+        `unseen`: as in `write`; a folder that is there already counts as made.
+        """
         permit.require(Verb.ADD, self.door.id)
         self._creatable(permit.path)
         path = permit.path
+        if unseen:
+            with self._explained(path), self._ground.dropping(path) as folder:
+                return _entry(str(path), os.fstat(folder))
         with self._explained(path), self._ground.parent(path, creating=True) as folder:
             try:
-                if _look(folder, path.name):
+                if look(folder, path.name):
                     raise FileExistsError(errno.EEXIST, "in another form of its name")
                 os.mkdir(path.name, dir_fd=folder)
             except FileExistsError as error:
@@ -249,7 +162,7 @@ class Share:
             )
         with self._explained(path), self._ground.parent(path) as folder:
             with _lock(folder, path.name):
-                name, status = _require(folder, path.name)
+                name, status = require(folder, path.name)
                 entry = _entry(str(path), status)
                 conditions.require(entry)
                 moved = ""
@@ -277,7 +190,7 @@ class Share:
         """Make the temporary file the file at the permit's path, durably. Returns it, and whether the name is new."""
         path = permit.path
         with self._ground.parent(path, creating=True) as folder, self._ground.workshop() as workshop:
-            if before := _look(folder, path.name):
+            if before := look(folder, path.name):
                 os.fchmod(handle, stat.S_IMODE(before[1].st_mode) & 0o777)
             os.fsync(handle)
             with _lock(folder, path.name):
@@ -286,28 +199,48 @@ class Share:
             sync_folder(folder)
             return entry, created
 
-    def _rename(self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions) -> bool:
-        """Give the temporary file its name, if what has that name now is as demanded. True: nothing had it.
+    def _drop(self, temporary: str, handle: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
+        """As `_place`, unseen: under the first name that is free, as if nothing were there."""
+        conditions.require(None)
+        path = permit.path
+        with self._ground.dropping(path.parent) as folder, self._ground.workshop() as workshop:
+            os.fsync(handle)
+            names = numbered(path.name)
+            while not self._named(workshop, temporary, folder, name := next(names)):
+                pass
+            sync_folder(folder)
+            return _entry(str(path.parent / name), os.fstat(handle)), True
 
-        A new name comes by link(2), which never replaces: programs on the owner's disk don't know our lock.
+    @staticmethod
+    def _named(workshop: int, temporary: str, folder: int, name: str) -> bool:
+        """Give the temporary file that name, unless it is taken.
+
+        By link(2), which never replaces: programs on the owner's disk don't know our lock.
         """
+        if look(folder, name):
+            return False
+        try:
+            os.link(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            os.rename(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder)
+            return True
+        os.unlink(temporary, dir_fd=workshop)
+        return True
+
+    def _rename(self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions) -> bool:
+        """Give the temporary file its name, if what has that name now is as demanded. True: nothing had it."""
         while True:
-            before = _look(folder, permit.path.name)
+            before = look(folder, permit.path.name)
             self._require_replaceable(before, permit, conditions)
             if before:
                 os.rename(temporary, before[0], src_dir_fd=workshop, dst_dir_fd=folder)
                 return False
-            try:
-                os.link(temporary, permit.path.name, src_dir_fd=workshop, dst_dir_fd=folder, follow_symlinks=False)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                if error.errno not in NO_LINKS:
-                    raise
-                os.rename(temporary, permit.path.name, src_dir_fd=workshop, dst_dir_fd=folder)
+            if self._named(workshop, temporary, folder, permit.path.name):
                 return True
-            os.unlink(temporary, dir_fd=workshop)
-            return True
 
     def _require_replaceable(
         self, before: tuple[str, os.stat_result] | None, permit: Permit, conditions: Conditions
@@ -332,13 +265,14 @@ class Upload:
     Methods block; they may be called from any thread, one after the other or not.
     """
 
-    def __init__(self, share: Share, permit: Permit, temporary: str, handle: int) -> None:
+    def __init__(self, share: Share, permit: Permit, temporary: str, handle: int, *, unseen: bool) -> None:
         self.created = False  # after commit: whether nothing had that name before
         self.size = 0
         self._share = share
         self._permit = permit
         self._temporary = temporary
         self._handle = handle
+        self._unseen = unseen
         self._hash = hashlib.sha256()
         self._busy = threading.Lock()
 
@@ -366,7 +300,8 @@ class Upload:
         with self._busy, self._ending_on_error():
             if sha256 is not None and sha256 != self._hash.digest():
                 raise Damaged(f"“{self._permit.path}” arrived damaged; nothing was changed.", "send it again")
-            entry, self.created = self._share._place(self._temporary, self._handle, self._permit, conditions)
+            place = self._share._drop if self._unseen else self._share._place
+            entry, self.created = place(self._temporary, self._handle, self._permit, conditions)
             os.close(self._handle)
             self._handle = -1
             return entry
@@ -398,39 +333,6 @@ class Upload:
 def unchanged(file: BinaryIO, entry: Entry) -> bool:
     """Whether the open file still is what `read` said: somebody at its own computer may write into it meanwhile."""
     return _entry("", os.fstat(file.fileno())).etag == entry.etag
-
-
-def _forms(name: str) -> tuple[str, ...]:
-    """The name as given, then its composed and decomposed forms: macOS writes NFD, everybody else NFC."""
-    if name.isascii():
-        return (name,)
-    return tuple(dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))))
-
-
-def _look(folder: int, name: str) -> tuple[str, os.stat_result] | None:
-    """The stored form of `name` and its status, whatever it is; None when there is none."""
-    for form in _forms(name):
-        try:
-            return form, os.stat(form, dir_fd=folder, follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-    return None
-
-
-def _require(folder: int, name: str) -> tuple[str, os.stat_result]:
-    """As `_look`, for files and folders only; raises FileNotFoundError."""
-    found = _look(folder, name)
-    if not found or not (stat.S_ISREG(found[1].st_mode) or stat.S_ISDIR(found[1].st_mode)):
-        raise FileNotFoundError(errno.ENOENT, "no file or folder")
-    return found
-
-
-def _open_folder(folder: int, name: str) -> int:
-    *others, last = _forms(name)
-    for form in others:
-        with suppress(FileNotFoundError):
-            return os.open(form, FOLDER, dir_fd=folder)
-    return os.open(last, FOLDER, dir_fd=folder)
 
 
 def _speakable(name: str) -> bool:

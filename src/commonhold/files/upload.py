@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from aiohttp import web
@@ -23,10 +24,13 @@ class Uploads:
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self._threads = threads
 
-    async def receive(self, request: web.Request, share: Share, permit: Permit) -> tuple[Upload, Entry]:
+    async def receive(
+        self, request: web.Request, share: Share, permit: Permit, *, unseen: bool
+    ) -> tuple[Upload, Entry]:
         """The body of the request as the file at the permit's path: all of it and durable, or nothing.
 
-        Raises what `Share.write` and `Upload.commit` raise; whatever ends it leaves nothing behind.
+        `unseen`: as in `Share.write`. Raises what that and `Upload.commit` raise; whatever ends it leaves
+        nothing behind.
         """
         if "Content-Range" in request.headers or request.headers.get("Content-Encoding", "identity") != "identity":
             raise WrongUsage("An upload is a whole file as it is, neither a part nor compressed.")
@@ -36,9 +40,9 @@ class Uploads:
             await _go_on(request)
             body = await _whole(request, request.content_length)
             return await asyncio.wrap_future(
-                self._threads.submit(_write_small, share, permit, body, conditions, sha256)
+                self._threads.submit(_write_small, share, permit, body, conditions, sha256, unseen)
             )
-        begun = self._threads.submit(share.write, permit, _announced(request))
+        begun = self._threads.submit(functools.partial(share.write, permit, _announced(request), unseen=unseen))
         try:
             upload = await asyncio.wrap_future(begun)
             await _go_on(request)
@@ -71,9 +75,9 @@ class Uploads:
 
 
 def _write_small(
-    share: Share, permit: Permit, body: bytes, conditions: Conditions, sha256: bytes | None
+    share: Share, permit: Permit, body: bytes, conditions: Conditions, sha256: bytes | None, unseen: bool
 ) -> tuple[Upload, Entry]:
-    upload = share.write(permit, len(body))
+    upload = share.write(permit, len(body), unseen=unseen)
     upload.write(body)
     return upload, upload.commit(conditions, sha256)
 

@@ -63,19 +63,16 @@ class DoorCourier:
                 os.utime(file.fileno(), (modified.timestamp(), modified.timestamp()))
 
     async def store(self, file: BinaryIO, target: RemoteFile, pass_id: str) -> None:
-        """Copy an open file to `target`; folders on the way are made, an output of an earlier run is replaced."""
+        """Copy an open file to `target`; folders on the way are made, an output of an earlier run is replaced.
+
+        Where the job may only add, nothing is: the door puts what has a taken name beside it, under a number.
+        """
         there = self._there(target, pass_id)
         path = SharePath.parse(target.path)
         try:
             await self._write(there, path, file, "")
         except Changed:
-            try:
-                etag = (await there.stat(path)).etag
-            except (Refused, NotFound):
-                raise Conflict(
-                    f"There is a file “{path}” already, and the job may only add.", "choose another folder"
-                ) from None
-            await self._write(there, path, file, etag)
+            await self._write(there, path, file, (await there.stat(path)).etag)
         except (NotFound, Conflict):
             await self._make_folders(there, path.parent)
             await self._write(there, path, file, "")

@@ -11,7 +11,15 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from commonhold.errors import CommonholdError, Damaged, TooManyTries, from_problem
+from commonhold.errors import (
+    BY_STATUS,
+    CommonholdError,
+    Damaged,
+    NotFound,
+    TooManyTries,
+    WrongUsage,
+    from_problem,
+)
 from commonhold.names import Fingerprint
 from commonhold.transport.tls import fingerprint_shown
 from commonhold.wire import to_json
@@ -20,6 +28,11 @@ PROBLEM = "application/problem+json"
 LARGEST_PROBLEM = 65_536  # bytes of an error that we read
 LARGEST_JSON = 64 * 2**20  # bytes of an answer that `ask` reads: a roster of thousands, no more
 PROBLEM_HEADER = "Commonhold-Problem"  # a refused WebSocket: the client's library drops the body
+THEIRS: dict[int, tuple[type[CommonholdError], str]] = {  # what aiohttp refuses by itself, by status
+    404: (NotFound, "There is nothing at this address."),
+    405: (WrongUsage, "That is not what one can do at this address."),
+    413: (WrongUsage, "The request is too large."),
+}
 _STARTED = web.RequestKey("commonhold.started", bool)
 
 _log = logging.getLogger("commonhold.transport")
@@ -49,8 +62,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     """
     try:
         return await handler(request)
-    except (web.HTTPException, ConnectionError):
+    except ConnectionError:
         raise
+    except web.HTTPException as error:  # of aiohttp itself: no such address, no such method, too large
+        return _as_problem(request, error)
     except CommonholdError as error:
         trouble = error
     except Exception as error:
@@ -62,6 +77,15 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             request.transport.abort()
         raise ConnectionAbortedError("the answer was under way already") from trouble
     return _problem_answer(request, trouble)
+
+
+def _as_problem(request: web.Request, error: web.HTTPException) -> web.Response:
+    kind, sentence = THEIRS.get(
+        error.status, (BY_STATUS.get(error.status, CommonholdError), "That cannot be answered.")
+    )
+    kept = {name: value for name, value in error.headers.items() if name == "Allow"}
+    body = to_json(kind(sentence).problem())
+    return web.Response(status=error.status, body=body, content_type=PROBLEM, headers=kept)
 
 
 def _problem_answer(request: web.Request, trouble: CommonholdError) -> web.Response:

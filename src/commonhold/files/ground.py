@@ -1,0 +1,208 @@
+"""The folder of a share on the disk: how its paths are walked, and our own folder in it.
+
+With files/share.py, the only file that opens anything inside a share. Everything here blocks (disk) and raises OSError
+as open(2) does.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import stat
+import unicodedata
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+from commonhold.errors import Conflict, NotFound
+from commonhold.files.disk import sync_folder
+from commonhold.names import HIDDEN, LONGEST_COMPONENT, SharePath
+from commonhold.trees import erase_in
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not make us wait
+NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+WORKSHOP = "tmp"  # in HIDDEN: uploads under way, and folders being removed
+LONGEST_ENDING = 32  # bytes of a name after its last dot that are kept when it is numbered
+
+
+class Ground:
+    """Opens what is in the folder of a share, and our own folder."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self._name = name
+        self._root = root
+
+    @contextmanager
+    def folder(self, path: SharePath, creating: bool = False) -> Iterator[int]:
+        """The open folder at `path`; raises OSError as open(2) does. Creating, its absence is a Conflict."""
+        folder = self._open()
+        try:
+            for part in path.parts:
+                inner = open_folder(folder, part)
+                os.close(folder)
+                folder = inner
+        except OSError as error:
+            os.close(folder)
+            if creating and error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                raise Conflict(
+                    f"There is no folder “{path}” in {self._name} to put it in.", "make the folder first"
+                ) from error
+            raise
+        try:
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(
+                f"The folder of the share {self._name} is not there at the moment.",
+                "its owner can bring it back, or unshare it",
+            ) from None
+
+    def parent(self, path: SharePath, creating: bool = False) -> AbstractContextManager[int]:
+        """The open folder that holds `path`; of the share itself: its own."""
+        return self.folder(path.parent, creating)
+
+    @contextmanager
+    def dropping(self, path: SharePath) -> Iterator[int]:
+        """The open folder at `path`, for whoever must not learn what is there: it always works out the same.
+
+        Missing folders are made. What stands in the way (a file, a link, another disk, a folder that
+        nobody may write into) is stepped around: `name (2)` takes the place of `name`.
+        """
+        folder = self._open()
+        try:
+            device = os.fstat(folder).st_dev
+            for part in path.parts:
+                inner = next(step for name in numbered(part) if (step := _step(folder, name, device)) is not None)
+                os.close(folder)
+                folder = inner
+            yield folder
+        finally:
+            os.close(folder)
+
+    @contextmanager
+    def workshop(self, make: bool = True) -> Iterator[int]:
+        """The open folder for temporary files, on the same disk as the share's files."""
+        with self.folder(SharePath()) as folder, ExitStack() as opened:
+            inner = folder
+            for name in (HIDDEN, WORKSHOP):
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, 0o700, dir_fd=inner)
+                inner = os.open(name, FOLDER, dir_fd=inner)
+                opened.callback(os.close, inner)
+            yield inner
+
+    def new_file(self) -> tuple[str, int]:
+        """A new temporary file, and its handle. It is locked for as long as it is open: nobody tidies it away."""
+        with self.workshop() as workshop:
+            while True:
+                name = secrets.token_hex(12)
+                handle = os.open(name, NEW_FILE, 0o666, dir_fd=workshop)
+                with suppress(BlockingIOError):
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if os.fstat(handle).st_nlink:
+                        return name, handle
+                os.close(handle)  # another process tidied up between our two calls
+
+    def drop_file(self, name: str) -> None:
+        with self.workshop(make=False) as workshop, suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=workshop)
+
+    def move_away(self, folder: int, name: str) -> str:
+        moved = secrets.token_hex(12)
+        with self.workshop() as workshop:
+            os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=workshop)
+        return moved
+
+    def clear_away(self) -> None:
+        with self.workshop(make=False) as workshop:
+            for name in os.listdir(workshop):  # noqa: PTH208 (a handle, not a path)
+                with suppress(OSError):
+                    handle = os.open(name, FILE, dir_fd=workshop)
+                    try:
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        if stat.S_ISDIR(os.fstat(handle).st_mode):
+                            erase_in(workshop, name)
+                        else:
+                            os.unlink(name, dir_fd=workshop)
+                    finally:
+                        os.close(handle)
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    """The name as given, then its composed and decomposed forms: macOS writes NFD, everybody else NFC."""
+    if name.isascii():
+        return (name,)
+    others = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return tuple(dict.fromkeys((name, *(each for each in others if len(each.encode()) <= LONGEST_COMPONENT))))
+
+
+def look(folder: int, name: str) -> tuple[str, os.stat_result] | None:
+    """The stored form of `name` and its status, whatever it is; None when there is none."""
+    for form in _forms(name):
+        try:
+            return form, os.stat(form, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+    return None
+
+
+def require(folder: int, name: str) -> tuple[str, os.stat_result]:
+    """As `_look`, for files and folders only; raises FileNotFoundError."""
+    found = look(folder, name)
+    if not found or not (stat.S_ISREG(found[1].st_mode) or stat.S_ISDIR(found[1].st_mode)):
+        raise FileNotFoundError(errno.ENOENT, "no file or folder")
+    return found
+
+
+def open_folder(folder: int, name: str) -> int:
+    *others, last = _forms(name)
+    for form in others:
+        with suppress(FileNotFoundError):
+            return os.open(form, FOLDER, dir_fd=folder)
+    return os.open(last, FOLDER, dir_fd=folder)
+
+
+def _step(folder: int, name: str, device: int) -> int | None:
+    """The open folder of that name, made if there is nothing; None when it is none that can be written into."""
+    if look(folder, name) is None:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=folder)
+            sync_folder(folder)
+    try:
+        inner = open_folder(folder, name)
+    except (NotADirectoryError, PermissionError):
+        return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return None
+    if os.fstat(inner).st_dev == device and os.access(".", os.W_OK | os.X_OK, dir_fd=inner):
+        return inner
+    os.close(inner)
+    return None
+
+
+def numbered(name: str) -> Iterator[str]:
+    """`a.txt`, `a (2).txt`, … `a (9).txt`, then with chance for a number: few tries, however full a folder is."""
+    yield name
+    as_path = PurePosixPath(name)
+    stem, ending = as_path.stem, as_path.suffix
+    if len(ending.encode()) > LONGEST_ENDING:
+        stem, ending = name, ""
+    for number in range(2, 10):
+        yield _fitting(stem, f" ({number}){ending}")
+    while True:
+        yield _fitting(stem, f" ({secrets.token_hex(4)}){ending}")
+
+
+def _fitting(stem: str, rest: str) -> str:
+    return stem.encode()[: LONGEST_COMPONENT - len(rest.encode())].decode(errors="ignore") + rest
