@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from commonhold.authority.admission import Invitations
+from commonhold.authority.events import check
 from commonhold.authority.exchange import Exchange
 from commonhold.authority.facts import FactStore
 from commonhold.authority.roster import admit, found
@@ -73,6 +74,7 @@ class Computer:
         )
 
     def record(self, event: str, **words: object) -> None:
+        check(event, words)
         self.events.append((event, words))
 
     def pass_time(self, **how_much: float) -> None:

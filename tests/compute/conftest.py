@@ -139,7 +139,7 @@ class Computer:
             lambda event, **_: self.audit.append(event),
         )
         state = sqlite3.connect(self.folder / "state.db", isolation_level=None)
-        self.journal = Journal(state, now)
+        self.journal = Journal(state, now, lambda event, **_: self.audit.append(event))
         self.cluster = Cluster(
             self.folder / "sessions",
             self.name,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.compute.conftest import ANN, BOB
 
+from commonhold.authority.events import check
 from commonhold.compute.job import Input, JobSpec, Outcome, State
 from commonhold.compute.journal import STOPPED, Journal
 from commonhold.errors import NotFound
@@ -17,8 +18,12 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TWO = (Input("value", "1"), Input("value", "2"))
 
 
+def recorded(event: str, **words: object) -> None:
+    check(event, words)
+
+
 def opened(path: Path) -> Journal:
-    return Journal(sqlite3.connect(path, isolation_level=None), lambda: NOON)
+    return Journal(sqlite3.connect(path, isolation_level=None), lambda: NOON, recorded)
 
 
 @pytest.fixture

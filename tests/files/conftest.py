@@ -13,7 +13,9 @@ import uvloop
 from aiohttp import web
 
 from commonhold.authority.authority import ROOT, Door, Permit, Verb, permit
+from commonhold.authority.events import check
 from commonhold.authority.gate import gate
+from commonhold.authority.visits import Visits
 from commonhold.errors import Refused
 from commonhold.files.remote import Remote
 from commonhold.files.serve import routes
@@ -48,6 +50,7 @@ class Tower:
 
     def __post_init__(self) -> None:
         self.shares = Shares(sqlite3.connect(":memory:", isolation_level=None), ANN, self.home / "state")
+        self.casa.authority.note = Visits(self._hear, computer("tower")[0].fingerprint)
         self.callers: dict[str, Caller] = {}
         self.locked: set[str] = set()  # what this door refuses, whatever the rules say
 
@@ -62,6 +65,7 @@ class Tower:
         self.listener = Listener(app, *computer("tower"))
 
     def _hear(self, event: str, **words: object) -> None:
+        check(event, words)
         self.events.append((event, words))
 
     async def open(self) -> None:

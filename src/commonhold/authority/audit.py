@@ -2,8 +2,12 @@
 
     {"n":2,"time":"2026-11-22T09:00:00Z","prev":"5f1c…","event":"join","computer":"laptop"}
 
-Whoever changes, drops or inserts a line breaks the chain there, and `verify` names the line. Cutting
-off the end cannot be seen by the chain alone; that takes somebody else who knows its head.
+Whoever changes, drops or inserts a line breaks the chain there, and `lines.verify` names the line.
+Cutting off the end, or writing the whole chain anew, cannot be seen by the chain alone; that takes
+somebody else who knows its head (authority.witness). Which events there are: authority.events.
+
+A part that is full is renamed and stays for ever; the chain and the numbers go on in the next. A
+crash between renaming and the next line leaves no `audit.jsonl`, and the next start makes it.
 
 Each line is handed to the system at once, in one write, so that killing the node loses none; it is
 then flushed to the disk by a thread of its own, for all events alike. Waiting for the disk at every
@@ -14,25 +18,23 @@ moment; what they tell of (rules, roster) lies in SQLite, written through.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import mmap
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from commonhold.authority import events, lines
 from commonhold.errors import Damaged
 
-BEFORE_ALL = "0" * 64
 LONGEST_WORD = 5_000  # characters of one value: a whole path fits, and nobody fills the disk with a name
-SECRET = frozenset({"code", "password", "secret", "token", "recovery", "key", "pass_id"})
-OWN = frozenset({"n", "time", "prev", "event"})
+MOST_WORDS = 1_000  # of a list
+PART_BYTES = 16 * 2**20  # of one part; a line has about 250
 
 _log = logging.getLogger("commonhold.audit")
 
@@ -40,7 +42,9 @@ _log = logging.getLogger("commonhold.audit")
 class Audit:
     """The record of one computer. `record` may be called on the event loop and from any thread."""
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC), part_bytes: int = PART_BYTES
+    ) -> None:
         """Open or begin the record at `path` (mode 0600).
 
         An unfinished last line, left by a power cut, is put aside into PATH.torn and the record says
@@ -48,6 +52,7 @@ class Audit:
         """
         self._path = path
         self._now = now
+        self._part_bytes = part_bytes
         self._lock = threading.Lock()
         self._lost = 0  # lines that the disk had no room for
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="audit")
@@ -57,23 +62,38 @@ class Audit:
             torn = self._put_torn_line_aside()
         except OSError as error:
             raise Damaged(f"The record {path} cannot be opened: {error.strerror}.") from error
-        self._number, self._head = _end_of(self._file)
+        self._number, self._head = self._end()
         if torn:
             self.record("record mended", bytes=torn, kept=f"{path.name}.torn")
 
     def record(self, event: str, **words: object) -> None:
-        """Add a line. Raises TypeError for words that are secret or the record's own.
+        """Add a line. Raises TypeError for an event or words that authority.events does not know.
 
         A full disk stops nobody from closing a door: the line is lost, the log says so, and the
         next line that can be written tells how many are missing.
         """
-        if wrong := (SECRET | OWN).intersection(words):
-            raise TypeError(f"the record takes no {', '.join(sorted(wrong))}")
+        events.check(event, words)
         with self._lock:
             if self._lost and self._write("lines lost", {"lines": self._lost}):
                 self._lost = 0
             if self._lost or not self._write(event, words):
                 self._lost += 1
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """The number and the hash of the last line."""
+        with self._lock:
+            return self._number, self._head
+
+    def newest(self) -> datetime | None:
+        """When the last line was written, by the clock of then; None where that cannot be told."""
+        with self._lock:
+            last = _last_line(self._file)
+        time = (lines.read(last) or {}).get("time")
+        try:
+            return datetime.fromisoformat(time) if isinstance(time, str) else None
+        except ValueError:
+            return None
 
     def sync(self) -> None:
         """Wait until all lines are on the disk. Blocks for milliseconds."""
@@ -86,6 +106,7 @@ class Audit:
 
     def _write(self, event: str, words: dict[str, object]) -> bool:
         """One line; under the lock. Returns whether it was written."""
+        self._begin_part_if_full()
         time = self._now().astimezone(UTC)
         fields = {"n": self._number + 1, "time": time, "prev": self._head, "event": event}
         line = msgspec.json.encode(fields | {word: _plain(value) for word, value in words.items()})
@@ -97,9 +118,39 @@ class Audit:
             _log.error("the record %s does not take “%s”: %s", self._path, event, error)
             os.ftruncate(self._file, size)
             return False
-        self._number, self._head = self._number + 1, _hash(line)
+        self._number, self._head = self._number + 1, lines.digest(line)
         self._flush_soon()
         return True
+
+    def _begin_part_if_full(self) -> None:
+        """Put the full part aside under the next number; where that fails, this one grows on."""
+        if os.fstat(self._file).st_size < self._part_bytes:
+            return
+        full = lines.part(self._path, max(lines.part_numbers(self._path), default=0) + 1)
+        try:
+            os.fsync(self._file)  # the next part's first line must never outlive this one's last
+            self._path.rename(full)
+            fresh = _open(self._path)
+        except OSError as error:
+            _log.error("the record %s cannot be continued in a new part: %s", self._path, error)
+            if full.exists() and not self._path.exists():
+                full.rename(self._path)
+            return
+        before, self._file = self._file, fresh
+        self._flusher.submit(os.close, before)  # after the flush that may be under way
+
+    def _end(self) -> tuple[int, str]:
+        """The number and the hash of the last line, which a part before may hold."""
+        if os.fstat(self._file).st_size:
+            return _end_of(self._file)
+        numbers = lines.part_numbers(self._path)
+        if not numbers:
+            return 0, lines.BEFORE_ALL
+        before = os.open(lines.part(self._path, numbers[-1]), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _end_of(before)
+        finally:
+            os.close(before)
 
     def _flush_soon(self) -> None:
         """One flush serves all lines written before it begins."""
@@ -137,67 +188,29 @@ def _open(path: Path) -> int:
     return file
 
 
-def entries(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines that can be read, oldest first; none when nothing was recorded yet."""
-    for line in _lines(path):
-        entry = _read(line)
-        if entry is not None:
-            yield entry
-
-
-def verify(path: Path) -> int | None:
-    """The number of the first line (counted from 1) that is not what it was; None when the chain holds.
-
-    A last line without its end is no sign of forgery: it is being written, or a power cut tore it.
-    """
-    head = BEFORE_ALL
-    for number, line in enumerate(_lines(path), 1):
-        entry = _read(line)
-        if entry is None or entry.get("prev") != head or entry.get("n") != number:
-            return number
-        head = _hash(line)
-    return None
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """The finished lines, without their ends. Only a line feed ends one: JSON escapes it, but not U+2028."""
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield line[:-1]
-    except FileNotFoundError:
-        return
-
-
-def _read(line: bytes) -> dict[str, Any] | None:
-    try:
-        return msgspec.json.decode(line, type=dict[str, Any])
-    except ValueError:  # msgspec's errors and bad UTF-8
-        return None
-
-
-def _hash(line: bytes) -> str:
-    return hashlib.sha256(line).hexdigest()
-
-
 def _plain(value: object) -> object:
     """A value as the record keeps it: bounded, and in UTF-8 whatever a path held."""
     if isinstance(value, bool | int | float | datetime | None):
         return value
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value[:MOST_WORDS]]
     text = str(value).encode(errors="replace").decode()
     return text if len(text) <= LONGEST_WORD else f"{text[:LONGEST_WORD]}…"
 
 
 def _end_of(file: int) -> tuple[int, str]:
     """The number and the hash of the last line."""
+    line = _last_line(file)
+    number = (lines.read(line) or {}).get("n")
+    return (number if isinstance(number, int) else _count(file)), lines.digest(line)
+
+
+def _last_line(file: int) -> bytes:
     size = os.fstat(file).st_size
     if size == 0:
-        return 0, BEFORE_ALL
+        return b""
     start = _last_newline(file, size - 1) + 1
-    line = os.pread(file, size - 1 - start, start)
-    number = (_read(line) or {}).get("n")
-    return (number if isinstance(number, int) else _count(file, size)), _hash(line)
+    return os.pread(file, size - 1 - start, start)
 
 
 def _last_newline(file: int, end: int) -> int:
@@ -208,7 +221,10 @@ def _last_newline(file: int, end: int) -> int:
         return content.rfind(b"\n")
 
 
-def _count(file: int, size: int) -> int:
-    """How many lines there are; where the last one cannot be read, numbers go on from here."""
-    with mmap.mmap(file, size, access=mmap.ACCESS_READ) as content:
-        return sum(1 for _ in iter(content.readline, b""))
+def _count(file: int) -> int:
+    """The number that the last line should bear, when it cannot be read: by how many lines there are here."""
+    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
+        first = (lines.read(content.readline().rstrip(b"\n")) or {}).get("n")
+        content.seek(0)
+        count = sum(1 for _ in iter(content.readline, b""))
+    return count + (first - 1 if isinstance(first, int) else 0)

@@ -11,6 +11,7 @@ which it asks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, Protocol, final
@@ -106,6 +107,10 @@ class Subject(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return self.person_name or self.computer_name or "a stranger"
 
+    def words(self) -> dict[str, str]:
+        """As a line of the record names it."""
+        return {"person": self.person_name, "computer": self.computer_name}
+
 
 class Decision(msgspec.Struct, frozen=True):
     """Allowed or refused, and why. `rule` is the deciding line, if one decided; `hint` says who can change it."""
@@ -140,8 +145,17 @@ class Permit:
             raise Refused(f"A permit to {self.verb} {self.door.name} does not open this door.")
 
 
+Note = Callable[[Subject, Verb, Door, Decision], object]
+
+
+def unnoted(_subject: Subject, _verb: Verb, _door: Door, _decision: Decision) -> None:
+    """Where nobody keeps a record."""
+
+
 class Authority(Protocol):
     """Who decides here. `closed`, `peer` and `server` answer; tests/authority/suite.py asks all three."""
+
+    note: Note  # hears of every permit that was given or refused: the record's (authority.visits)
 
     def who(self, fingerprint: Fingerprint | None, pass_id: str | None = None) -> Subject:
         """Who presented this certificate (already verified by TLS), and under which pass, if any."""
@@ -161,6 +175,7 @@ def permit(authority: Authority, subject: Subject, verb: Verb, door: Door, path:
     learns nothing from the answer.
     """
     decision = authority.decide(subject, verb, door, path)
+    authority.note(subject, verb, door, decision)
     if not decision.allowed:
         raise refusal(decision, subject, verb, door)
     return Permit(_SEAL, subject, verb, door, path)

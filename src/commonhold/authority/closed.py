@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from commonhold.authority.authority import ROOT, Decision, Door, Standing, Subject, Verb
+from commonhold.authority.authority import ROOT, Decision, Door, Note, Standing, Subject, Verb, unnoted
 from commonhold.authority.keeper import knocking
 from commonhold.authority.roster import Roster
 from commonhold.authority.rules import outsider
@@ -18,6 +18,7 @@ class Closed:
         self.reason = reason
         self.hint = hint
         self.roster = roster
+        self.note: Note = unnoted
 
     @classmethod
     def client(cls, roster: Callable[[], Roster], server: str) -> Closed:

@@ -42,6 +42,7 @@ def gate(authority: Callable[[], Authority], entrance: Entrance | None = None) -
         subject = asked.who(caller_of(request), request.headers.get(PASS_HEADER))
         if subject.standing is Standing.REMOVED:
             decision = asked.decide(subject, Verb.LIST, _NETWORK)
+            asked.note(subject, Verb.LIST, _NETWORK, decision)
             raise Refused(f"{decision.reason}.", decision.hint, reason=decision.reason)
         if subject.standing is Standing.STRANGER and not (_joining(request) or (entrance and signing_in(request))):
             person = await entrance.admit(request) if entrance and for_people(request) else None

@@ -13,7 +13,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from commonhold.authority import rules
-from commonhold.authority.authority import ROOT, Decision, Door, Rule, Standing, Subject, Verb, doing
+from commonhold.authority.authority import (
+    ROOT,
+    Decision,
+    Door,
+    Note,
+    Rule,
+    Standing,
+    Subject,
+    Verb,
+    doing,
+    unnoted,
+)
 from commonhold.authority.book import RuleBook
 from commonhold.authority.passes import Pass, Passes
 from commonhold.authority.roster import Roster
@@ -59,6 +70,7 @@ class Keeper(ABC):
         self.owner = owner
         self.computer = computer
         self.now = now
+        self.note: Note = unnoted
 
     def who(self, fingerprint: Fingerprint | None, pass_id: str | None = None) -> Subject:
         return knocking(self.roster(), fingerprint, pass_id)

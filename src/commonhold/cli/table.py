@@ -21,6 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "deny": "Say who may not do what at a door.",
         "rules": "List the rules of this computer.",
         "explain": "Say whether somebody may do something, and why.",
+        "audit": "Show what was done here, or verify the record.",
     },
     "Files": {
         "share": "Offer a folder to the network.",

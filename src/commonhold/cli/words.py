@@ -53,6 +53,22 @@ class Until(click.ParamType[datetime]):
         return found
 
 
+class Past(click.ParamType[datetime]):
+    """When something was."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        now = datetime.now(UTC)
+        amount = seconds(value)
+        found = now - timedelta(seconds=amount) if amount is not None else moment(value, now)
+        if found is None:
+            self.fail(f"“{value}” is no time; write 30m, 2h or 3d (ago), or 2027-01-31T18:00.", param, ctx)
+        return found
+
+
 class Duration(click.ParamType[float]):
     """How long something may take, in seconds."""
 

@@ -29,11 +29,17 @@ STOPPED = "It stopped: the node ended while it ran. Run it again."
 
 
 class Journal:
-    """Jobs are numbered 1, 2, 3 and never twice. `now` is the clock (aware datetimes)."""
+    """Jobs are numbered 1, 2, 3 and never twice. `now` is the clock (aware datetimes).
 
-    def __init__(self, connection: sqlite3.Connection, now: Callable[[], datetime]) -> None:
+    `record` is the audit's; a command may hold what is secret to its person, and is no matter for it.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, now: Callable[[], datetime], record: Callable[..., object]
+    ) -> None:
         self._db = connection
         self._now = now
+        self._record = record
         connection.executescript(SCHEMA)
 
     @contextmanager
@@ -59,6 +65,7 @@ class Journal:
             self._db.executemany("INSERT INTO task (job, number, input, state) VALUES (?, ?, ?, ?)", rows)
             sql = "UPDATE job SET state = ?, started = ?, into_text = ? WHERE number = ?"
             self._db.execute(sql, (State.RUNNING, self._stamp(), into, job))
+        self._record("job started", person=self._whose(job), job=job, tasks=len(rows), on=self.spec(job).on)
 
     def end(self, job: int, state: State, *notes: str) -> None:
         """The job has ended; tasks that have not ended with it are waiting no more."""
@@ -69,6 +76,7 @@ class Journal:
             sql = "UPDATE task SET state = ?, problem = ?, ended = ? WHERE job = ? AND state IN (?, ?)"
             self._db.execute(sql, (rest, problem, self._stamp(), job, State.WAITING, State.RUNNING))
             self._db.execute("UPDATE job SET state = ?, ended = ? WHERE number = ?", (state, self._stamp(), job))
+        self._record("job ended", person=self._whose(job), job=job, state=str(state))
 
     def note(self, job: int, *notes: str) -> None:
         known = msgspec.json.decode(self._job_row(job)["notes"], type=list[str])
@@ -110,6 +118,9 @@ class Journal:
     def person(self, job: int) -> PersonId:
         """Whose job it is. Raises NotFound."""
         return PersonId(self._job_row(job)["person"])
+
+    def _whose(self, job: int) -> str:
+        return self._job_row(job)["person_name"]
 
     def job(self, job: int) -> Job:
         """Raises NotFound."""

@@ -148,7 +148,7 @@ class Lending:
             raise
         switch.attach(offer.participant, lent.box.streams)
         self._watching[key] = asyncio.create_task(self._watch(key, lent, hub))
-        self._record("lent", to=str(subject), session=offer.session, sandbox=str(kind))
+        self._record("lent", **subject.words(), session=offer.session, sandbox=str(kind))
         return Accepted(cores, str(kind))
 
     def _require(self, subject: Subject, offer: Inquiry, kind: sandbox.Kind) -> None:

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from commonhold.authority.authority import Authority, Permit, Subject, Verb, permit
 from commonhold.authority.gate import SUBJECT
-from commonhold.errors import Conflict, Damaged, NotFound, Refused, WrongUsage
+from commonhold.errors import Conflict, Damaged, NotFound, WrongUsage
 from commonhold.files import multistatus, webdav
 from commonhold.files.download import Downloads
 from commonhold.files.entry import Entry
@@ -37,7 +37,7 @@ METHODS = "OPTIONS, PROPFIND, GET, HEAD, PUT, MKCOL, DELETE"
 
 
 def routes(shares: Shares, authority: Callable[[], Authority], on_event: Callable[..., None]) -> list[web.RouteDef]:
-    """The door `/dav/`. `on_event(event, **words)` hears of overwrites, deletes and refusals, on the event loop."""
+    """The door `/dav/`. `on_event(event, **words)` hears of overwrites and deletes, on the event loop."""
     door = _Door(shares, authority, on_event)
     return [
         web.route("*", "/dav", door.answer, expect_handler=_expect),
@@ -73,14 +73,10 @@ class _Door:
         method = self._methods.get(request.method)
         if method is None:
             return problem(WrongUsage(f"{request.method} is not understood here."), 405, Allow=METHODS)
-        try:
-            name, path = webdav.target(request.raw_path)
-            if not name and request.method not in {"OPTIONS", "PROPFIND"}:
-                return problem(WrongUsage("That is the list of shares, no file."), 405, Allow="OPTIONS, PROPFIND")
-            return await method(request, name, path)
-        except Refused as error:
-            self._record("refused", request, method=request.method, target=request.path, reason=error.sentence)
-            raise
+        name, path = webdav.target(request.raw_path)
+        if not name and request.method not in {"OPTIONS", "PROPFIND"}:
+            return problem(WrongUsage("That is the list of shares, no file."), 405, Allow="OPTIONS, PROPFIND")
+        return await method(request, name, path)
 
     async def _options(self, _request: web.Request, _name: str, _path: SharePath) -> web.Response:
         return web.Response(headers={"DAV": "1", "MS-Author-Via": "DAV", "Allow": METHODS})
@@ -100,7 +96,7 @@ class _Door:
 
     def _record(self, event: str, request: web.Request, **words: Any) -> None:
         subject: Subject = request[SUBJECT]
-        self._on_event(event, person=subject.person_name, computer=subject.computer_name, **words)
+        self._on_event(event, **subject.words(), **words)
 
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.wrap_future(self._threads.submit(work, *arguments))
@@ -176,7 +172,7 @@ class _Door:
         except Damaged as error:
             return problem(error, 400)
         if not upload.created:
-            self._record("overwritten", request, share=share.door.name, path=str(path), size=entry.size)
+            self._record("overwritten", request, door=share.door.name, path=str(path), size=entry.size)
         headers = {"ETag": f'"{entry.etag}"', "Repr-Digest": webdav.digest_header(upload.sha256)}
         return web.Response(status=201 if upload.created else 204, headers=headers)
 
@@ -194,7 +190,7 @@ class _Door:
     async def _delete(self, request: web.Request, name: str, path: SharePath) -> web.Response:
         share, given = self._permit(request, Verb.WRITE, name, path)
         gone = await self._run(share.delete, given, webdav.conditions(request.headers))
-        self._record("deleted", request, share=share.door.name, path=str(path), kind=gone.kind, size=gone.size)
+        self._record("deleted", request, door=share.door.name, path=str(path), kind=gone.kind, size=gone.size)
         return web.Response(status=204)
 
 

@@ -29,6 +29,7 @@ from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
 from commonhold.authority.server import ServerKeeper
 from commonhold.authority.statements import Member
+from commonhold.authority.visits import Visits
 from commonhold.discovery import AddressBook, Discovery
 from commonhold.errors import Conflict, Damaged
 from commonhold.files import serve as dav
@@ -37,6 +38,7 @@ from commonhold.home import GatewayCard, Home, write_private
 from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
 from commonhold.node import local
+from commonhold.node.chronicle import Chronicle, ClockWatch
 from commonhold.node.contact import Contact
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
@@ -71,6 +73,7 @@ class Node:
         self.state = open_state(home.state)
         self.audit = Audit(home.audit)
         self.facts = FactStore(self.state, self.settings.network)
+        self.facts.on_change.append(Chronicle(self.record, self.facts.roster).heard)
         self.book = RuleBook(self.state)
         self.passes = Passes(lambda: self.authority)
         here = _own_entry(home, self.key, self.facts.roster)
@@ -79,6 +82,7 @@ class Node:
         self.people = People(self.state, self.key, self.facts, lambda: self.authority, self.record)
         self.directory = Directory(self.facts, AddressBook(self.state), self.key.fingerprint)
         self.authority, self.has_door = self._by_shape()
+        self.authority.note = Visits(self.record, self.key.fingerprint)
         self.caller = Caller(self.key, self.certificate)
         directory = self.directory
         self.exchange = Exchange(self.facts, self.caller, directory.peers, directory.hints, directory.learn)
@@ -171,6 +175,7 @@ class Node:
         self.facts.on_change.append(self._members_changed)
         self.contact.begin()
         self.contact.start(self.people.watch())
+        self.contact.start(ClockWatch(self.record, self.audit.newest()).watch())
         log.info(
             "%s serves at %s", self.settings.computer, ", ".join(map(str, self.directory.listening())) or "no door"
         )

@@ -116,7 +116,7 @@ class Own:
         leaving = [self.directory.peer_of(self.directory.member(each)) for each in computers]
         envelopes = rosters.remove(self.key, roster, subject)
         self.directory.facts.add(envelopes)
-        self.record("removal", who=name, computers=list(computers))
+        self.record("removal", by=str(self.subject), who=name, computers=list(computers))
         # Their own nodes should know too, and say so in `status`: no other computer will answer them again.
         pushed, _ = await asyncio.gather(self.exchange.push(envelopes), self.greet(leaving))
         names = {each.fingerprint: each.name for each in self.directory.roster.members.values()}
@@ -154,7 +154,7 @@ class Own:
         if whom is not None and whom[2] is Verb.RUN:
             raise WrongUsage("Nothing runs at a share.", "list, read, add or write")
         share = self.shares.offer(Path(wish.folder), ShareName(wish.name) if wish.name else None)
-        self.record("share", share=share.door.name, folder=str(share.root))
+        self.record("share", door=share.door.name, folder=str(share.root))
         if whom is not None:
             self.desk.allow(self.subject, *whom, share.door)
         return self._offer(share)
@@ -163,7 +163,7 @@ class Own:
         permit(self.authority, self.subject, Verb.GOVERN, self.desk.everything)
         share = self.shares.withdraw(name)
         self.desk.book.forget(share.door.id)
-        self.record("unshare", share=share.door.name)
+        self.record("unshare", door=share.door.name)
         return SharedFolder(share.door.name, str(share.root), share.missing)
 
     def _offer(self, share: Share) -> SharedFolder:

@@ -46,7 +46,7 @@ class Processors:
         here = directory.own
         self.switchboard = Switchboard()
         self.kind = ""
-        journal = Journal(state, lambda: datetime.now(UTC))
+        journal = Journal(state, lambda: datetime.now(UTC), record)
         folders = HomeFolders(home.jobs, shares)
         folders.restore({job.job: journal.person(job.job) for job in journal.jobs()})
         self.door_desk = DoorDesk(passes, shares, caller, directory.peer, here)

@@ -1,0 +1,89 @@
+"""The events that the record knows, and the words that each line of one carries. *Pure.*
+
+One vocabulary, so that filters work: `person` and `computer` are whom the line is about, by the names
+of that moment; `by` is who did it to them; `door` is a share's name, `compute` or the network's;
+`address` is where a connection came from. A word with `?` may be missing. docs/audit.md shows this
+table (a test holds it), and a test holds every call of `record` against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+OWN = frozenset({"n", "time", "prev", "event"})
+SECRET = frozenset({"code", "password", "secret", "token", "recovery", "key", "pass_id"})
+
+# What an option of `commonhold audit` looks at.
+ABOUT: dict[str, tuple[str, ...]] = {
+    "person": ("person", "by", "who"),
+    "computer": ("computer", "computers", "by", "who", "inviter"),
+    "door": ("door",),
+}
+
+
+class Event(NamedTuple):
+    words: str
+    meaning: str
+
+
+EVENTS: dict[str, Event] = {
+    # the network
+    "founding": Event("network shape person computer", "this network was founded here"),
+    "joined": Event("network inviter", "this computer joined"),
+    "invitation": Event("number minutes uses person?", "a code was given out; its words are never recorded"),
+    "wrong code": Event("number address tries", "somebody tried a wrong code; so many tries are left"),
+    "join": Event("computer person fingerprint address", "a newcomer knew the code, and this guard signed it in"),
+    "join refused": Event("computer person fingerprint address?", "a newcomer knew the code, and was turned away"),
+    "admit": Event("computer person fingerprint", "this computer heard that somebody belongs"),
+    "removal": Event("by? who computers", "somebody was removed from here"),
+    "gone": Event("computer person fingerprint", "this computer heard that somebody was removed"),
+    "charter": Event("number shape guards", "a new charter is in force"),
+    "shape change": Event("shape before server?", "the new charter changed the shape"),
+    "alarm": Event("reason", "two charters of one number, or something else that needs a person"),
+    # rules, groups, accounts
+    "rule": Event("by effect who verb door until?", "who may, or may not, was said; or a rule was struck"),
+    "group": Event("by? change group who", "a group changed"),
+    "share": Event("door folder", "a folder was offered"),
+    "unshare": Event("door", "a folder is offered no more"),
+    "account": Event("by person until?", "an account was made"),
+    "account ended": Event("by? person", "an account ended"),
+    "password set": Event("by person", "an account has a new password"),
+    "wrong password": Event("person address", "somebody tried a wrong password"),
+    "signed in": Event("person address", "somebody signed in with a password"),
+    "signed out": Event("person", "somebody signed out"),
+    # doors
+    "door opened": Event("person computer verb door", "first of a quarter of an hour: who did what at which door"),
+    "door refused": Event("person computer verb door reason", "first of a quarter of an hour: who was refused"),
+    "cut": Event("person? computer? reason", "connections, transfers or tasks were cut off, since the right ended"),
+    "overwritten": Event("person computer door path size", "a file was replaced"),
+    "deleted": Event("person computer door path kind size", "a file or folder was deleted"),
+    # processors
+    "job started": Event("person job tasks on", "a job runs from here; its command is not recorded"),
+    "job ended": Event("person job state", "it ended"),
+    "lent": Event("person computer session sandbox", "this computer lends to somebody's session"),
+    # the record itself
+    "clock jump": Event("seconds", "the clock was set: forward by more than a minute, or back"),
+    "record rewritten": Event(
+        "computer reason", "a computer's record is not what it was when its head was signed here"
+    ),
+    "record mended": Event("bytes kept", "a power cut tore the last line, which was put aside"),
+    "lines lost": Event("lines", "so many lines found no room on the disk"),
+}
+
+
+def check(event: str, words: Collection[str]) -> None:
+    """Raise TypeError for an event or a word that the table does not know, and for one that is missing."""
+    if event not in EVENTS:
+        raise TypeError(f"the record knows no event “{event}”: see authority/events.py")
+    required, allowed = _words(event)
+    if wrong := sorted(set(words) - allowed):
+        raise TypeError(f"“{event}” takes no {', '.join(wrong)}")
+    if missing := sorted(required - set(words)):
+        raise TypeError(f"“{event}” needs {', '.join(missing)}")
+
+
+def _words(event: str) -> tuple[frozenset[str], frozenset[str]]:
+    """-> (needed, allowed)."""
+    words = EVENTS[event].words.split()
+    return frozenset(w for w in words if not w.endswith("?")), frozenset(w.rstrip("?") for w in words)

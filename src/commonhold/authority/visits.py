@@ -1,0 +1,50 @@
+"""Doors opened and refused, as the record tells of them: once for each visitor, verb and door in a quarter of an hour.
+
+Not for each read: a film that is watched over a mount is thousands of requests. Not for each
+connection either: connections are kept, shared and lost as the network pleases, so that one visit would be
+a line today and fifty tomorrow. A quarter of an hour is the same on every network.
+
+What this computer's own person does here is no visit. Doors that do not exist are one: whoever
+asks for a thousand names leaves one line, with the first. Strangers leave none, since everybody
+who can reach a listener could fill the disk with them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from commonhold.authority.authority import Decision, Door, Subject, Verb
+from commonhold.names import Fingerprint
+
+QUARTER = 900.0  # seconds
+ACTS = frozenset({Verb.GOVERN, Verb.ADMIT})  # what comes of these has lines of its own
+
+
+class Visits:
+    """An authority's `note`."""
+
+    def __init__(
+        self, record: Callable[..., object], own: Fingerprint, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._record = record
+        self._own = own
+        self._clock = clock
+        self._quarter = -1
+        self._known: set[tuple[str | None, str | None, Verb, str, bool]] = set()
+
+    def __call__(self, subject: Subject, verb: Verb, door: Door, decision: Decision) -> None:
+        if subject.computer == self._own or (decision.allowed and verb in ACTS):
+            return
+        if (quarter := int(self._clock() // QUARTER)) != self._quarter:
+            self._quarter = quarter
+            self._known.clear()
+        visit = (subject.computer, subject.person, verb, door.id, decision.allowed)
+        if visit in self._known:
+            return
+        self._known.add(visit)
+        words = {**subject.words(), "verb": str(verb), "door": door.name}
+        if decision.allowed:
+            self._record("door opened", **words)
+        else:
+            self._record("door refused", **words, reason=decision.reason)
