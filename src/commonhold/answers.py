@@ -39,6 +39,17 @@ class SharedFolder(msgspec.Struct, frozen=True):
     rules: tuple[str, ...] = ()
 
 
+class OpenInvitation(msgspec.Struct, frozen=True):
+    """An invitation that is open; `uses` and `tries` are what is left. Its code is told once, when it is drawn."""
+
+    number: int
+    uses: int
+    tries: int
+    expires: datetime
+    person: str = ""
+    asks: bool = False  # whether the inviter is asked about each newcomer
+
+
 class Status(msgspec.Struct, frozen=True):
     """This computer and its node."""
 
@@ -61,7 +72,7 @@ class Status(msgspec.Struct, frozen=True):
     lend: LendingTerms = LendingTerms()
     sandbox: str = ""  # "bubblewrap" or "limits": what holds other people's tasks here
     shares: tuple[SharedFolder, ...] = ()
-    invitations: tuple[int, ...] = ()  # numbers of the codes that are open
+    invitations: tuple[OpenInvitation, ...] = ()
     alarm: str = ""
 
 
@@ -71,6 +82,17 @@ class JoiningCode(msgspec.Struct, frozen=True):
     code: str
     expires: datetime
     uses: int
+    addresses: tuple[str, ...]
+    person: str = ""
+    number: int = 0  # the code's, which is no secret
+
+
+class JoiningFile(msgspec.Struct, frozen=True):
+    """A file to join with."""
+
+    file: str
+    number: int
+    expires: datetime
     addresses: tuple[str, ...]
     person: str = ""
 

@@ -189,6 +189,23 @@ async def find_inviter(
     interfaces: Sequence[str] = (),
 ) -> list[Address]:
     """Where the invitation of this number is open, for a newcomer; searches for `timeout` seconds at most."""
+    return await _search(lambda heard: number in heard.invitations, timeout, interfaces)
+
+
+async def find_announced(
+    fingerprint: Fingerprint,
+    timeout: float = 3.0,  # noqa: ASYNC109 - ends with what was found, and not with an error
+    interfaces: Sequence[str] = (),
+) -> list[Address]:
+    """Where that computer says it is, for a newcomer that knows whom it looks for."""
+    return await _search(lambda heard: heard.fingerprint == fingerprint, timeout, interfaces)
+
+
+async def _search(
+    wanted: Callable[[Heard], bool],
+    timeout: float,  # noqa: ASYNC109 - ends with what was found, and not with an error
+    interfaces: Sequence[str],
+) -> list[Address]:
     found: dict[Address, None] = {}
     try:
         multicast = await _multicast(interfaces)
@@ -198,7 +215,7 @@ async def find_inviter(
     try:
         async with asyncio.timeout(timeout) as limit:
             async for heard in _listen(multicast):
-                if number in heard.invitations:
+                if wanted(heard):
                     found |= dict.fromkeys(heard.addresses)
                     soon = asyncio.get_running_loop().time() + OTHERS
                     limit.reschedule(min(limit.when() or soon, soon))

@@ -3,6 +3,7 @@
 key.pem          the computer's identity, 0600, never leaves
 certificate.der  its self-signed certificate
 settings.json    how this computer takes part; written last, so its presence means "has joined"
+joining.json     what finishes a joining of which the last answer is awaited; 0600, gone when this computer has joined
 state.db         SQLite: roster, rules, invitations, shares, addresses, jobs
 gateway.json     where the running node answers its own person's programs, and the secret they show; 0600
 audit.jsonl      what was done
@@ -63,6 +64,7 @@ class Home:
         self.key = folder / "key.pem"
         self.certificate = folder / "certificate.der"
         self.settings_file = folder / "settings.json"
+        self.joining = folder / "joining.json"
         self.state = folder / "state.db"
         self.gateway_file = folder / "gateway.json"
         self.audit = folder / "audit.jsonl"
@@ -106,7 +108,8 @@ class Home:
         try:
             return msgspec.json.decode(self.settings_file.read_bytes(), type=Settings)
         except FileNotFoundError as error:
-            raise NotFound(NOT_JOINED, NOT_JOINED_HINT) from error
+            hint = "commonhold join finishes what was begun" if self.joining.exists() else NOT_JOINED_HINT
+            raise NotFound(NOT_JOINED, hint) from error
         except NotADirectoryError as error:
             raise self._no_folder() from error
         except msgspec.DecodeError as error:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from commonhold.authority.admission import Invitations
+from commonhold.authority.admission import Admission
 from commonhold.authority.events import check
 from commonhold.authority.exchange import Exchange
 from commonhold.authority.facts import FactStore
+from commonhold.authority.inviting import Invitations
 from commonhold.authority.roster import admit, found
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.code import recovery_key, recovery_words
@@ -69,9 +70,10 @@ class Computer:
 
     def open_invitations(self) -> None:
         """As when the node starts."""
-        self.invitations = Invitations(
+        self.admission = Admission(
             self.connection, self.key, self.facts, self.hints, self.record, clock=lambda: self.now
         )
+        self.invitations = Invitations(self.admission)
 
     def record(self, event: str, **words: object) -> None:
         check(event, words)
@@ -96,7 +98,7 @@ class Computer:
 
     async def open(self) -> None:
         app = web.Application(middlewares=[problems])
-        app.add_routes([*self.invitations.routes(), *self.exchange.routes()])
+        app.add_routes([*self.admission.routes(), *self.exchange.routes()])
         app.on_response_prepare.append(self.exchange.stamp)
         self.listener = Listener(app, self.key, self.certificate)
         self.facts.on_change.append(lambda roster: self.listener.trust(roster.anchors))

@@ -12,8 +12,10 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from commonhold.authority.admission import PATIENCE, Invitations, join
+from commonhold.authority.admission import PATIENCE, Admission
 from commonhold.authority.facts import FactStore
+from commonhold.authority.inviting import Invitations
+from commonhold.authority.newcomer import join
 from commonhold.authority.roster import remove
 from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, Unreachable, WrongCode, WrongUsage
 from commonhold.identity.certificate import self_signed
@@ -58,10 +60,11 @@ async def half_way(tower, code: Code, key: Key) -> tuple[Knock, Newcomer, Confir
 
 
 async def test_a_newcomer_with_the_code_becomes_a_member(tower):
-    code, expires = tower.invitations.invite()
-    assert (expires - NOON).total_seconds() == 600
+    invitation = tower.invitations.invite()
+    code = invitation.code
+    assert (invitation.expires - NOON).total_seconds() == 600
     told = []
-    tower.invitations.on_admitted.append(told.append)
+    tower.admission.on_admitted.append(told.append)
     joined = await joining(tower, code)
     assert joined.network_id == tower.facts.network_id
     assert joined.inviter == tower.key.fingerprint
@@ -75,7 +78,7 @@ async def test_a_newcomer_with_the_code_becomes_a_member(tower):
 
 
 async def test_what_the_newcomer_is_told_makes_a_store_of_its_own(tower, tmp_path):
-    joined = await joining(tower, tower.invitations.invite()[0])
+    joined = await joining(tower, tower.invitations.invite().code)
     with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None)) as connection:
         own = FactStore(connection, joined.network_id)
         assert own.add(joined.envelopes)
@@ -83,7 +86,7 @@ async def test_what_the_newcomer_is_told_makes_a_store_of_its_own(tower, tmp_pat
 
 
 async def test_a_code_is_used_once(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     await joining(tower, code)
     with pytest.raises(WrongCode, match="spent or over"):
         await joining(tower, code, "phone", "eve")
@@ -92,7 +95,7 @@ async def test_a_code_is_used_once(tower):
 
 
 async def test_a_code_for_three_admits_three(tower):
-    code, _ = tower.invitations.invite(uses=3)
+    code = tower.invitations.invite(uses=3).code
     for number in range(3):
         await joining(tower, code, f"computer-{number}", f"person-{number}")
     with pytest.raises(WrongCode):
@@ -101,14 +104,14 @@ async def test_a_code_for_three_admits_three(tower):
 
 
 async def test_a_class_joins_with_one_code_all_at_once(tower):
-    code, _ = tower.invitations.invite(uses=20)
+    code = tower.invitations.invite(uses=20).code
     await asyncio.gather(*(joining(tower, code, f"computer-{n}", f"person-{n}") for n in range(20)))
     assert len(tower.facts.roster.members) == 21
     assert not tower.invitations.open()
 
 
 async def test_three_wrong_guesses_end_a_code_for_many_too(tower):
-    code, _ = tower.invitations.invite(uses=20)
+    code = tower.invitations.invite(uses=20).code
     await joining(tower, code)
     outcomes = await asyncio.gather(*(joining(tower, wrong(code)) for _ in range(10)), return_exceptions=True)
     assert sum(error.sentence.startswith("The code is wrong") for error in outcomes) == 3
@@ -117,7 +120,7 @@ async def test_three_wrong_guesses_end_a_code_for_many_too(tower):
 
 
 async def test_an_invitation_for_a_person_makes_another_computer_of_that_person(tower):
-    code, _ = tower.invitations.invite(person="ANN")
+    code = tower.invitations.invite(person="ANN").code
     joined = await joining(tower, code, "phone", "whoever")
     assert tower.facts.roster.persons[joined.member.person] == "ann"
     assert len(tower.facts.roster.persons) == 1
@@ -127,7 +130,7 @@ async def test_an_invitation_for_a_person_makes_another_computer_of_that_person(
 
 
 async def test_a_name_that_belongs_to_somebody_needs_that_persons_invitation(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     for _ in range(5):  # who knows the code loses no try over a name
         with pytest.raises(Conflict, match="belongs to somebody already") as caught:
             await joining(tower, code, person="Ann")
@@ -139,7 +142,7 @@ async def test_a_name_that_belongs_to_somebody_needs_that_persons_invitation(tow
 
 
 async def test_a_wrong_code_costs_a_try_and_says_how_many_are_left(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     for left, sentence in ((2, "2 tries are left"), (1, "1 try is left"), (0, "no try is left")):
         with pytest.raises(WrongCode, match=sentence) as caught:
             await joining(tower, wrong(code))
@@ -151,9 +154,9 @@ async def test_a_wrong_code_costs_a_try_and_says_how_many_are_left(tower):
 
 
 async def test_spent_unknown_and_expired_codes_get_one_sentence(tower):
-    spent, _ = tower.invitations.invite()
+    spent = tower.invitations.invite().code
     await joining(tower, spent)
-    late, _ = tower.invitations.invite(minutes=1)
+    late = tower.invitations.invite(minutes=1).code
     tower.pass_time(minutes=1)
     unknown = Code(spent.number % 99 + 1, ("zoo", "zoo"))
     sentences = set()
@@ -165,7 +168,7 @@ async def test_spent_unknown_and_expired_codes_get_one_sentence(tower):
 
 
 async def test_forty_wrong_guesses_at_once_get_three_answers_and_kill_the_code(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     outcomes = await asyncio.gather(*(joining(tower, wrong(code)) for _ in range(40)), return_exceptions=True)
     answered = [error for error in outcomes if error.sentence.startswith("The code is wrong")]
     assert len(answered) == 3
@@ -177,7 +180,7 @@ async def test_forty_wrong_guesses_at_once_get_three_answers_and_kill_the_code(t
 
 
 async def test_of_twenty_with_the_right_code_exactly_one_gets_in(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     outcomes = await asyncio.gather(
         *(joining(tower, code, f"computer-{n}", f"person-{n}") for n in range(20)), return_exceptions=True
     )
@@ -186,7 +189,7 @@ async def test_of_twenty_with_the_right_code_exactly_one_gets_in(tower):
 
 
 async def test_two_proofs_held_back_and_shown_at_once_admit_one(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     ready = [await half_way(tower, code, Key.generate()) for _ in range(3)]
     asked = [knock.ask(f"/join/{code.number}/confirm", confirmation) for knock, _, confirmation in ready]
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
@@ -195,7 +198,7 @@ async def test_two_proofs_held_back_and_shown_at_once_admit_one(tower):
 
 
 async def test_dropped_connections_and_restarts_give_no_free_guesses(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     for _ in range(3):
         knock, _, _ = await half_way(tower, wrong(code), Key.generate())
         await knock.close()  # having seen the inviter's message, and saying nothing
@@ -207,7 +210,7 @@ async def test_dropped_connections_and_restarts_give_no_free_guesses(tower):
 
 
 async def test_a_lost_last_answer_is_asked_for_again(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     key = Key.generate()
 
     class Forgetful(Knock):
@@ -230,7 +233,7 @@ async def test_a_lost_last_answer_is_asked_for_again(tower):
 
 
 async def test_a_proof_changed_after_the_admission_gets_nothing(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     knock, _, confirmation = await half_way(tower, code, Key.generate())
     await knock.ask(f"/join/{code.number}/confirm", confirmation)
     with pytest.raises(Refused):
@@ -240,22 +243,22 @@ async def test_a_proof_changed_after_the_admission_gets_nothing(tower):
 
 async def test_a_member_that_joins_again_is_the_member_it_was(tower):
     key = Key.generate()
-    first = await joining(tower, tower.invitations.invite()[0], key=key)
-    again = await joining(tower, tower.invitations.invite()[0], "another-name", "another-person", key=key)
+    first = await joining(tower, tower.invitations.invite().code, key=key)
+    again = await joining(tower, tower.invitations.invite().code, "another-name", "another-person", key=key)
     assert again.member == first.member
     assert sorted(tower.facts.roster.persons.values()) == ["ann", "ben"]
 
 
 async def test_a_removed_computer_stays_out_even_with_a_code(tower):
     key = Key.generate()
-    await joining(tower, tower.invitations.invite()[0], key=key)
+    await joining(tower, tower.invitations.invite().code, key=key)
     tower.facts.add(remove(tower.key, tower.facts.roster, key.fingerprint))
     with pytest.raises(Refused, match="was removed from the network"):
-        await joining(tower, tower.invitations.invite()[0], "phone", "eve", key=key)
+        await joining(tower, tower.invitations.invite().code, "phone", "eve", key=key)
 
 
 async def test_a_newcomer_that_says_nothing_for_a_minute_must_begin_again(tower, monkeypatch):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     monkeypatch.setattr("commonhold.authority.admission.PATIENCE", -1.0)
     knock, _, confirmation = await half_way(tower, code, Key.generate())
     with pytest.raises(WrongCode, match="spent or over"):
@@ -264,7 +267,7 @@ async def test_a_newcomer_that_says_nothing_for_a_minute_must_begin_again(tower,
 
 
 async def test_a_code_that_ends_between_the_two_messages_admits_nobody(tower):
-    code, _ = tower.invitations.invite(minutes=1)
+    code = tower.invitations.invite(minutes=1).code
     knock, _, confirmation = await half_way(tower, code, Key.generate())
     tower.pass_time(minutes=2)
     with pytest.raises(WrongCode):
@@ -273,7 +276,7 @@ async def test_a_code_that_ends_between_the_two_messages_admits_nobody(tower):
 
 
 async def test_several_invitations_are_open_at_once_under_different_numbers(tower):
-    codes = [tower.invitations.invite()[0] for _ in range(99)]
+    codes = [tower.invitations.invite().code for _ in range(99)]
     assert len({code.number for code in codes}) == 99
     assert len(tower.invitations.open()) == 99
     with pytest.raises(Conflict, match="99 invitations"):
@@ -286,7 +289,7 @@ async def test_several_invitations_are_open_at_once_under_different_numbers(towe
 
 
 async def test_a_proof_for_one_invitation_is_none_for_another(tower):
-    first, second = (tower.invitations.invite()[0] for _ in range(2))
+    first, second = (tower.invitations.invite().code for _ in range(2))
     knock, _, confirmation = await half_way(tower, first, Key.generate())
     with pytest.raises(WrongCode, match="spent or over"):
         await knock.ask(f"/join/{second.number}/confirm", confirmation)
@@ -307,7 +310,7 @@ async def test_only_a_guard_invites(tower, member):
 
 @pytest.mark.parametrize("body", [None, {}, {"spake": "AA==", "certificate": "AA=="}, {"spake": "A" * 20_000}, "hello"])
 async def test_a_hostile_message_costs_no_try(tower, body):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     knock = tower.knock()
     for path in (f"/join/{code.number}", f"/join/{code.number}/confirm"):
         with pytest.raises((WrongUsage, Refused)):
@@ -316,18 +319,18 @@ async def test_a_hostile_message_costs_no_try(tower, body):
 
 
 async def test_a_hostile_first_message_costs_a_try_and_leaves_nothing_behind(tower):
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     key = Key.generate()
     newcomer = Newcomer(code, key, self_signed(key, NOON), tower.key.spki, secrets.token_bytes)
     with pytest.raises(Refused, match="no part of joining"):
         await tower.knock().ask(f"/join/{code.number}", msgspec.structs.replace(newcomer.hello(), spake=b"B" * 33))
     assert tower.invitations.open()[0].tries == 2
-    assert not tower.invitations._conversations
+    assert not tower.admission._conversations
 
 
 async def test_a_relay_between_newcomer_and_inviter_fails_and_is_seen(tower):
     """It ends TLS on both sides with a key of its own, and passes every message on unchanged."""
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     thief = Key.generate()
     onwards = tower.knock()
 
@@ -351,10 +354,10 @@ async def test_a_relay_between_newcomer_and_inviter_fails_and_is_seen(tower):
 
 async def test_a_false_inviter_that_guesses_the_code_wrong_is_found_out(tower, member, tmp_path):
     """The newcomer types the tower's code, and a guard of another network answers for it."""
-    code, _ = tower.invitations.invite()
+    code = tower.invitations.invite().code
     false = type(tower)("false", tmp_path / "false.db")
     await false.open()
-    while false.invitations.invite()[0].number != code.number:
+    while false.invitations.invite().code.number != code.number:
         pass
     with pytest.raises(WrongCode):
         await joining(false, code)
@@ -363,23 +366,22 @@ async def test_a_false_inviter_that_guesses_the_code_wrong_is_found_out(tower, m
 
 
 async def test_an_inviter_that_does_not_admit_is_not_believed(tower):
-    class Liar(Invitations):
+    class Liar(Admission):
         def _admit(self, conversation, newcomer, confirmation, remote):
             """Sends the roster without the newcomer."""
 
-    tower.invitations = Liar(
-        tower.connection, tower.key, tower.facts, tower.hints, tower.record, clock=lambda: tower.now
-    )
+    tower.admission = Liar(tower.connection, tower.key, tower.facts, tower.hints, tower.record, clock=lambda: tower.now)
+    tower.invitations = Invitations(tower.admission)
     await tower.listener.close()
     await tower.open()
     with pytest.raises(Refused, match="does not admit this computer"):
-        await joining(tower, tower.invitations.invite()[0])
+        await joining(tower, tower.invitations.invite().code)
 
 
 async def test_an_inviter_whose_words_cannot_be_read_is_not_believed(tower):
-    tower.invitations._contents = lambda: b"nonsense"
+    tower.admission._contents = lambda: b"nonsense"
     with pytest.raises(Refused, match="cannot be read"):
-        await joining(tower, tower.invitations.invite()[0])
+        await joining(tower, tower.invitations.invite().code)
 
 
 async def test_what_answers_nonsense_is_not_joined(tower):

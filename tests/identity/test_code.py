@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from commonhold.errors import WrongUsage
-from commonhold.identity.code import Code, four_words, recovery_key, recovery_words, split_address
+from commonhold.identity.code import Code, LongCode, code_of, four_words, recovery_key, recovery_words, split_address
 from commonhold.identity.keys import Key
 
 
@@ -31,7 +31,7 @@ def test_a_code_is_understood_as_people_type_it():
         ("7-orange", "looks like"),
         ("0-orange-plate", "looks like"),
         ("100-orange-plate", "looks like"),
-        ("7-orange-plate-zoo", "looks like"),
+        ("7-orange-plate-zoo-zoo", "looks like"),
         ("-7-orange-plate", "looks like"),
         ("\u0667-orange-plate", "looks like"),
         ("7-orange-xyzzy", "“xyzzy” is no word"),
@@ -41,6 +41,34 @@ def test_a_code_is_understood_as_people_type_it():
 def test_what_is_no_code_gets_a_clear_sentence(typed, sentence):
     with pytest.raises(WrongUsage, match=sentence):
         Code.parse(typed)
+
+
+def test_after_guesses_a_code_has_three_words():
+    code = Code.draw(7, lambda size: bytes(range(100, 100 + size)), words=3)
+    assert len(code.words) == 3
+    assert Code.parse(str(code).upper()) == code
+    assert str(Code.draw(7, lambda size: b"\xff" * size, words=3)) == "7-zoo-zoo-zoo"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("orenge", "did you mean “orange”?"), ("plat", "did you mean “plate”?"), ("xyzzy", "type it")]
+)
+def test_a_word_typed_wrong_gets_the_nearest_one(typed, meant):
+    with pytest.raises(WrongUsage, match=f"“{typed}” is no word") as caught:
+        Code.parse(f"7-{typed}-zoo")
+    assert caught.value.hint.startswith(meant)
+
+
+def test_a_files_code_is_read_again_and_is_never_taken_for_words():
+    code = LongCode.draw(4711, lambda size: bytes(range(size)))
+    assert code_of(str(code)) == code
+    assert len(code.secret) == 64
+    assert code_of("7-orange-plate") == Code(7, ("orange", "plate"))
+    for wrong in (f"0999-{code.secret}", f"4711-{code.secret[:-1]}", f"4711-{code.secret.upper()}", ""):
+        with pytest.raises(WrongUsage):
+            LongCode.parse(wrong)
+    with pytest.raises(WrongUsage):
+        Code.parse(str(code))
 
 
 def test_an_address_may_follow_the_code():

@@ -9,7 +9,7 @@ import pytest
 from commonhold.errors import Refused, WrongCode
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.code import Code
-from commonhold.identity.join import NEXT, Inviter, JoinState, Newcomer, Reply
+from commonhold.identity.join import NEXT, Candidate, Inviter, JoinState, Newcomer, Reply, Welcome
 from commonhold.identity.keys import Key
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -53,6 +53,43 @@ def test_somebody_who_pretends_to_invite_is_found_out_by_the_newcomer():
     with pytest.raises(WrongCode, match="does not know the code"):
         new.welcomed(false.welcome(b"a false roster"))
     assert new.state is JoinState.REFUSED
+
+
+def test_who_is_told_to_wait_knows_by_whom():
+    new, inv = newcomer(), inviter()
+    inv.confirmed(new.answered(inv.greeted(new.hello()), "laptop", "ben"))
+    assert new.asked(inv.waiting("tower")) == new.asked(inv.waiting("tower")) == "tower"
+    assert new.state is inv.state is JoinState.ASKED
+    waiting = inv.waiting("tower")
+    with pytest.raises(WrongCode):
+        new.asked(msgspec.structs.replace(waiting, computer="other"))
+    assert new.state is JoinState.REFUSED
+
+
+def test_somebody_without_the_code_keeps_nobody_waiting():
+    new, false = newcomer(), inviter(OTHER)
+    new.answered(false.greeted(new.hello()), "laptop", "ben")
+    false.state = JoinState.PROVEN  # it lies to itself
+    with pytest.raises(WrongCode, match="does not know the code"):
+        new.asked(false.waiting("tower"))
+
+
+def test_an_answer_of_one_kind_never_passes_for_the_other():
+    new, inv = newcomer(), inviter()
+    inv.confirmed(new.answered(inv.greeted(new.hello()), "laptop", "ben"))
+    with pytest.raises(WrongCode):
+        new.welcomed(Welcome(b"tower", inv.waiting("tower").mac))
+
+
+def test_what_was_remembered_believes_the_same_inviter_and_nobody_else():
+    """As after a restart of both sides."""
+    new, inv = newcomer(), inviter()
+    inv.confirmed(new.answered(inv.greeted(new.hello()), "laptop", "ben"))
+    assert Candidate.again(new.remembered).welcomed(inv.remembered.welcome(b"the roster")) == b"the roster"
+    other = inviter()
+    other.greeted(newcomer().hello())
+    with pytest.raises(WrongCode):
+        Candidate.again(new.remembered).welcomed(other.remembered.welcome(b"the roster"))
 
 
 def test_a_relay_that_shows_its_own_key_to_each_side_gets_nowhere():

@@ -63,7 +63,7 @@ def test_a_spent_code_and_an_expired_one_admit_nobody(tower, newcomer, computer)
     founding.join(first.home, f"{code}@{tower.address}", "fred", "first", [first.address])
     assert "it is spent or over" in asked(newcomer, code, tower, exit_=4).err
     short = tower.net.invite(minutes=0.1)
-    until(lambda: short.code.split("-")[0] not in map(str, tower.net.status().invitations), "the code is over")
+    until(lambda: short.number not in {each.number for each in tower.net.status().invitations}, "the code is over")
     with pytest.raises(WrongCode, match="it is spent or over"):
         founding.join(newcomer.home, f"{short.code}@{tower.address}", "nora", "newcomer")
     tower.net.remove("first")

@@ -13,9 +13,15 @@ from commonhold.identity.code import NUMBERS, Code, four_words, recovery_key, re
 WORDS = Mnemonic("english").wordlist
 
 
-@given(number=st.sampled_from(NUMBERS), drawn=st.binary(min_size=4, max_size=4), capital=st.booleans())
-def test_every_code_is_understood_again(number, drawn, capital):
-    code = Code.draw(number, lambda _: drawn)
+@given(
+    number=st.sampled_from(NUMBERS),
+    drawn=st.binary(min_size=6, max_size=6),
+    words=st.sampled_from((2, 3)),
+    capital=st.booleans(),
+)
+def test_every_code_is_understood_again(number, drawn, words, capital):
+    code = Code.draw(number, lambda size: drawn[:size], words)
+    assert len(code.words) == words
     typed = str(code).upper() if capital else str(code)
     assert Code.parse(typed) == code
     assert split_address(f"{typed}@tower:7440") == (typed, "tower:7440")

@@ -32,6 +32,7 @@ EVENTS: dict[str, Event] = {
     "founding": Event("network shape person computer", "this network was founded here"),
     "joined": Event("network inviter", "this computer joined"),
     "invitation": Event("number minutes uses person?", "a code was given out; its words are never recorded"),
+    "invitation withdrawn": Event("number", "an invitation was ended before its time, by its inviter or with a no"),
     "wrong code": Event("number address tries", "somebody tried a wrong code; so many tries are left"),
     "join": Event("computer person fingerprint address", "a newcomer knew the code, and this guard signed it in"),
     "join refused": Event("computer person fingerprint address?", "a newcomer knew the code, and was turned away"),

@@ -11,7 +11,7 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.errors import NotFound
+from commonhold.errors import NotFound, WrongUsage
 from commonhold.node import background
 
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ LONGEST = 400  # bytes: no code with its address is longer
     "commonhold join 7-orange-velvet@192.168.1.5:7440 --computer laptop",
     "commonhold join 7-orange-velvet --share ~/photos --lend never",
     "commonhold join --computer laptop",
+    "commonhold join --file nas.invitation",
 )
 @click.argument("code", metavar="[CODE[@HOST:PORT]]", required=False)
 @click.option("--person", metavar="NAME", help="Who you are.  [default: as invited, else your user name]")
 @click.option("--computer", metavar="NAME", help="What this computer is called.  [default: the machine's name]")
 @click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where it answers others; may be given again.")
+@click.option("--file", metavar="FILE", help="Join with the file that `commonhold invite --file` wrote.")
 @click.option("--share", "folder", metavar="FOLDER", help="Offer this folder at once.")
 @click.option("--lend", type=click.Choice(["always", "never"]), help="When it lends its processors.")
 def command(
@@ -40,20 +42,34 @@ def command(
     person: str | None,
     computer: str | None,
     listen: tuple[str, ...],
+    file: str | None,
     folder: str | None,
     lend: str | None,
 ) -> None:
     """Finds the computer that invited by itself on the local network, or at the address given.
 
-    Without CODE it asks for it, or reads it as one line from standard input: other users of this computer can read what
-    stands in a command for as long as it runs.
+    Without CODE it asks for it, or reads it as one line from standard input: other users of this computer can read
+    what stands in a command for as long as it runs. Where an earlier try was cut off, `commonhold join` finishes it
+    with this computer's key, without a code.
     """
+    if file is not None and code is not None:
+        raise WrongUsage("A code and a file are two ways in.", "give one of them")
     if folder is not None and not Path(folder).expanduser().is_dir():  # before the code is spent
         raise NotFound(f"There is no folder {folder}.", "name a folder that exists with --share")
-    typed = asked() if code is None else code
+    if code is None and file is None and not invocation.home.joining.exists():
+        code = asked()
     from commonhold.node import founding  # noqa: PLC0415 - late: --help and wrong usage need no libraries
 
-    begun = founding.join(invocation.home, typed, person, computer, listen, lend)
+    begun = founding.join(
+        invocation.home,
+        code,
+        person,
+        computer,
+        listen,
+        lend,
+        file=Path(file).expanduser() if file is not None else None,
+        say=invocation.out.remark,
+    )
     background.start(invocation.home)
     with invocation.network() as network:
         if folder is not None:
@@ -64,6 +80,7 @@ def command(
         {**asdict(begun), "shares": status.shares, "lend": status.lend, "compute": runners},
         f"{begun.computer} has joined {begun.network} ({begun.shape}), invited by {begun.inviter}.",
         standing(status, runners),
+        *([f"{file} is spent: delete it."] if file is not None else []),
     )
 
 

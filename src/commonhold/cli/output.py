@@ -62,6 +62,12 @@ class Output:
             for line in aligned([heads, *rows]):
                 click.echo(shown(line))
 
+    def qr(self, text: str) -> None:
+        """`text` as a picture for a phone's camera, two rows of squares in a line, on any background."""
+        import segno  # noqa: PLC0415 - late: for terminals only
+
+        segno.make_qr(text).terminal(sys.stdout, border=2, compact=True)
+
     def remark(self, sentence: str) -> None:
         """Something beside the result, for people only."""
         if not self.json:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.cli.output import aligned, counted
+from commonhold.cli.output import aligned, counted, local
 from commonhold.errors import NodeNotRunning
 
 if TYPE_CHECKING:
-    from commonhold.answers import Status
+    from commonhold.answers import OpenInvitation, Status
 
 
 @declare("status", "commonhold status", "commonhold --json status")
@@ -39,11 +39,16 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("gateway:", status.gateway or "none"),
         ("lends:", _lends(status)),
         ("jobs run at:", status.jobs_at),
-        ("open codes:", ", ".join(map(str, status.invitations))),
+        *(("open code:", _invitation(each)) for each in status.invitations),
         ("alarm:", status.alarm),
     ]
     rows += [("shares:", f"{o.share}  {o.folder}{'  (missing now)' if o.missing else ''}") for o in status.shares]
     return [(head, text) for head, text in rows if text]
+
+
+def _invitation(each: OpenInvitation) -> str:
+    left = f"{counted(each.uses, 'use')} and {counted(each.tries, 'try', 'tries')} left, ends at {local(each.expires)}"
+    return f"number {each.number}{f', for {each.person}' if each.person else ''}, {left}"
 
 
 def _lends(status: Status) -> str:

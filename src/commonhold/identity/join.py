@@ -4,7 +4,11 @@
     Hello   (SPAKE2 message, certificate)      ->
                                                <-    Reply   (SPAKE2 message)
     Confirmation (names, HMAC, signature)      ->            the newcomer proves first
+                                               <-    Waiting (HMAC over who is asked), as often as it takes
                                                <-    Welcome (HMAC over what the network is)
+
+Where a person is asked whether to admit, the newcomer shows its proof again for each answer. What both
+sides keep of it (`Remembered`) lets the last answer be given, and believed, after a restart of either.
 
 SPAKE2 (RFC 9382; the `spake2` library on Ed25519) turns the code into a shared key without giving
 a listener anything to guess with. Both public keys are its identities, so that a relay that
@@ -27,7 +31,7 @@ from spake2.ed25519_basic import NotOnCurve
 
 from commonhold.errors import Refused, WrongCode
 from commonhold.identity.certificate import Certificate
-from commonhold.identity.code import Code
+from commonhold.identity.code import AnyCode
 from commonhold.identity.keys import Key, verify
 
 PURPOSE = b"commonhold join v1"
@@ -60,17 +64,51 @@ class Confirmation(msgspec.Struct, frozen=True):
     signature: bytes
 
 
-class Welcome(msgspec.Struct, frozen=True):
+class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
+    """The proof holds, and the owner of `computer` is being asked; so says somebody who holds the shared key."""
+
+    computer: str
+    mac: bytes
+
+
+class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     """The inviter's proof, over `contents`, byte for byte: what the newcomer is to believe."""
 
     contents: bytes
     mac: bytes
 
 
+class Remembered(msgspec.Struct, frozen=True):
+    """What both sides have agreed on, as far as the inviter's answers need it. It opens nothing by itself."""
+
+    session: bytes
+    transcript: bytes
+    inviters_key: bytes
+
+    def waiting(self, computer: str) -> Waiting:
+        return Waiting(computer, self._mac(b"waiting", computer.encode()))
+
+    def welcome(self, contents: bytes) -> Welcome:
+        return Welcome(contents, self._mac(b"welcome", contents))
+
+    def believed(self, answer: Waiting | Welcome) -> None:
+        """Raise WrongCode unless it comes from somebody with the code and the key that was shown in TLS."""
+        again = self.waiting(answer.computer) if isinstance(answer, Waiting) else self.welcome(answer.contents)
+        if not hmac.compare_digest(again.mac, answer.mac):
+            raise WrongCode(
+                "The computer that answered does not know the code: somebody may stand between.",
+                "ask for a new code, and for the address that goes with it",
+            )
+
+    def _mac(self, kind: bytes, said: bytes) -> bytes:
+        return hmac.digest(self.inviters_key, _digest(self.transcript, kind, said), "sha256")
+
+
 class JoinState(StrEnum):
     WAITING = "waiting"  # nothing said yet
     PROVING = "proving"  # first messages are under way
     PROVEN = "proven"  # the newcomer's proof was given (newcomer) or holds (inviter)
+    ASKED = "asked"  # somebody is asked whether to admit it
     ADMITTED = "admitted"
     REFUSED = "refused"
 
@@ -78,7 +116,8 @@ class JoinState(StrEnum):
 NEXT: dict[JoinState, frozenset[JoinState]] = {
     JoinState.WAITING: frozenset({JoinState.PROVING, JoinState.REFUSED}),
     JoinState.PROVING: frozenset({JoinState.PROVEN, JoinState.REFUSED}),
-    JoinState.PROVEN: frozenset({JoinState.ADMITTED, JoinState.REFUSED}),
+    JoinState.PROVEN: frozenset({JoinState.ASKED, JoinState.ADMITTED, JoinState.REFUSED}),
+    JoinState.ASKED: frozenset({JoinState.ASKED, JoinState.ADMITTED, JoinState.REFUSED}),
     JoinState.ADMITTED: frozenset({JoinState.ADMITTED}),  # the last answer may be asked for again
     JoinState.REFUSED: frozenset(),
 }
@@ -89,9 +128,8 @@ class _Side:
 
     def __init__(self) -> None:
         self.state = JoinState.WAITING
+        self.remembered = Remembered(b"", b"", b"")
         self._newcomers_key = b""
-        self._inviters_key = b""
-        self._transcript = b""
 
     def _go(self, state: JoinState) -> None:
         if state not in NEXT[self.state]:
@@ -107,23 +145,20 @@ class _Side:
         except (spake2.SPAKEError, NotOnCurve, ValueError, AssertionError) as error:
             self.state = JoinState.REFUSED
             raise Refused("The other computer's message is no part of joining.", "begin again with the code") from error
-        self._transcript = _digest(PURPOSE, inviter, hello.certificate, hello.spake, reply.session, reply.spake)
-        self._newcomers_key = self._derived(shared, b"newcomer confirms")
-        self._inviters_key = self._derived(shared, b"inviter confirms")
-
-    def _derived(self, shared: bytes, label: bytes) -> bytes:
-        info = PURPOSE + b": " + label
-        return HKDF(hashes.SHA256(), length=MAC_SIZE, salt=self._transcript, info=info).derive(shared)
+        transcript = _digest(PURPOSE, inviter, hello.certificate, hello.spake, reply.session, reply.spake)
+        self._newcomers_key = _derived(shared, transcript, b"newcomer confirms")
+        self.remembered = Remembered(reply.session, transcript, _derived(shared, transcript, b"inviter confirms"))
 
     def _newcomers_mac(self, said: bytes) -> bytes:
         return hmac.digest(self._newcomers_key, said, "sha256")
 
-    def _inviters_mac(self, contents: bytes) -> bytes:
-        return hmac.digest(self._inviters_key, _digest(self._transcript, contents), "sha256")
-
     def _said(self, computer: str, person: str) -> bytes:
         """What the newcomer confirms and signs."""
-        return _digest(PURPOSE, self._transcript, computer.encode(), person.encode())
+        return _digest(PURPOSE, self.remembered.transcript, computer.encode(), person.encode())
+
+
+def _derived(shared: bytes, transcript: bytes, label: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), length=MAC_SIZE, salt=transcript, info=PURPOSE + b": " + label).derive(shared)
 
 
 def _digest(*parts: bytes) -> bytes:
@@ -131,7 +166,7 @@ def _digest(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).digest()
 
 
-def _spake(side: type, code: Code, inviter: bytes, newcomer: bytes, entropy: RandomBytes) -> spake2.SPAKE2_A:
+def _spake(side: type, code: AnyCode, inviter: bytes, newcomer: bytes, entropy: RandomBytes) -> spake2.SPAKE2_A:
     return side(
         PURPOSE + b": " + str(code).encode(),
         idA=b"inviter" + hashlib.sha256(inviter).digest(),
@@ -140,10 +175,38 @@ def _spake(side: type, code: Code, inviter: bytes, newcomer: bytes, entropy: Ran
     )
 
 
-class Newcomer(_Side):
+class Candidate(_Side):
+    """A newcomer that has given its proof, also one that was started anew since, and hears what becomes of it."""
+
+    @classmethod
+    def again(cls, remembered: Remembered) -> Candidate:
+        candidate = cls()
+        candidate.state, candidate.remembered = JoinState.PROVEN, remembered
+        return candidate
+
+    def asked(self, waiting: Waiting) -> str:
+        """The computer whose owner is being asked. Raises WrongCode for what is not the inviter's word."""
+        self._believe(waiting, JoinState.ASKED)
+        return waiting.computer
+
+    def welcomed(self, welcome: Welcome) -> bytes:
+        """The contents, now known to come from somebody with the code and the key shown in TLS. Raises WrongCode."""
+        self._believe(welcome, JoinState.ADMITTED)
+        return welcome.contents
+
+    def _believe(self, answer: Waiting | Welcome, state: JoinState) -> None:
+        self._go(state)
+        try:
+            self.remembered.believed(answer)
+        except WrongCode:
+            self.state = JoinState.REFUSED
+            raise
+
+
+class Newcomer(Candidate):
     """The side that wants in. `inviter` is the public key (SPKI) that TLS showed."""
 
-    def __init__(self, code: Code, key: Key, certificate: Certificate, inviter: bytes, entropy: RandomBytes) -> None:
+    def __init__(self, code: AnyCode, key: Key, certificate: Certificate, inviter: bytes, entropy: RandomBytes) -> None:
         super().__init__()
         self._key, self._certificate, self._inviter = key, certificate, inviter
         self._machine = _spake(spake2.SPAKE2_B, code, inviter, key.spki, entropy)
@@ -161,22 +224,11 @@ class Newcomer(_Side):
         said = self._said(computer, person)
         return Confirmation(reply.session, computer, person, self._newcomers_mac(said), self._key.sign(said))
 
-    def welcomed(self, welcome: Welcome) -> bytes:
-        """The contents, now known to come from somebody with the code and the key shown in TLS. Raises WrongCode."""
-        self._go(JoinState.ADMITTED)
-        if not hmac.compare_digest(self._inviters_mac(welcome.contents), welcome.mac):
-            self.state = JoinState.REFUSED
-            raise WrongCode(
-                "The computer that answered does not know the code: somebody may stand between.",
-                "ask for a new code, and for the address that goes with it",
-            )
-        return welcome.contents
-
 
 class Inviter(_Side):
     """The side that admits, for one attempt of one newcomer."""
 
-    def __init__(self, code: Code, spki: bytes, entropy: RandomBytes) -> None:
+    def __init__(self, code: AnyCode, spki: bytes, entropy: RandomBytes) -> None:
         super().__init__()
         self._code, self._spki, self._entropy = code, spki, entropy
         self.session = entropy(16)
@@ -206,7 +258,12 @@ class Inviter(_Side):
         self._confirmation = confirmation
         return self.newcomer
 
+    def waiting(self, computer: str) -> Waiting:
+        """What a proven newcomer is told while the owner of `computer` is asked."""
+        self._go(JoinState.ASKED)
+        return self.remembered.waiting(computer)
+
     def welcome(self, contents: bytes) -> Welcome:
-        """What a proven newcomer is told."""
+        """What an admitted newcomer is told."""
         self._go(JoinState.ADMITTED)
-        return Welcome(contents, self._inviters_mac(contents))
+        return self.remembered.welcome(contents)

@@ -2,7 +2,7 @@
 
 The settings are written last: a home without them has not joined, whatever else lies in it, and
 the next try takes up its key. So a crash between the admission and the settings is mended by
-joining again with the same key.
+joining again with the same key (see `joining`).
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast, get_args
 
-from commonhold.authority import admission, roster
-from commonhold.authority.admission import Joined
+from commonhold.authority import roster
 from commonhold.authority.audit import Audit
 from commonhold.authority.authority import COMPUTE, EVERY_SHARE, Door, Verb
 from commonhold.authority.book import RuleBook
 from commonhold.authority.charter import Shape
 from commonhold.authority.facts import FactStore
 from commonhold.authority.rules import MEMBERS
-from commonhold.discovery import AddressBook, find_inviter
-from commonhold.errors import Conflict, NotFound, Unreachable, WrongUsage
+from commonhold.discovery import AddressBook
+from commonhold.errors import Conflict, Refused, WrongUsage
 from commonhold.home import Home, LendingTerms, Settings, write_private
 from commonhold.identity.certificate import Certificate, self_signed
-from commonhold.identity.code import Code, recovery_key, recovery_words, split_address
+from commonhold.identity.code import recovery_key, recovery_words
 from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
 from commonhold.names import ComputerName, NetworkName, PersonId, PersonName
 from commonhold.node.background import hold
 from commonhold.node.desk import EVERY_SHARE_NAME
+from commonhold.node.joining import Joining, Say, Way
 from commonhold.node.state import disk_watched, open_state
-from commonhold.transport import Address, Knock, run
+from commonhold.transport import Address, run
 from commonhold.transport.addresses import bind
 
 
@@ -94,15 +95,20 @@ def create(
 
 def join(
     home: Home,
-    code: str,
+    code: str | None = None,
     person: str | None = None,
     computer: str | None = None,
     listen: Sequence[str] = (),
     lend: str | None = None,
+    *,
+    file: Path | None = None,
+    say: Say = lambda sentence: None,
 ) -> Begun:
-    """Join by `CODE` or `CODE@HOST:PORT`. Raises WrongCode, Unreachable, NotFound (nobody with that code), Conflict."""
-    text, where = split_address(code)
-    parsed = Code.parse(text)
+    """Join by `CODE` or `CODE@HOST:PORT`, or by an invitation's file; with neither, finish what was begun here.
+
+    `say` hears what this waits for. Raises WrongCode, Unreachable, NotFound (nobody with that code), Conflict, Refused.
+    """
+    way = Way.carried(file) if file is not None else Way.typed(code)
     computer_name = ComputerName(computer or _machine())
     person_name = PersonName(person or _user())
     addresses = _addresses(listen)
@@ -111,7 +117,7 @@ def join(
     with _empty(home):
         _require_free(addresses)
         key, certificate = _identity(home)
-        joined, at = run(_joined(parsed, where, key, certificate, computer_name, person_name))
+        joined, at = run(Joining(home, key, certificate, computer_name, person_name, say).through(way))
         begun = _settle(home, key, joined.envelopes, joined.network_id)
         with closing(open_state(home.state)) as state:
             book = AddressBook(state)
@@ -123,29 +129,8 @@ def join(
             audit.record("joined", network=begun.network, inviter=inviter)
         terms = LendingTerms(when="never" if lend == "never" else "always")
         home.save_settings(Settings(network=joined.network_id, computer=begun.computer, listen=addresses, lend=terms))
+        home.joining.unlink(missing_ok=True)
     return replace(begun, inviter=inviter)
-
-
-async def _joined(
-    code: Code, where: str | None, key: Key, certificate: Certificate, computer: ComputerName, person: PersonName
-) -> tuple[Joined, Address]:
-    """Find the inviter, and join through it. -> (what was told, where it was)."""
-    found = [Address.parse(where)] if where else await find_inviter(code.number)
-    if not found:
-        raise NotFound(
-            f"No computer on this local network has an open invitation number {code.number}.",
-            "ask for the address that `commonhold invite` printed: commonhold join CODE@HOST:PORT",
-        )
-    trouble: Unreachable | None = None
-    for address in found:
-        knock = Knock(address)
-        try:
-            return await admission.join(knock, key, certificate, code, computer=computer, person=person), address
-        except Unreachable as error:
-            trouble = error
-        finally:
-            await knock.close()
-    raise trouble or Unreachable("Nobody answered.")
 
 
 @contextmanager
@@ -167,6 +152,7 @@ def _empty(home: Home) -> Iterator[None]:
 
 def _require_new(home: Home) -> None:
     if home.joined:
+        home.joining.unlink(missing_ok=True)  # a power cut may have left it
         raise Conflict(
             f"This computer belongs to a network already, as {home.settings().computer}.",
             "another network needs another home: commonhold --home DIR …",
@@ -184,6 +170,12 @@ def _identity(home: Home) -> tuple[Key, Certificate]:
     else:
         key = Key.generate()
         key.save(home.key)
+    try:  # the one of an earlier try: if that admitted this computer, it did so with this certificate and no other
+        certificate = Certificate.parse(home.certificate.read_bytes())
+        if certificate.spki == key.spki:
+            return key, certificate
+    except (FileNotFoundError, Refused):
+        pass
     certificate = self_signed(key, datetime.now(UTC))
     write_private(home.certificate, certificate.der)
     return key, certificate

@@ -15,27 +15,15 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
-from commonhold.answers import JoiningCode, KnownComputer, Place, Removal, SharedFolder, Status
+from commonhold.answers import KnownComputer, Place, Removal, SharedFolder, Status
 from commonhold.authority.authority import Subject
 from commonhold.authority.gate import SUBJECT
-from commonhold.errors import NotAdmitted, Refused, WrongUsage
+from commonhold.errors import NotAdmitted, Refused
 from commonhold.transport import document, json_answer, vouch
 
 SITES = frozenset({"none", "same-origin"})  # what a browser says of what its person typed, or the gateway's own page
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class InvitationWish(msgspec.Struct, frozen=True):
-    person: str | None = None
-    minutes: float = 10
-    uses: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0.1 <= self.minutes <= 24 * 60:
-            raise WrongUsage("A code lives for six seconds at least and a day at most.", "--minutes 10")
-        if not 1 <= self.uses <= 100:
-            raise WrongUsage("A code admits between 1 and 100 computers.", "--uses 1")
 
 
 class OfferWish(msgspec.Struct, frozen=True):
@@ -51,7 +39,6 @@ class OwnNode(Protocol):
     def status(self) -> Status: ...
     async def members(self) -> list[KnownComputer]: ...
     async def place(self, computer: str) -> Place: ...
-    async def invite(self, wish: InvitationWish) -> JoiningCode: ...
     async def remove(self, member: str) -> Removal: ...
     async def offer(self, wish: OfferWish) -> SharedFolder: ...
     async def withdraw(self, name: str) -> SharedFolder: ...
@@ -89,9 +76,6 @@ def routes(node: OwnNode) -> list[web.RouteDef]:
     async def place(request: web.Request) -> web.Response:
         return json_answer(await node.place(request.match_info["computer"]))
 
-    async def invite(request: web.Request) -> web.Response:
-        return json_answer(await node.invite(await document(request, InvitationWish)))
-
     async def remove(request: web.Request) -> web.Response:
         return json_answer(await node.remove(request.match_info["member"]))
 
@@ -106,7 +90,6 @@ def routes(node: OwnNode) -> list[web.RouteDef]:
         web.get("/api/members", members),
         web.delete("/api/members/{member}", remove),
         web.get("/api/places/{computer}", place),
-        web.post("/api/invitations", invite),
         web.post("/api/shares", offer),
         web.delete("/api/shares/{name}", withdraw),
     ]

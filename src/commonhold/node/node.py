@@ -16,7 +16,7 @@ from typing import Self
 
 from aiohttp import web
 
-from commonhold.authority.admission import Invitations
+from commonhold.authority.admission import Admission
 from commonhold.authority.audit import Audit
 from commonhold.authority.authority import Authority, Subject
 from commonhold.authority.book import RuleBook
@@ -24,6 +24,7 @@ from commonhold.authority.closed import Closed
 from commonhold.authority.exchange import Exchange
 from commonhold.authority.facts import FactStore
 from commonhold.authority.gate import gate
+from commonhold.authority.inviting import Invitations
 from commonhold.authority.passes import Passes
 from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
@@ -43,6 +44,7 @@ from commonhold.node.contact import Contact
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.groups import GroupDesk
+from commonhold.node.inviting import Inviting
 from commonhold.node.own import Own
 from commonhold.node.people import People
 from commonhold.node.processors import Processors
@@ -87,7 +89,8 @@ class Node:
         directory = self.directory
         self.exchange = Exchange(self.facts, self.caller, directory.peers, directory.hints, directory.learn)
         self.contact = Contact(self.exchange, directory, lambda: self.has_door)
-        self.invitations = Invitations(self.state, self.key, self.facts, directory.hints, self.record)
+        self.admission = Admission(self.state, self.key, self.facts, directory.hints, self.record)
+        self.inviting = Inviting(Invitations(self.admission), directory, self._permit_inviting)
         self.desk = Desk(
             self._roster, self.book, self.shares, self.authority, self.person, self.key.fingerprint, self.record
         )
@@ -143,11 +146,10 @@ class Node:
             authority=self.authority,
             desk=self.desk,
             shares=self.shares,
-            invitations=self.invitations,
+            invitations=self.inviting.opened,
             people=self.people,
             exchange=self.exchange,
             greet=self.contact.greet,
-            announce=self._announce,
             gateway=self._url,
             catch_up=self.contact.catch_up,
             hub=self.hub,
@@ -155,6 +157,9 @@ class Node:
             sandbox=lambda: self.processors.kind if self.processors else "",
             record=self.record,
         )
+
+    def _permit_inviting(self, person: str | None) -> None:
+        self.own.permit_inviting(person)
 
     def record(self, event: str, **words: object) -> None:
         """One line of the audit."""
@@ -176,6 +181,7 @@ class Node:
         self.contact.begin()
         self.contact.start(self.people.watch())
         self.contact.start(ClockWatch(self.record, self.audit.newest()).watch())
+        self.contact.start(self.inviting.keep_announced())
         log.info(
             "%s serves at %s", self.settings.computer, ", ".join(map(str, self.directory.listening())) or "no door"
         )
@@ -191,7 +197,7 @@ class Node:
             middlewares=[problems, disk_told(self.home.folder), gate(lambda: self.authority, self.people.entrance)],
             client_max_size=2**20,
         )
-        app.add_routes(self.invitations.routes())
+        app.add_routes(self.admission.routes())
         app.add_routes(self.exchange.routes())
         app.add_routes(self.desk.routes())
         app.add_routes(self.groups.routes())
@@ -214,7 +220,7 @@ class Node:
             await self.renewal.present(self.listener)
             self.contact.start(self.renewal.watch(self.listener))
         self.directory.listening = lambda: self.listener.addresses if self.listener else ()
-        self.invitations.on_admitted.append(self._admitted)
+        self.admission.on_admitted.append(self._admitted)
 
     def _discover(self) -> None:
         """Announce this computer, if it has a door; hear where the others are."""
@@ -240,6 +246,7 @@ class Node:
             client_max_size=2**24,
         )
         app.add_routes(local.routes(self.own))
+        app.add_routes(self.inviting.routes())
         app.add_routes(self.desk.routes())
         app.add_routes(self.groups.routes())
         app.add_routes([*self.people.governing(), *self.people.listing()])
@@ -257,16 +264,10 @@ class Node:
         address = self.gateway.address
         return frozenset({str(address), f"localhost:{address.port}"}) if address else frozenset()
 
-    async def _announce(self) -> None:
-        if self.directory.discovery is not None:
-            await self.directory.discovery.set_invitations(
-                invitation.code.number for invitation in self.invitations.open()
-            )
-
     def _admitted(self, envelopes: tuple[Envelope, ...]) -> None:
         """A newcomer is in: the others hear of it, and its code's number is no longer announced."""
         self.exchange.push_soon(envelopes)
-        self.contact.start(self._announce())
+        self.contact.start(self.inviting.announce())
 
     def _members_changed(self, roster: Roster) -> None:
         """New members may knock; removed ones are cut off in the middle of whatever they do, and leave the groups."""

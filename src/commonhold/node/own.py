@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from commonhold import __version__
-from commonhold.answers import JoiningCode, KnownComputer, Place, Removal, SharedFolder, Status
+from commonhold.answers import KnownComputer, OpenInvitation, Place, Removal, SharedFolder, Status
 from commonhold.authority import roster as rosters
-from commonhold.authority.admission import Invitations
 from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
 from commonhold.authority.exchange import Exchange
 from commonhold.errors import NotFound, Refused, WrongUsage
@@ -23,7 +22,7 @@ from commonhold.identity.keys import Key
 from commonhold.names import Fingerprint, PersonId, ShareName
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
-from commonhold.node.local import InvitationWish, OfferWish
+from commonhold.node.local import OfferWish
 from commonhold.node.people import People
 from commonhold.transport import Peer
 
@@ -38,11 +37,10 @@ class Own:
     authority: Authority
     desk: Desk
     shares: Shares
-    invitations: Invitations
+    invitations: Callable[[], tuple[OpenInvitation, ...]]
     people: People
     exchange: Exchange
     greet: Callable[[Sequence[Peer]], Awaitable[None]]
-    announce: Callable[[], Awaitable[None]]  # tell the local network which invitations are open
     gateway: Callable[[], str]
     catch_up: Callable[[], Awaitable[None]]  # ask for news, where none is pushed to
     hub: Callable[[], str]
@@ -81,7 +79,7 @@ class Own:
             lend=self.settings.lend,
             sandbox=self.sandbox(),
             shares=tuple(self._offer(share) for share in self.shares.all()),
-            invitations=tuple(invitation.code.number for invitation in self.invitations.open()),
+            invitations=self.invitations(),
             alarm=roster.alarm or removed or self.trouble(),
         )
 
@@ -94,20 +92,6 @@ class Own:
         if self.directory.roster.find(computer) is None:
             await self.catch_up()
         return await self.directory.place(computer)
-
-    async def invite(self, wish: InvitationWish) -> JoiningCode:
-        self._permit_admitting()
-        if wish.person is not None:
-            self.people.require_no_guest(wish.person)
-        code, expires = self.invitations.invite(wish.person, wish.minutes, wish.uses)
-        await self.announce()
-        return JoiningCode(
-            code=str(code),
-            expires=expires,
-            uses=wish.uses,
-            addresses=tuple(str(address) for address in self.directory.listening()),
-            person=wish.person or "",
-        )
 
     async def remove(self, member: str) -> Removal:
         self._permit_admitting()
@@ -126,6 +110,12 @@ class Own:
             told=tuple(names.get(each, each) for each in pushed.told),
             not_reached=tuple(names.get(each, each) for each in pushed.not_reached),
         )
+
+    def permit_inviting(self, person: str | None) -> None:
+        """Raise Refused where this computer's person may not invite, or may not invite a computer of that person."""
+        self._permit_admitting()
+        if person is not None:
+            self.people.require_no_guest(person)
 
     def _permit_admitting(self) -> None:
         roster = self.directory.roster

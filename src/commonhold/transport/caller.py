@@ -208,15 +208,19 @@ class _Pool:
 
 
 class Knock:
-    """A newcomer's talk with an inviter: no certificate, nothing verified, but always the same key.
+    """A newcomer's talk with an inviter: nothing verified, but always the same key; no certificate, unless `showing`.
 
     What the key is worth, the code decides later; here it only may not change on the way.
     """
 
-    def __init__(self, address: Address, connect_timeout: float = 4.0) -> None:
+    def __init__(
+        self, address: Address, connect_timeout: float = 4.0, showing: tuple[Key, Certificate] | None = None
+    ) -> None:
         self._address = address
         self._shown = b""
-        self._line = Line(knocking_context, self._check, self._explain, timeout=connect_timeout, limit=CONNECTIONS)
+        self._line = Line(
+            lambda: knocking_context(showing), self._check, self._explain, timeout=connect_timeout, limit=CONNECTIONS
+        )
         self._line.addresses = (address,)
         self._session = session_over(self._line)
 
@@ -234,6 +238,12 @@ class Knock:
                 raise self._explain(failed) from failed
             transport.abort()
         return self._shown
+
+    def showing(self, key: Key, certificate: Certificate) -> Knock:
+        """The same, with the own certificate: who is no member gets no further than to the handshake then."""
+        knock = Knock(self._address, showing=(key, certificate))
+        knock._shown = self._shown
+        return knock
 
     async def ask(self, path: str, body: object) -> Any:
         """POST JSON, get JSON. Raises the error that the inviter reported, Unreachable, Refused."""

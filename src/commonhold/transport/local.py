@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -97,7 +97,7 @@ class LocalCaller:
         async with self.request(method, path, data=None if body is None else to_json(body)) as answer:
             return await read_json(answer)
 
-    async def stream(self, method: str, path: str, body: object = None) -> AsyncIterator[Any]:
+    async def stream(self, method: str, path: str, body: object = None) -> AsyncGenerator[Any, None]:
         """The JSON documents of a long answer, one a line, as they come; raises the error that ended them."""
         async with self.request(method, path, data=None if body is None else to_json(body)) as answer:
             async for item in json_lines(answer):

@@ -55,11 +55,13 @@ def calling_context(key: Key, certificate: Certificate, peer: Certificate) -> ss
     return context
 
 
-def knocking_context() -> ssl.SSLContext:
+def knocking_context(showing: tuple[Key, Certificate] | None = None) -> ssl.SSLContext:
     """For a newcomer, who has nothing to verify with: the code does it later, over the key that was shown here."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if showing is not None:
+        _load_key(context, *showing)
     return context
 
 
