@@ -249,7 +249,7 @@ class Node:
         app.add_routes(self.inviting.routes())
         app.add_routes(self.desk.routes())
         app.add_routes(self.groups.routes())
-        app.add_routes([*self.people.governing(), *self.people.listing()])
+        app.add_routes([*self.people.governing(), *self.people.listing(self.contact.catch_up)])
         if self.processors is not None:
             app.add_routes(self.processors.jobs.routes())
         await self.gateway.start(app)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -95,9 +95,15 @@ class People:
             web.delete("/persons/{name}", self._remove),
         ]
 
-    def listing(self) -> list[web.RouteDef]:
-        """For the gateway."""
-        return [web.get("/persons", self._list)]
+    def listing(self, catch_up: Callable[[], Awaitable[None]]) -> list[web.RouteDef]:
+        """For the gateway; `catch_up` asks for news where none is pushed to."""
+
+        async def persons(_: web.Request) -> web.Response:
+            await catch_up()
+            known = map(self._known, self._facts.roster.persons)
+            return json_answer(sorted(known, key=lambda each: each.person.casefold()))
+
+        return [web.get("/persons", persons)]
 
     def entering(self) -> list[web.RouteDef]:
         """For the listener of a server."""
@@ -125,10 +131,6 @@ class People:
             raise Refused(f"{name} is a guest, and guests have no computers.", "commonhold invite, without --person")
 
     # -- governing
-
-    async def _list(self, _: web.Request) -> web.Response:
-        persons = self._facts.roster.persons
-        return json_answer(sorted(map(self._known, persons), key=lambda each: each.person.casefold()))
 
     def _known(self, person: PersonId) -> KnownPerson:
         roster = self._facts.roster
