@@ -15,6 +15,7 @@ from commonhold.authority.authority import Verb, permit
 from commonhold.authority.entrance import COOKIE, credentials
 from commonhold.authority.gate import SUBJECT, gate
 from commonhold.authority.tries import FREE
+from commonhold.authority.watch import Watch
 from commonhold.errors import Refused, TooManyTries
 from commonhold.transport import Address, Caller, Listener, Peer, problems
 from commonhold.transport import connections as listening
@@ -31,7 +32,8 @@ class Office:
         self.casa = Casa(shape)
         self.served = asyncio.Event()
         entrance = self.casa.entrance if shape == "server" else None
-        app = web.Application(middlewares=[problems, gate(lambda: self.casa.authority, entrance)])
+        self.watch = Watch(lambda: self.casa.authority, lambda *_, **__: None)
+        app = web.Application(middlewares=[problems, gate(self.watch, entrance)])
         app.add_routes(
             [
                 web.route("*", "/dav/photos", self._photos),
@@ -55,6 +57,7 @@ class Office:
         await self.listener.start([Address("127.0.0.1", 0)])
 
     async def close(self):
+        self.watch.close()
         self.casa.accounts.close()
         await self.listener.close()
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from commonhold.authority.authority import Verb, permit
 from commonhold.authority.closed import Closed
 from commonhold.authority.gate import PASS_HEADER, SUBJECT, gate
+from commonhold.authority.watch import Watch
 from commonhold.errors import NotAdmitted, Refused, Unreachable
 from commonhold.transport import Address, Caller, Knock, Listener, Peer, problems
 
@@ -25,7 +26,9 @@ class Door:
     def __init__(self) -> None:
         self.casa = Casa("peer")
         self.callers: list[Caller] = []
-        app = web.Application(middlewares=[problems, gate(lambda: self.casa.authority)])
+        self.watch = Watch(lambda: self.casa.authority, lambda event, **words: self.cut.append(words))
+        self.cut: list[dict[str, object]] = []
+        app = web.Application(middlewares=[problems, gate(self.watch)])
         app.add_routes(
             [
                 web.get("/who", self._who),
@@ -40,6 +43,7 @@ class Door:
         await self.listener.start([Address("127.0.0.1", 0)])
 
     async def close(self) -> None:
+        self.watch.close()
         for caller in self.callers:
             await caller.close()
         await self.listener.close()

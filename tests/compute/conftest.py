@@ -23,6 +23,7 @@ from commonhold.authority.gate import gate
 from commonhold.authority.passes import Passes
 from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
+from commonhold.authority.watch import Watch
 from commonhold.compute.cluster import Cluster
 from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.compute.journal import Journal
@@ -123,13 +124,15 @@ class Computer:
 
     def _build(self) -> None:
         self.caller = Caller(self.key, self.certificate)
+        self.watch = Watch(lambda: self.authority, lambda event, **_: self.audit.append(event))
+        self.book.on_change[:] = [self.watch.look]
         self.switchboard = Switchboard()
         shelves = Shelves(self.town, self)
         self.lending = Lending(
             self.folder / "lent",
             self.name,
             self.fingerprint,
-            lambda: self.authority,
+            self.watch,
             self.compute,
             lambda: self.terms,
             self.caller,
@@ -145,6 +148,7 @@ class Computer:
             self.name,
             self.fingerprint,
             self.journal,
+            self.watch,
             self.lending,
             self.switchboard,
             self.caller,
@@ -161,7 +165,7 @@ class Computer:
             self.heard.append(f"{request.method} {request.path}")
             return await handler(request)
 
-        app = web.Application(middlewares=[problems, gate(lambda: self.authority), hear])
+        app = web.Application(middlewares=[problems, gate(self.watch), hear])
         jobs = Jobs(self.cluster, self.owner)
         app.add_routes([*jobs.routes(), *Streams(self.switchboard).routes(), *Loans(self.lending).routes()])
         self.listener = Listener(app, self.key, self.certificate)
@@ -173,6 +177,7 @@ class Computer:
         await self.listener.start([Address(HOSTS[self.name], 0)])
 
     async def close(self) -> None:
+        self.watch.close()
         await self.cluster.close()
         await self.lending.close()
         await self.caller.close()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.compute.conftest import ANN, BOB, CAROL, Computer, Town, needs_bubblewrap
+from tests.compute.conftest import ANN, BOB, CAROL, Computer, Town, guests_of, needs_bubblewrap, nobody_left
 
+from commonhold.authority import roster as rosters
 from commonhold.authority.authority import Verb
 from commonhold.compute import sandbox
 from commonhold.compute.job import Input, JobSpec, State
@@ -355,3 +356,38 @@ async def test_nobody_starts_a_session_for_somebody_else(town: Town):
     offer |= {"person": ANN, "person_name": "ann", "python": "3.11"}
     with pytest.raises(Refused):
         await desk.caller.ask(town.peer(laptop.fingerprint), "POST", "/sessions", offer)
+
+
+async def test_a_deny_kills_what_runs_at_once_and_the_submitter_hears_why(town: Town):
+    tower, laptop, desk = town.computers.values()
+    for lender in (laptop, desk):
+        lender.allow(ANN, Verb.RUN)
+    job = await tower.cluster.submit(tower.me, JobSpec("sleep 60", on="all"))
+    await tower.cluster.begin(job.job)
+    await tower.until(job.job, "running", count=3)
+    laptop.deny(ANN, Verb.RUN)
+    assert [event for event in laptop.audit if event == "cut"] == ["cut"]
+    await nobody_left(laptop.folder)
+    assert guests_of(desk.folder)
+    job = await tower.ended(job.job)
+    assert job.state is State.FAILED, "its task for laptop runs nowhere else"
+    assert any(note.startswith("laptop refused: ann may not run jobs on compute:") for note in job.notes), job.notes
+
+
+async def test_the_jobs_of_a_computer_that_is_removed_end_at_its_hub(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    tower.share("out")
+    tower.allow(BOB, Verb.RUN)
+    tower.allow(BOB, Verb.ADD, "out")
+    bob = tower.authority.who(laptop.fingerprint)
+    running = await tower.cluster.submit(bob, JobSpec("sleep 60", into="tower:out", on="tower"))
+    await tower.cluster.begin(running.job)
+    own = await tower.cluster.submit(tower.me, JobSpec("sleep 1; echo done", on="tower"))
+    await tower.cluster.begin(own.job)
+    await tower.until(running.job, "running")
+    town.roster = town.roster.merged(rosters.remove(town.keys["tower"], town.roster, laptop.fingerprint))
+    tower.watch.look()
+    job = await tower.ended(running.job)
+    assert (job.state, job.notes) == (State.FAILED, ("bob's computer laptop was removed from the network town.",))
+    assert (await tower.ended(own.job)).state is State.DONE
+    assert tower.audit.count("cut") == 2, "the session, and its stay"

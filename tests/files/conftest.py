@@ -16,6 +16,7 @@ from commonhold.authority.authority import ROOT, Door, Permit, Verb, permit
 from commonhold.authority.events import check
 from commonhold.authority.gate import gate
 from commonhold.authority.visits import Visits
+from commonhold.authority.watch import Watch
 from commonhold.errors import Refused
 from commonhold.files.remote import Remote
 from commonhold.files.serve import routes
@@ -24,7 +25,7 @@ from commonhold.files.shares import Shares
 from commonhold.names import ShareName, SharePath
 from commonhold.transport import Address, Caller, Listener, Peer, problems
 
-from ..authority.suite import ANN, BOB, CAROL, Casa, computer
+from ..authority.suite import ANN, BOB, CAROL, Casa, computer, fingerprint
 
 PERSONS = {"laptop": BOB, "desk": CAROL, "tablet": ANN}
 
@@ -60,7 +61,8 @@ class Tower:
                 raise Refused("Nobody may look into it.")
             return await handler(request)
 
-        app = web.Application(middlewares=[problems, gate(lambda: self.casa.authority), lock])
+        self.watch = Watch(lambda: self.casa.authority, self._hear)
+        app = web.Application(middlewares=[problems, gate(self.watch), lock])
         app.add_routes(routes(self.shares, lambda: self.casa.authority, self._hear))
         self.listener = Listener(app, *computer("tower"))
 
@@ -73,9 +75,16 @@ class Tower:
         await self.listener.start([Address("127.0.0.1", 0)])
 
     async def close(self) -> None:
+        self.watch.close()
         for caller in self.callers.values():
             await caller.close()
         await self.listener.close()
+
+    def cut(self, who: str) -> None:
+        """Break what that computer asks; it may ask again."""
+        for work in list(self.watch.running):
+            if work.subject.computer == fingerprint(who):
+                work.end(Refused("It broke."))
 
     def offer(self, name: str, **rights: Verb) -> Share:
         """Share a new folder of that name: `offer("photos", laptop=Verb.READ)`."""

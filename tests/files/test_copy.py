@@ -19,7 +19,7 @@ from commonhold.files.part import Part
 from commonhold.names import SharePath
 from commonhold.transport import Address, Caller, Listener, Peer
 
-from ..authority.suite import CAROL, computer, fingerprint
+from ..authority.suite import CAROL, computer
 
 BIG = os.urandom(5 * 2**20 + 123)
 
@@ -233,7 +233,7 @@ async def test_a_connection_that_is_cut_on_the_way_is_taken_up_again(tower, tmp_
     def cut(progress: Progress) -> None:
         if following and progress.done_bytes >= following[0]:
             following[:] = list(cuts)[:1]
-            tower.listener.cut(fingerprint("laptop"))
+            tower.cut("laptop")
 
     target = tmp_path / "big.bin"
     report = await copy.get(tower.caller("laptop"), tower.peer, "photos", path("big.bin"), target, progress=cut)

@@ -337,9 +337,9 @@ async def test_an_upload_that_is_cut_changes_nothing_and_leaves_nothing(tower, l
 
     writing = asyncio.create_task(upload())
     await half.wait()
-    if length != 200_000:  # a small one is gathered in memory
-        await settled(lambda: under_way(share))
-    tower.listener.cut(fingerprint("laptop"))
+    # A small one is gathered in memory.
+    await settled(lambda: tower.watch.running if length == 200_000 else under_way(share))
+    tower.cut("laptop")
     with pytest.raises(Unreachable):
         await writing
     await settled(lambda: not under_way(share))

@@ -231,7 +231,7 @@ async def test_what_is_asked_of_a_removed_computer_can_be_cut_too(friends, compu
     async with laptop.caller.request(nas.peer, "GET", "/forever") as other:
         with pytest.raises(Unreachable):  # noqa: PT012 - it breaks while read
             async with laptop.caller.request(tower.peer, "GET", "/forever") as download:
-                await laptop.caller.cut(tower.key.fingerprint)
+                await laptop.caller.cut({tower.key.fingerprint})
                 while True:
                     await download.content.readany()
         await other.content.readexactly(1_000_000)

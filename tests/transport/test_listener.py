@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -114,50 +113,6 @@ async def test_many_changes_at_once_end_with_the_last(computer):
     assert await desk.caller.ask(tower.peer, "GET", "/who") == desk.key.fingerprint
     with pytest.raises(Unreachable):
         await laptop.caller.ask(tower.peer, "GET", "/who")
-
-
-async def test_cutting_a_computer_ends_its_download_and_no_other(computer):
-    tower, laptop, desk = computer("tower"), computer("laptop"), computer("desk")
-    await tower.open(trusted=[laptop, desk])
-    async with desk.caller.request(tower.peer, "GET", "/forever") as other:
-        with pytest.raises(Unreachable, match="The connection to tower broke"):  # noqa: PT012 - it breaks while read
-            async with laptop.caller.request(tower.peer, "GET", "/forever") as download:
-                await download.content.readexactly(1000)
-                tower.listener.cut(laptop.key.fingerprint)
-                while True:
-                    await download.content.readany()
-        await other.content.readexactly(1_000_000)
-    assert len(tower.ended) == 1
-
-
-async def test_cutting_a_computer_cancels_a_handler_that_only_waits(computer):
-    tower, laptop = computer("tower"), computer("laptop")
-    await tower.open(trusted=[laptop])
-    asking = asyncio.create_task(laptop.caller.ask(tower.peer, "POST", "/silent"))
-    await tower.downloading.wait()
-    tower.listener.cut(laptop.key.fingerprint)
-    with pytest.raises(Unreachable):
-        await asking
-    assert tower.ended == ["CancelledError"]
-
-
-async def test_cutting_a_computer_ends_its_upload_from_a_source_that_never_waits(computer):
-    tower, laptop = computer("tower"), computer("laptop")
-    await tower.open(trusted=[laptop])
-
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x" * 65_536
-
-    async def upload() -> None:
-        async with laptop.caller.request(tower.peer, "PUT", "/sink", data=endless()):
-            pass
-
-    uploading = asyncio.create_task(upload())
-    await tower.downloading.wait()
-    tower.listener.cut(laptop.key.fingerprint)
-    with pytest.raises(Unreachable):
-        await uploading
 
 
 async def test_a_port_in_use_is_named(computer):

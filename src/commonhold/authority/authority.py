@@ -6,12 +6,13 @@
 
 A `Permit` is the only key that opens anything, and only this file makes one: a door that forgot to
 ask has nothing to open with. Three answers exist, `closed`, `peer` and `server`; no door knows
-which it asks.
+which it asks. A right may end while what it opened still runs: authority/watch.py cuts it then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, Protocol, final
@@ -129,7 +130,7 @@ _SEAL = object()
 class Permit:
     """Proof that the authority was asked and said yes: for this verb, at this door, at this path."""
 
-    __slots__ = ("door", "path", "subject", "verb")
+    __slots__ = ("door", "ended", "path", "subject", "verb")
 
     def __init__(self, seal: object, subject: Subject, verb: Verb, door: Door, path: SharePath) -> None:
         if seal is not _SEAL:
@@ -138,12 +139,23 @@ class Permit:
         self.verb = verb
         self.door = door
         self.path = path
+        self.ended: Refused | None = None  # why, once the right has ended meanwhile
 
     def require(self, verb: Verb, door_id: str) -> None:
-        """Raise Refused unless this permit is for that door and its verb includes that one."""
+        """Raise Refused unless this permit holds still, is for that door and its verb includes that one."""
+        if self.ended is not None:
+            raise Refused(self.ended.sentence, self.ended.hint)
         if self.door.id != door_id or verb not in INCLUDES[self.verb]:
             raise Refused(f"A permit to {self.verb} {self.door.name} does not open this door.")
 
+
+class Holder(Protocol):
+    """What runs for somebody under permits (watch.Work)."""
+
+    def hold(self, permit: Permit) -> None: ...
+
+
+WORK: ContextVar[Holder | None] = ContextVar("commonhold.work", default=None)  # in which permits are asked for
 
 Note = Callable[[Subject, Verb, Door, Decision], object]
 
@@ -169,7 +181,7 @@ class Authority(Protocol):
 
 
 def permit(authority: Authority, subject: Subject, verb: Verb, door: Door, path: SharePath = ROOT) -> Permit:
-    """A permit, or Refused with the decision's reason and rule.
+    """A permit, or Refused with the decision's reason and rule. The work that asks for it lasts as long as it holds.
 
     The sentence names what was asked, never whether it exists: somebody who may not list a share
     learns nothing from the answer.
@@ -178,7 +190,10 @@ def permit(authority: Authority, subject: Subject, verb: Verb, door: Door, path:
     authority.note(subject, verb, door, decision)
     if not decision.allowed:
         raise refusal(decision, subject, verb, door)
-    return Permit(_SEAL, subject, verb, door, path)
+    given = Permit(_SEAL, subject, verb, door, path)
+    if (work := WORK.get()) is not None:
+        work.hold(given)
+    return given
 
 
 def refusal(decision: Decision, subject: Subject, verb: Verb, door: Door) -> Refused:

@@ -46,6 +46,7 @@ class RuleBook:
     """Rules: who, verb, door, until. Groups: names for some persons."""
 
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.on_change: list[Callable[[], None]] = []  # called once it is on the disk
         self._db = connection
         self._now = now
         self._db.executescript(TABLES)
@@ -274,6 +275,8 @@ class RuleBook:
             raise
         finally:
             self._rules = self._groups = self._index = None
+        for callback in self.on_change:
+            callback()
 
 
 def _rule(row: tuple[Any, ...]) -> Rule:

@@ -56,7 +56,7 @@ EVENTS: dict[str, Event] = {
     # doors
     "door opened": Event("person computer verb door", "first of a quarter of an hour: who did what at which door"),
     "door refused": Event("person computer verb door reason", "first of a quarter of an hour: who was refused"),
-    "cut": Event("person? computer? reason", "connections, transfers or tasks were cut off, since the right ended"),
+    "cut": Event("person computer what reason", "a request, a session or a stay here was cut off: its right ended"),
     "overwritten": Event("person computer door path size", "a file was replaced"),
     "deleted": Event("person computer door path kind size", "a file or folder was deleted"),
     # processors

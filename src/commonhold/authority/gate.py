@@ -1,8 +1,9 @@
 """The gate before every door of the listener: whoever passes it is a member, has an account, or is joining.
 
 The certificate that TLS verified becomes a Subject at `request[SUBJECT]`. The authority is asked at
-every request, so a removal takes effect at the next one, on open connections too. A certificate goes
-before a password: a removed computer does not come back with one.
+every request, so a removal takes effect at the next one, on open connections too; and each request is
+watched while it is answered, so that it is cut when the right to it ends. A certificate goes before a
+password: a removed computer does not come back with one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 
 from aiohttp import web
 
-from commonhold.authority.authority import Authority, Door, Standing, Subject, Verb
+from commonhold.authority.authority import Standing, Subject, Verb
 from commonhold.authority.entrance import Entrance, for_people, not_admitted, shows_password_box, signing_in
-from commonhold.errors import NotAdmitted, Refused
+from commonhold.authority.watch import NETWORK, Watch, turned_away
+from commonhold.errors import NotAdmitted
 from commonhold.transport import caller_of, vouch
 from commonhold.wire import to_json
 
@@ -25,12 +27,11 @@ PASS_HEADER = "Commonhold-Pass"  # noqa: S105 - the name of a header
 OPEN_TO_STRANGERS = "/join/"
 SMALL_BODY = 64 * 1024  # bytes of a refused request that are read
 PATIENCE = 2.0  # seconds for them to come
-_NETWORK = Door(kind="network", id="", name="the network")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def gate(authority: Callable[[], Authority], entrance: Entrance | None = None) -> Any:
+def gate(watch: Watch, entrance: Entrance | None = None) -> Any:
     """The middleware. Strangers are not admitted, except on their way to join; Refused is raised for removed computers.
 
     With an `entrance` (a server's), people with a password are let in at the routes that are meant for them.
@@ -38,12 +39,12 @@ def gate(authority: Callable[[], Authority], entrance: Entrance | None = None) -
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        asked = authority()
+        asked = watch.authority()
         subject = asked.who(caller_of(request), request.headers.get(PASS_HEADER))
         if subject.standing is Standing.REMOVED:
-            decision = asked.decide(subject, Verb.LIST, _NETWORK)
-            asked.note(subject, Verb.LIST, _NETWORK, decision)
-            raise Refused(f"{decision.reason}.", decision.hint, reason=decision.reason)
+            decision = asked.decide(subject, Verb.LIST, NETWORK)
+            asked.note(subject, Verb.LIST, NETWORK, decision)
+            raise turned_away(decision)
         if subject.standing is Standing.STRANGER and not (_joining(request) or (entrance and signing_in(request))):
             person = await entrance.admit(request) if entrance and for_people(request) else None
             if person is None:
@@ -51,9 +52,18 @@ def gate(authority: Callable[[], Authority], entrance: Entrance | None = None) -
             subject = person
             vouch(request)
         request[SUBJECT] = subject
-        return await handler(request)
+        if subject.standing is Standing.STRANGER:
+            return await handler(request)
+        with watch.begin(subject, f"{request.method} {request.path}", lambda _: _break(request)):
+            return await handler(request)
 
     return guarded
+
+
+def _break(request: web.Request) -> None:
+    """End the connection, and with it the handler. Half an answer may be out: nothing else tells the other side."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _joining(request: web.Request) -> bool:

@@ -62,6 +62,7 @@ class Passes:
         self._authority = authority
         self._now = now
         self._passes: dict[str, Pass] = {}
+        self.on_change: list[Callable[[], None]] = []  # passes are no more
 
     def issue(
         self,
@@ -120,4 +121,7 @@ class Passes:
         ended = [pass_id for pass_id, given in self._passes.items() if unwanted(given)]
         for pass_id in ended:
             del self._passes[pass_id]
+        if ended:
+            for callback in self.on_change:
+                callback()
         return len(ended)

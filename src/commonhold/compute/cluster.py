@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from commonhold.authority.authority import Subject
+from commonhold.authority.watch import Watch
 from commonhold.compute.briefing import Briefing, Running
 from commonhold.compute.job import Input, Job, JobSpec, State, no_lender, verdict
 from commonhold.compute.journal import Journal
@@ -41,6 +42,7 @@ class Cluster:
         computer: str,
         fingerprint: Fingerprint,
         journal: Journal,
+        watch: Watch,
         lending: Lending,
         switchboard: Switchboard,
         caller: Caller,
@@ -64,7 +66,7 @@ class Cluster:
         self._briefing = Briefing(desk, now)
         self._folders = folders
         self._now = now
-        self._sessions = WarmSessions(self._open, warm)
+        self._sessions = WarmSessions(self._open, self.lost, watch, warm)
         self._running: dict[int, Running] = {}
         self.news = News(journal)
         self._collecting: dict[int, Subject] = {}  # jobs not begun yet, and whose they are

@@ -14,7 +14,8 @@ from typing import Any
 
 import psutil
 
-from commonhold.authority.authority import Authority, Door, Standing, Subject, Verb, permit
+from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb, permit
+from commonhold.authority.watch import Watch
 from commonhold.compute import sandbox
 from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer, Terms
 from commonhold.compute.relay import Elsewhere, Switch, Switchboard, Wire
@@ -26,7 +27,7 @@ from commonhold.trees import erase
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 5.0  # seconds between two looks whether hub, right and terms still hold
+LOOK_EVERY = 5.0  # seconds between two looks whether hub and terms still hold; rights are watched
 PATIENCE = 3  # looks without an answer from the hub: 15 s
 SESSION_ID = 32  # hexadecimal digits
 MOST_SESSIONS = 32
@@ -42,7 +43,7 @@ class Lending:
         folder: Path,
         computer: str,
         fingerprint: Fingerprint,
-        authority: Callable[[], Authority],
+        watch: Watch,
         door: Door,
         terms: Callable[[], Terms],
         caller: Caller,
@@ -55,7 +56,7 @@ class Lending:
         self.computer = computer
         self._folder = folder
         self._here = fingerprint
-        self._authority = authority
+        self._watch = watch
         self._door = door
         self._terms = terms
         self._caller = caller
@@ -65,6 +66,8 @@ class Lending:
         self._record = record
         self._lent: dict[tuple[str, str], Stay] = {}
         self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._ended: dict[tuple[str, str], Permit] = {}  # of the last stays whose right ended: their hubs hear why
         self._closed = False
 
     async def start(self) -> None:
@@ -77,6 +80,7 @@ class Lending:
         self._closed = True
         for session, participant in list(self._lent):
             await self.end(session, participant)
+        await asyncio.gather(*self._ending)
 
     async def consider(self, subject: Subject, inquiry: Inquiry) -> Accepted:
         """What `lend` would answer now, without starting anything. Raises as it would."""
@@ -84,16 +88,16 @@ class Lending:
         self._require(subject, inquiry, kind)
         return Accepted(self._cores(), str(kind))
 
-    def require_right(self, subject: Subject) -> None:
+    def require_right(self, subject: Subject) -> Permit:
         """Raise Refused unless this subject may run jobs here."""
-        permit(self._authority(), subject, Verb.RUN, self._door)
+        return permit(self._watch.authority(), subject, Verb.RUN, self._door)
 
     def _cores(self) -> int:
         return self._terms().cores or os.cpu_count() or 1
 
     def person_of(self, computer: Fingerprint) -> PersonId | None:
         """Whose computer that is."""
-        return self._authority().who(computer).person
+        return self._watch.authority().who(computer).person
 
     async def require_company(self, persons: Iterable[PersonId | None]) -> None:
         """Raise Refused unless a session with computers of these persons may come here.
@@ -101,7 +105,10 @@ class Lending:
         Whoever takes part in a session can run programs wherever it runs (Dask knows no inner walls).
         A sandbox holds them; without one, only persons whom the owner named may come that way too.
         """
-        if await sandbox.here() is sandbox.Kind.BUBBLEWRAP:
+        self._require_company(persons, await sandbox.here())
+
+    def _require_company(self, persons: Iterable[PersonId | None], kind: sandbox.Kind) -> None:
+        if kind is sandbox.Kind.BUBBLEWRAP:
             return
         for person in persons:
             if not self._named(person):
@@ -115,7 +122,7 @@ class Lending:
         if person is not None and person == self._door.owner:
             return True
         knocking = Subject(standing=Standing.MEMBER, person=person)
-        rule = self._authority().decide(knocking, Verb.RUN, self._door).rule
+        rule = self._watch.authority().decide(knocking, Verb.RUN, self._door).rule
         return rule is not None and rule.effect == "allow" and rule.who == person
 
     async def lend(self, subject: Subject, offer: Offer, switch: Switch | None = None) -> Accepted:
@@ -124,22 +131,24 @@ class Lending:
         `switch` is the hub's own when hub and lender are one computer.
         """
         kind = await sandbox.here()
-        self._require(subject, offer, kind)
-        await self.require_company(offer.company)
+        permitted = self._require(subject, offer, kind)
+        self._require_company(offer.company, kind)
         terms = self._terms()
         key = offer.session, offer.participant
         folder = f"{offer.session}-{offer.participant}-{secrets.token_hex(4)}"  # an earlier stay's may still be cleared
-        lent = Stay(self._folder / folder, subject, self._courier)
+        lent = Stay(self._folder / folder, permitted, offer.company, self._courier)
         if key in self._lent:
             raise WrongUsage("That session is here already.")
         hub = None if switch else subject.computer
         switch = switch or self._switch(offer.session, hub)
         self._lent[key] = lent
+        lent.work = self._watch.begin(subject, f"session {offer.session}", lambda why: self._end_soon(*key, why))
+        lent.work.hold(lent.permit)
         cores = self._cores()
         try:
             await asyncio.to_thread(lent.prepare)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind)
-            lent.box.channel.tell("orders", **self._orders(offer, cores, terms.memory))
+            lent.box.channel.tell("orders", **_orders(self.computer, offer, cores, terms.memory))
             if self._lent.get(key) is not lent:  # ended while it started
                 lent.box.kill()
                 raise NotFound("That session is over.")
@@ -147,12 +156,12 @@ class Lending:
             await self.end(*key)
             raise
         switch.attach(offer.participant, lent.box.streams)
-        self._watching[key] = asyncio.create_task(self._watch(key, lent, hub))
+        self._watching[key] = asyncio.create_task(self._attend(key, lent, hub))
         self._record("lent", **subject.words(), session=offer.session, sandbox=str(kind))
         return Accepted(cores, str(kind))
 
-    def _require(self, subject: Subject, offer: Inquiry, kind: sandbox.Kind) -> None:
-        self.require_right(subject)
+    def _require(self, subject: Subject, offer: Inquiry, kind: sandbox.Kind) -> Permit:
+        permitted = self.require_right(subject)
         if self._closed:
             raise Refused(f"{self.computer} is stopping.")
         own = subject.person is not None and subject.person == self._door.owner
@@ -171,18 +180,7 @@ class Lending:
         _checked(offer.session, offer.participant)
         if len(self._lent) >= MOST_SESSIONS:
             raise Refused(f"{self.computer} has lent all that it lends.", "try again later")
-
-    def _orders(self, offer: Offer, cores: int, memory: int) -> dict[str, Any]:
-        return {
-            "me": offer.participant,
-            "authority": offer.authority,
-            "certificate": offer.certificate,
-            "key": offer.key,
-            "computer": self.computer,
-            "cores": cores,
-            "memory": memory or psutil.virtual_memory().total // 2,
-            "idle": True,
-        }
+        return permitted
 
     def _switch(self, session: str, hub: Fingerprint | None) -> Switch:
         if hub is None:
@@ -200,10 +198,10 @@ class Lending:
         switch = self._switchboard.switches[session] = Switch(way, lambda: frozenset({hub}))
         return switch
 
-    async def _watch(self, key: tuple[str, str], lent: Stay, hub: Fingerprint | None) -> None:
-        """Until the worker, the hub, the right or the terms end; then nothing of the session stays."""
+    async def _attend(self, key: tuple[str, str], lent: Stay, hub: Fingerprint | None) -> None:
+        """Until the worker, the hub or the terms end; then nothing of the session stays."""
         assert lent.box is not None  # noqa: S101 - it was started before this
-        ends: list[Awaitable[Any]] = [lent.box.wait(), lent.box.channel.serve(), self._holds(key[0], lent.subject, hub)]
+        ends: list[Awaitable[Any]] = [lent.box.wait(), lent.box.channel.serve(), self._holds(key[0], lent, hub)]
         tasks = [asyncio.ensure_future(each) for each in ends]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -214,29 +212,40 @@ class Lending:
             self._watching.pop(key, None)
             await self.end(*key)
 
-    async def _holds(self, session: str, subject: Subject, hub: Fingerprint | None) -> None:
+    async def _holds(self, session: str, lent: Stay, hub: Fingerprint | None) -> None:
         """Returns when the session may stay no longer."""
         silent = 0
         while silent < PATIENCE:
             await asyncio.sleep(LOOK_EVERY)
-            if not self._authority().decide(subject, Verb.RUN, self._door).allowed:
-                return
-            if self._terms().when == "never" and subject.person != self._door.owner:
+            if self._terms().when == "never" and lent.subject.person != self._door.owner:
                 return
             try:
+                await self.require_company(lent.company)
                 if hub is not None:
                     await self._caller.ask(self.peer(hub), "GET", f"/sessions/{session}")
                 silent = 0
             except Unreachable:
                 silent += 1
             except CommonholdError:
-                return  # the hub knows no such session any more, or we have no part in it
+                return  # its company is not wanted, the hub knows no such session any more, or we have no part in it
+
+    def _end_soon(self, session: str, participant: str, why: Refused) -> None:
+        """The right has ended: no task of theirs runs on, and nothing that they still have to store is taken."""
+        log.info("session %s ends: %s", session, why.sentence)
+        self._ended[session, participant] = self._lent[session, participant].permit
+        while len(self._ended) > MOST_SESSIONS:
+            del self._ended[next(iter(self._ended))]
+        task = asyncio.get_running_loop().create_task(self.end(session, participant))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def end(self, session: str, participant: str) -> None:
         """Kill that worker and remove its folder; nothing happens when it is not here."""
         lent = self._lent.pop((session, participant), None)
         if lent is None:
             return
+        if lent.work is not None:
+            lent.work.close()
         switch = self._switchboard.switches.get(session)
         if switch is not None:
             switch.detach(participant)
@@ -262,11 +271,27 @@ class Lending:
             self.stay(session, participant).forget(job)
 
     def stay(self, session: str, participant: str, computer: Fingerprint | None = None) -> Stay:
-        """That stay, of the hub `computer` if one is named. Raises NotFound."""
+        """That stay, of the hub `computer` if one is named. Raises NotFound; Refused when the right to it has ended."""
         lent = self._lent.get((session, participant))
+        ended = self._ended.get((session, participant))
+        if lent is None and ended is not None and computer in {None, ended.subject.computer}:
+            ended.require(Verb.RUN, self._door.id)
         if lent is None or (computer is not None and lent.subject.computer != computer):
             raise NotFound("That session is over.")
         return lent
+
+
+def _orders(computer: str, offer: Offer, cores: int, memory: int) -> dict[str, Any]:
+    return {
+        "me": offer.participant,
+        "authority": offer.authority,
+        "certificate": offer.certificate,
+        "key": offer.key,
+        "computer": computer,
+        "cores": cores,
+        "memory": memory or psutil.virtual_memory().total // 2,
+        "idle": True,
+    }
 
 
 def _checked(session: str, participant: str) -> None:

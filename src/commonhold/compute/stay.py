@@ -7,13 +7,14 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from commonhold.authority.authority import Subject, Verb
+from commonhold.authority.authority import Permit, Verb
+from commonhold.authority.watch import Work
 from commonhold.compute import guest, sandbox
 from commonhold.compute.job import relative
 from commonhold.compute.papers import Courier, JobPapers, RemoteFile
 from commonhold.compute.task import WORK
 from commonhold.errors import Unreachable, WrongUsage
-from commonhold.names import SharePath
+from commonhold.names import PersonId, SharePath
 from commonhold.trees import erase
 
 PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may touch
@@ -22,8 +23,11 @@ PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may
 class Stay:
     """One session's stay here: its worker, its folder, and its jobs' papers."""
 
-    def __init__(self, folder: Path, subject: Subject, courier: Courier) -> None:
-        self.subject = subject
+    def __init__(self, folder: Path, permit: Permit, company: tuple[PersonId, ...], courier: Courier) -> None:
+        self.permit = permit  # to run here
+        self.subject = permit.subject
+        self.company = company  # whose computers take part
+        self.work: Work | None = None
         self.room = folder / "room"  # the guest's
         self.staging = folder / "staging"  # ours: what is fetched lands here first
         self.box: sandbox.Sandbox | None = None

@@ -7,25 +7,37 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from commonhold.authority.authority import Subject
+from commonhold.authority.watch import Watch, Work
 from commonhold.compute.session import Session
 from commonhold.errors import Refused
-from commonhold.names import PersonId
+from commonhold.names import Fingerprint, PersonId
 
 WARM = 60.0  # seconds
 
-Key = tuple[PersonId, str]  # whose session, and for which computer only
+Key = tuple[PersonId, Fingerprint | None, str]  # whose session, from where, and for which computer only
 
 
 class WarmSessions:
-    """One session for each person, and one for each computer that this person has named for a job.
+    """One session for each person at each of their computers, and one for each computer named for a job.
 
     A job for one computer shares no session with those that others take part in: whoever is in a
-    session can see and change what runs there.
+    session can see and change what runs there. When a computer is removed, its sessions end, and the
+    others of its person go on.
     """
 
-    def __init__(self, start: Callable[[Subject], Awaitable[Session]], warm: float) -> None:
+    def __init__(
+        self,
+        start: Callable[[Subject], Awaitable[Session]],
+        lost: Callable[[Session, str], None],
+        watch: Watch,
+        warm: float,
+    ) -> None:
+        """`lost` hears why a session ends in which jobs may run."""
         self._start = start
+        self._lost = lost
+        self._watch = watch
         self._warm = warm
+        self._works: dict[Session, Work] = {}
         self._opened: dict[Key, asyncio.Future[Session]] = {}
         self._cooling: dict[Session, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[Any]] = set()
@@ -34,20 +46,31 @@ class WarmSessions:
         """The session for a job of this subject on that computer (`any`, `all`), opened when there is none."""
         if subject.person is None:
             raise Refused("Only people have jobs.")
-        key = subject.person, "" if on in {"any", "all"} else on.casefold()
+        key = subject.person, subject.computer, "" if on in {"any", "all"} else on.casefold()
         opening = self._opened.get(key)
         if opening is not None and opening.done() and (opening.exception() or opening.result().over.is_set()):
             opening = None
         if opening is None:
-            opening = self._opened[key] = asyncio.ensure_future(self._start(subject))
+            opening = self._opened[key] = asyncio.ensure_future(self._open(subject))
         session = await asyncio.shield(opening)
         if handle := self._cooling.pop(session, None):
             handle.cancel()
         return session
 
+    async def _open(self, subject: Subject) -> Session:
+        session = await self._start(subject)
+        self._works[session] = self._watch.begin(
+            subject, f"session {session.id}", lambda why: self._end_now(session, why.sentence)
+        )
+        return session
+
+    def _end_now(self, session: Session, why: str) -> None:
+        self._lost(session, why)
+        self._end_soon(session)
+
     def cool(self, session: Session) -> None:
         """No job runs in it: it ends after a while, unless it is asked for before."""
-        if session not in self._cooling:
+        if session in self._works and session not in self._cooling:
             self._cooling[session] = asyncio.get_running_loop().call_later(self._warm, self._end_soon, session)
 
     def _end_soon(self, session: Session) -> None:
@@ -56,7 +79,10 @@ class WarmSessions:
         task.add_done_callback(self._closing.discard)
 
     async def _end(self, session: Session) -> None:
-        self._cooling.pop(session, None)
+        if handle := self._cooling.pop(session, None):
+            handle.cancel()
+        if work := self._works.pop(session, None):
+            work.close()
         for key, opening in list(self._opened.items()):
             if opening.done() and not opening.exception() and opening.result() is session:
                 del self._opened[key]

@@ -168,7 +168,9 @@ class _Door:
         share, given = self._permit(request, verb, name, path)
         unseen = not self._may(request, Verb.LIST, name, path)
         try:
-            upload, entry = await self._uploads.receive(request, share, given, unseen=unseen)
+            upload, entry = await self._uploads.receive(
+                request, share, given, lambda: self._permit(request, verb, name, path), unseen=unseen
+            )
         except Damaged as error:
             return problem(error, 400)
         if not upload.created:

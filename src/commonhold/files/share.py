@@ -236,6 +236,7 @@ class Share:
         while True:
             before = look(folder, permit.path.name)
             self._require_replaceable(before, permit, conditions)
+            permit.require(Verb.ADD, self.door.id)  # it may have ended while the bytes went to the disk
             if before:
                 os.rename(temporary, before[0], src_dir_fd=workshop, dst_dir_fd=folder)
                 return False

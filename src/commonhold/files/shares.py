@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -28,6 +29,7 @@ class Shares:
     def __init__(self, connection: sqlite3.Connection, owner: PersonId, home: Path) -> None:
         """`home` is where Commonhold keeps its own state: never offered, nor is a folder that contains it."""
         self.owner = owner
+        self.on_withdrawn: list[Callable[[str], None]] = []  # called with the id of a door that is no more
         self._connection = connection
         self._home = home.resolve()
         self._jobs: dict[str, Share] = {}
@@ -62,6 +64,8 @@ class Shares:
             raise NotFound(f"There is no share {name}.", "see the shares with: commonhold status")
         self._connection.execute("DELETE FROM shares WHERE id = ?", (share.door.id,))
         del self._offered[name.casefold()]
+        for callback in self.on_withdrawn:
+            callback(share.door.id)
         return share
 
     def find(self, name: str) -> Share | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from aiohttp import web
@@ -25,11 +26,12 @@ class Uploads:
         self._threads = threads
 
     async def receive(
-        self, request: web.Request, share: Share, permit: Permit, *, unseen: bool
+        self, request: web.Request, share: Share, permit: Permit, ask: Callable[[], object], *, unseen: bool
     ) -> tuple[Upload, Entry]:
         """The body of the request as the file at the permit's path: all of it and durable, or nothing.
 
-        `unseen`: as in `Share.write`. Raises what that and `Upload.commit` raise; whatever ends it leaves
+        `ask` asks again whether that is allowed, when all bytes are there: a slow upload may outlast a right.
+        `unseen`: as in `Share.write`. Raises what `ask`, that and `Upload.commit` raise; whatever ends it leaves
         nothing behind.
         """
         if "Content-Range" in request.headers or request.headers.get("Content-Encoding", "identity") != "identity":
@@ -39,6 +41,7 @@ class Uploads:
         if request.content_length is not None and request.content_length <= SMALL:
             await _go_on(request)
             body = await _whole(request, request.content_length)
+            ask()
             return await asyncio.wrap_future(
                 self._threads.submit(_write_small, share, permit, body, conditions, sha256, unseen)
             )
@@ -47,6 +50,7 @@ class Uploads:
             upload = await asyncio.wrap_future(begun)
             await _go_on(request)
             await self._fill(upload, request)
+            ask()
             return upload, await asyncio.wrap_future(self._threads.submit(upload.commit, conditions, sha256))
         except BaseException:
             begun.add_done_callback(self._drop)  # also when we were cancelled before it had begun

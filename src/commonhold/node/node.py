@@ -31,6 +31,7 @@ from commonhold.authority.roster import Roster
 from commonhold.authority.server import ServerKeeper
 from commonhold.authority.statements import Member
 from commonhold.authority.visits import Visits
+from commonhold.authority.watch import Watch
 from commonhold.discovery import AddressBook, Discovery
 from commonhold.errors import Conflict, Damaged
 from commonhold.files import serve as dav
@@ -85,6 +86,7 @@ class Node:
         self.directory = Directory(self.facts, AddressBook(self.state), self.key.fingerprint)
         self.authority, self.has_door = self._by_shape()
         self.authority.note = Visits(self.record, self.key.fingerprint)
+        self.watch = Watch(lambda: self.authority, self.record)
         self.caller = Caller(self.key, self.certificate)
         directory = self.directory
         self.exchange = Exchange(self.facts, self.caller, directory.peers, directory.hints, directory.learn)
@@ -124,7 +126,7 @@ class Node:
             home=self.home,
             settings=self.settings,
             state=self.state,
-            authority=lambda: self.authority,
+            watch=self.watch,
             passes=self.passes,
             shares=self.shares,
             directory=self.directory,
@@ -178,6 +180,11 @@ class Node:
         self.groups.tidy(self.facts.roster)  # who was removed while this node was down
         self.caller.on_digest = self.contact.heard
         self.facts.on_change.append(self._members_changed)
+        self.book.on_change.append(self.watch.look)
+        self.passes.on_change.append(self.watch.look)
+        self.shares.on_withdrawn.append(self.watch.shut)
+        if self.people.entrance is not None:
+            self.people.entrance.on_change.append(lambda _: self.watch.look())
         self.contact.begin()
         self.contact.start(self.people.watch())
         self.contact.start(ClockWatch(self.record, self.audit.newest()).watch())
@@ -194,7 +201,7 @@ class Node:
 
     async def _open_door(self, processors: Processors) -> None:
         app = web.Application(
-            middlewares=[problems, disk_told(self.home.folder), gate(lambda: self.authority, self.people.entrance)],
+            middlewares=[problems, disk_told(self.home.folder), gate(self.watch, self.people.entrance)],
             client_max_size=2**20,
         )
         app.add_routes(self.admission.routes())
@@ -274,12 +281,13 @@ class Node:
         self.groups.tidy(roster)
         if self.listener is not None:
             self.listener.trust(roster.anchors, roster.removed)
-            for fingerprint in roster.removed:
-                self.listener.cut(fingerprint)
+        self.watch.look()
+        self.contact.start(self.caller.cut(roster.removed))
 
     async def close(self) -> None:
         """End everything; the state on the disk is whole at any moment."""
         await self.contact.close()
+        self.watch.close()
         if self.processors is not None:
             await self.processors.close()
         await self.exchange.close()

@@ -8,8 +8,9 @@ from sqlite3 import Connection
 
 from aiohttp import web
 
-from commonhold.authority.authority import Authority, Subject
+from commonhold.authority.authority import Subject
 from commonhold.authority.passes import Passes
+from commonhold.authority.watch import Watch
 from commonhold.compute import sandbox
 from commonhold.compute.cluster import Cluster
 from commonhold.compute.journal import Journal
@@ -34,7 +35,7 @@ class Processors:
         home: Home,
         settings: Settings,
         state: Connection,
-        authority: Callable[[], Authority],
+        watch: Watch,
         passes: Passes,
         shares: Shares,
         directory: Directory,
@@ -54,7 +55,7 @@ class Processors:
             home.folder / "lent",
             settings.computer,
             here,
-            authority,
+            watch,
             desk.compute,
             lambda: Terms(settings.lend.when, settings.lend.cores),
             caller,
@@ -68,6 +69,7 @@ class Processors:
             settings.computer,
             here,
             journal,
+            watch,
             self.lending,
             self.switchboard,
             caller,

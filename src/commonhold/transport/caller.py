@@ -137,9 +137,9 @@ class Caller:
             ) as socket:
                 yield socket
 
-    async def cut(self, fingerprint: Fingerprint) -> None:
-        """Break all that this computer still asks that one: requests under way raise Unreachable."""
-        for place in [place for place in self._pools if place[0].fingerprint == fingerprint]:
+    async def cut(self, computers: Collection[Fingerprint]) -> None:
+        """Break all that this computer still asks those: requests under way raise Unreachable."""
+        for place in [place for place in self._pools if place[0].fingerprint in computers]:
             await self._pools.pop(place).session.close()
 
     async def close(self) -> None:

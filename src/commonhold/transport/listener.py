@@ -95,13 +95,6 @@ class Listener:
         shown = fingerprint_shown(transport.get_extra_info("ssl_object"))
         return shown is not None and shown not in self._removed
 
-    def cut(self, fingerprint: Fingerprint) -> None:
-        """Abort that computer's connections: its downloads end and their handlers are cancelled."""
-        for connection in self._runner.connections():
-            transport = connection.transport
-            if transport is not None and fingerprint_shown(transport.get_extra_info("ssl_object")) == fingerprint:
-                transport.abort()
-
     async def close(self) -> None:
         """Stop serving; answers under way get a moment to end."""
         for task in (self._rebuilding, self._looking):
