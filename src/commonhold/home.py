@@ -7,6 +7,7 @@ joining.json     what finishes a joining of which the last answer is awaited; 06
 state.db         SQLite: roster, rules, invitations, shares, addresses, jobs
 gateway.json     where the running node answers its own person's programs, and the secret they show; 0600
 audit.jsonl      what was done
+clock            empty; its date is the newest time that was known here (authority/clock.py)
 node.log         what the node says of itself (rotated)
 node.lock        held by the node that runs
 jobs/            the folders of jobs
@@ -68,6 +69,7 @@ class Home:
         self.state = folder / "state.db"
         self.gateway_file = folder / "gateway.json"
         self.audit = folder / "audit.jsonl"
+        self.clock = folder / "clock"
         self.log = folder / "node.log"
         self.lock = folder / "node.lock"
         self.jobs = folder / "jobs"

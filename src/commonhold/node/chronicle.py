@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from commonhold.authority.clock import steady
 from commonhold.authority.roster import Roster
 from commonhold.authority.statements import Member
 
@@ -44,11 +44,6 @@ class Chronicle:
 def _words(member: Member, roster: Roster) -> dict[str, str]:
     person = roster.persons.get(member.person, "")
     return {"computer": member.name, "person": person, "fingerprint": member.fingerprint}
-
-
-def steady() -> float:
-    """Seconds that no setting of the clock moves and a sleeping laptop does not stop, where the system has such."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class ClockWatch:

@@ -20,6 +20,7 @@ from commonhold.authority.admission import Admission
 from commonhold.authority.audit import Audit
 from commonhold.authority.authority import Authority, Subject
 from commonhold.authority.book import RuleBook
+from commonhold.authority.clock import Timepiece
 from commonhold.authority.closed import Closed
 from commonhold.authority.exchange import Exchange
 from commonhold.authority.facts import FactStore
@@ -77,12 +78,13 @@ class Node:
         self.audit = Audit(home.audit)
         self.facts = FactStore(self.state, self.settings.network)
         self.facts.on_change.append(Chronicle(self.record, self.facts.roster).heard)
-        self.book = RuleBook(self.state)
-        self.passes = Passes(lambda: self.authority)
+        self.clock = Timepiece(home.clock)
+        self.book = RuleBook(self.state, self.clock.now)
+        self.passes = Passes(lambda: self.authority, self.clock.now)
         here = _own_entry(home, self.key, self.facts.roster)
         self.person, self.certificate = here.person, here.certificate
         self.shares = Shares(self.state, self.person, home.folder)
-        self.people = People(self.state, self.key, self.facts, lambda: self.authority, self.record)
+        self.people = People(self.state, self.key, self.facts, lambda: self.authority, self.record, self.clock.now)
         self.directory = Directory(self.facts, AddressBook(self.state), self.key.fingerprint)
         self.authority, self.has_door = self._by_shape()
         self.authority.note = Visits(self.record, self.key.fingerprint)
@@ -91,7 +93,7 @@ class Node:
         directory = self.directory
         self.exchange = Exchange(self.facts, self.caller, directory.peers, directory.hints, directory.learn)
         self.contact = Contact(self.exchange, directory, lambda: self.has_door)
-        self.admission = Admission(self.state, self.key, self.facts, directory.hints, self.record)
+        self.admission = Admission(self.state, self.key, self.facts, directory.hints, self.record, clock=self.clock.now)
         self.inviting = Inviting(Invitations(self.admission), directory, self._permit_inviting)
         self.desk = Desk(
             self._roster, self.book, self.shares, self.authority, self.person, self.key.fingerprint, self.record
@@ -113,8 +115,8 @@ class Node:
             return Closed.client(self._roster, roster.members[roster.server].name), False
         kept = (self._roster, self.book, self.passes, self.person, self.key.fingerprint)
         if self.people.entrance is None:
-            return PeerKeeper(*kept), True
-        return ServerKeeper(*kept, holds=self.people.entrance.holds), True
+            return PeerKeeper(*kept, now=self.clock.now), True
+        return ServerKeeper(*kept, now=self.clock.now, holds=self.people.entrance.holds), True
 
     def hub(self) -> str:
         """The computer whose node runs this person's jobs: the server, or this one."""
@@ -186,6 +188,7 @@ class Node:
         if self.people.entrance is not None:
             self.people.entrance.on_change.append(lambda _: self.watch.look())
         self.contact.begin()
+        self.contact.start(self.clock.keep())
         self.contact.start(self.people.watch())
         self.contact.start(ClockWatch(self.record, self.audit.newest()).watch())
         self.contact.start(self.inviting.keep_announced())
@@ -299,6 +302,7 @@ class Node:
         await self.caller.close()
         self.people.close()
         self.home.gateway_file.unlink(missing_ok=True)
+        self.clock.note()
         self.audit.close()
         self.state.close()
 

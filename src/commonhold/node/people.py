@@ -78,14 +78,15 @@ class People:
         facts: FactStore,
         authority: Callable[[], Authority],
         record: Callable[..., None],
+        clock: Callable[[], datetime],
     ) -> None:
         self._key, self._facts, self._authority, self._record = key, facts, authority, record
         self.entrance: Entrance | None = None
         if facts.roster.server == key.fingerprint:
-            accounts = Accounts(connection, lambda: facts.roster, record)
+            accounts = Accounts(connection, lambda: facts.roster, record, clock=clock)
             accounts.roster_changed(facts.roster)
             facts.on_change.append(accounts.roster_changed)
-            self.entrance = Entrance(accounts, Sessions(connection), lambda: facts.roster)
+            self.entrance = Entrance(accounts, Sessions(connection, clock), lambda: facts.roster)
 
     def governing(self) -> list[web.RouteDef]:
         """For the listener and the gateway: whoever may admit (the authority says who)."""
