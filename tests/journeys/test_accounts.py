@@ -100,6 +100,20 @@ def test_a_guest_reads_until_the_end_and_is_then_nobody(server):
     assert by_session.get("/session") == 401
 
 
+def test_explain_knows_who_is_a_guest_and_whose_account_ended(server):
+    passwd(server, "add", "greta", GOOD, "--until", "4s")
+    explained = server.json("explain", "greta", "read", "plans")
+    assert (explained["allowed"], explained["rule"]) == (True, "allow guests read plans")
+    assert server.json("explain", "greta", "write", "plans")["allowed"] is False
+    assert server.json("explain", "bob", "write", "plans")["rule"] == "allow members write plans"
+    ended = until(lambda: _refusal(server.json("explain", "greta", "read", "plans")), "the end")
+    assert ended == "what let this person in is over"
+
+
+def _refusal(explained):
+    return None if explained["allowed"] else explained["reason"]
+
+
 def test_guests_have_no_computers(server):
     passwd(server, "add", "gina", GOOD, "--until", "1h")
     seen = server.cli("invite", "--person", "gina", code=4)

@@ -65,13 +65,16 @@ class Desk:
         authority: Authority,
         owner: PersonId,
         here: Fingerprint,
+        by_password: Callable[[PersonId], Subject | None],
         record: Record,
     ) -> None:
+        """`by_password` gives a person who has an account as if that had let them in just now."""
         self.roster = roster
         self.book = book
         self.shares = shares
         self.authority = authority
         self.here = here
+        self.by_password = by_password
         self.compute = Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=owner)
         self.everything = Door(kind="share", id=EVERY_SHARE, name=EVERY_SHARE_NAME, owner=owner)
         self.record = record
@@ -224,7 +227,8 @@ class Desk:
             if who in {member.fingerprint, member.person}:
                 return self.authority.who(member.fingerprint)
         if who in roster.persons:
-            return Subject(standing=Standing.MEMBER, person=PersonId(who), person_name=name)
+            unknown = Subject(standing=Standing.MEMBER, person=PersonId(who), person_name=name)
+            return self.by_password(PersonId(who)) or unknown
         if who in {MEMBERS, GUESTS}:
             return Subject(standing=Standing.MEMBER, person_name=name, guest=who == GUESTS)
         return Subject(standing=Standing.REMOVED, person_name=name)

@@ -96,7 +96,14 @@ class Node:
         self.admission = Admission(self.state, self.key, self.facts, directory.hints, self.record, clock=self.clock.now)
         self.inviting = Inviting(Invitations(self.admission), directory, self._permit_inviting)
         self.desk = Desk(
-            self._roster, self.book, self.shares, self.authority, self.person, self.key.fingerprint, self.record
+            self._roster,
+            self.book,
+            self.shares,
+            self.authority,
+            self.person,
+            self.key.fingerprint,
+            self.people.by_password,
+            self.record,
         )
         self.groups = GroupDesk(self.desk)
         self.processors = self._processors() if self.has_door else None

@@ -124,6 +124,11 @@ class People:
         if self.entrance is not None:
             self.entrance.accounts.close()
 
+    def by_password(self, person: PersonId) -> Subject | None:
+        """Somebody with an account, as if the password had been shown now; None without one."""
+        account = self.entrance.accounts.find(person) if self.entrance is not None else None
+        return self.entrance.subject(account) if self.entrance is not None and account is not None else None
+
     def require_no_guest(self, name: str) -> None:
         """Raise Refused for a guest: guests have no computer in the network, where they would see everybody."""
         person = self._facts.roster.find_person(name)
