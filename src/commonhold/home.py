@@ -6,7 +6,8 @@ settings.json    how this computer takes part; written last, so its presence mea
 joining.json     what finishes a joining of which the last answer is awaited; 0600, gone when this computer has joined
 state.db         SQLite: roster, rules, invitations, shares, addresses, jobs
 gateway.json     where the running node answers its own person's programs, and the secret they show; 0600
-audit.jsonl      what was done
+audit.jsonl      what was done; audit-0001.jsonl …: its full parts
+audit.heads      what guards have seen of it, signed by them
 clock            empty; its date is the newest time that was known here (authority/clock.py)
 node.log         what the node says of itself (rotated)
 node.lock        held by the node that runs
@@ -70,6 +71,7 @@ class Home:
         self.gateway_file = folder / "gateway.json"
         self.audit = folder / "audit.jsonl"
         self.clock = folder / "clock"
+        self.heads = folder / "audit.heads"
         self.log = folder / "node.log"
         self.lock = folder / "node.lock"
         self.jobs = folder / "jobs"

@@ -12,6 +12,7 @@ from commonhold.answers import JoiningCode, JoiningFile, KnownComputer, Removal,
 from commonhold.api.asking import Asking
 from commonhold.authority.ticket import FORM, Blank, Ticket
 from commonhold.authority.waiting import InvitationNews
+from commonhold.authority.witness import Sighting
 from commonhold.names import ComputerName, Fingerprint
 from commonhold.wire import convert
 
@@ -95,6 +96,10 @@ class Membership(Asking):
     def withdraw(self, number: int) -> None:
         """End an invitation. Raises NotFound."""
         self._ask("DELETE", f"/api/invitations/{number}", answer=dict[str, int])
+
+    def sightings(self) -> list[Sighting]:
+        """What guards have seen of this computer's record. Raises Unreachable when there are some and none answers."""
+        return self._ask("GET", "/api/sightings", answer=list[Sighting])
 
     def remove(self, member: str) -> Removal:
         """Remove a computer, or a person with all computers, for ever. Raises Refused, NotFound."""

@@ -13,12 +13,13 @@ from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import Output, counted
 from commonhold.cli.words import Past
-from commonhold.errors import Damaged, WrongUsage
+from commonhold.errors import Damaged, Unreachable, WrongUsage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from commonhold.authority.lines import Verdict
+    from commonhold.authority.witness import Sighting
 
 HEADS = ("TIME", "EVENT", "WHO", "WHAT")
 WIDTHS = (19, 15, 16)  # of the columns of a record that is followed, whose longest line is yet to come
@@ -113,8 +114,9 @@ def _coming(path: Path) -> Iterator[dict[str, Any]]:
 
 def _verify(invocation: Invocation) -> None:
     from commonhold.authority.lines import verify  # noqa: PLC0415
+    from commonhold.authority.witness import by_line  # noqa: PLC0415
 
-    verdict = verify(invocation.home.audit)
+    verdict = verify(invocation.home.audit, by_line(_seen(invocation)))
     if verdict.broken is not None:
         breach = verdict.broken
         raise Damaged(
@@ -125,11 +127,37 @@ def _verify(invocation: Invocation) -> None:
     invocation.out.answer(verdict, _holding(verdict))
 
 
+def _seen(invocation: Invocation) -> list[Sighting]:
+    """What guards signed and this computer keeps; with the node up, also what they have kept themselves."""
+    from contextlib import closing  # noqa: PLC0415
+
+    from commonhold.authority.facts import FactStore  # noqa: PLC0415
+    from commonhold.authority.witness import kept  # noqa: PLC0415
+    from commonhold.identity.keys import Key  # noqa: PLC0415
+    from commonhold.node.state import open_state  # noqa: PLC0415
+
+    home, out = invocation.home, invocation.out
+    if not home.state.exists():
+        return []
+    with closing(open_state(home.state)) as state:
+        roster = FactStore(state, home.settings().network).roster
+        seen, unproven = kept(home.heads, roster, Key.load(home.key).fingerprint)
+    if unproven:
+        out.remark(f"{counted(unproven, 'line')} of {home.heads} bear nobody's signature, and count for nothing.")
+    try:
+        with invocation.network() as network:
+            seen += network.sightings()
+    except Unreachable as error:
+        out.remark(f"Compared with the heads that are kept here only. {error.sentence}")
+    return seen
+
+
 def _holding(verdict: Verdict) -> str:
     if not verdict.lines:
         return "no line holds" if verdict.broken else "Nothing was recorded yet."
     span = " to ".join(_local(each) for each in (verdict.first, verdict.last) if each)
-    return f"{counted(verdict.lines, 'line')} hold, from {span}."
+    seen = f"; guards have seen {verdict.witnessed} of them" if verdict.witnessed else ""
+    return f"{counted(verdict.lines, 'line')} hold, from {span}{seen}."
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:

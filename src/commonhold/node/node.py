@@ -33,6 +33,7 @@ from commonhold.authority.server import ServerKeeper
 from commonhold.authority.statements import Member
 from commonhold.authority.visits import Visits
 from commonhold.authority.watch import Watch
+from commonhold.authority.witness import Witness
 from commonhold.discovery import AddressBook, Discovery
 from commonhold.errors import Conflict, Damaged
 from commonhold.files import serve as dav
@@ -46,6 +47,7 @@ from commonhold.node.contact import Contact
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.groups import GroupDesk
+from commonhold.node.heads import Heads
 from commonhold.node.inviting import Inviting
 from commonhold.node.own import Own
 from commonhold.node.people import People
@@ -95,6 +97,8 @@ class Node:
         self.contact = Contact(self.exchange, directory, lambda: self.has_door)
         self.admission = Admission(self.state, self.key, self.facts, directory.hints, self.record, clock=self.clock.now)
         self.inviting = Inviting(Invitations(self.admission), directory, self._permit_inviting)
+        self.witness = Witness(self.state, self.key, self.facts, self.record)
+        self.heads = Heads(self.audit, home, self.facts, self.key.fingerprint, self.caller, directory.peers)
         self.desk = Desk(
             self._roster,
             self.book,
@@ -164,7 +168,7 @@ class Node:
             gateway=self._url,
             catch_up=self.contact.catch_up,
             hub=self.hub,
-            trouble=lambda: self.renewal.trouble,
+            trouble=lambda: " ".join(self.witness.alarms()) or self.renewal.trouble,
             sandbox=lambda: self.processors.kind if self.processors else "",
             record=self.record,
         )
@@ -197,6 +201,7 @@ class Node:
         self.contact.begin()
         self.contact.start(self.clock.keep())
         self.contact.start(self.people.watch())
+        self.contact.start(self.heads.watch())
         self.contact.start(ClockWatch(self.record, self.audit.newest()).watch())
         self.contact.start(self.inviting.keep_announced())
         log.info(
@@ -215,7 +220,7 @@ class Node:
             client_max_size=2**20,
         )
         app.add_routes(self.admission.routes())
-        app.add_routes(self.exchange.routes())
+        app.add_routes([*self.exchange.routes(), *self.witness.routes()])
         app.add_routes(self.desk.routes())
         app.add_routes(self.groups.routes())
         app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record))
@@ -263,7 +268,7 @@ class Node:
             client_max_size=2**24,
         )
         app.add_routes(local.routes(self.own))
-        app.add_routes(self.inviting.routes())
+        app.add_routes([*self.inviting.routes(), *self.heads.routes()])
         app.add_routes(self.desk.routes())
         app.add_routes(self.groups.routes())
         app.add_routes([*self.people.governing(), *self.people.listing(self.contact.catch_up)])
@@ -298,6 +303,7 @@ class Node:
         """End everything; the state on the disk is whole at any moment."""
         await self.contact.close()
         self.watch.close()
+        await self.heads.tell_at_the_end()
         if self.processors is not None:
             await self.processors.close()
         await self.exchange.close()
