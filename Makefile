@@ -6,13 +6,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test bench lint fmt docs lock clean
+.PHONY: demo test fuzz bench lint fmt docs lock clean
 
 demo: $(READY)
 	@$(BIN)/commonhold demo
 
 test: $(READY) programs
 	$(BIN)/pytest
+
+# What is parsed before anybody is known, with a hundred times the rubbish: about an hour.
+fuzz: $(READY)
+	$(BIN)/pytest --hypothesis-profile fuzz --timeout 0 tests/attacks/test_fuzz.py tests/properties
 
 bench: $(READY) programs
 	$(BIN)/python bench/run.py

@@ -18,12 +18,14 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from commonhold.api import connect
 from commonhold.demo import stage
 from commonhold.errors import CommonholdError
 from commonhold.node import background
 
+settings.register_profile("fuzz", max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)  # when certificates of attackers begin
 PATIENCE = 40.0  # seconds: bounds a wait, and says nothing about how long it takes
 

@@ -36,14 +36,16 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """For requests that cannot be parsed (`problems` catches what goes wrong later).
+        """For requests that cannot be parsed, or that aiohttp stumbles over before `problems` has a look.
 
         aiohttp's own answer names its version and repeats what was sent, and each leaves a traceback
-        in the log, so that any stranger could wash away all that it held.
+        in the log, so that any stranger could wash away all that it held. UnicodeError: it repeats an
+        `Expect` that is no text, and cannot.
         """
-        if status != 400:
-            return super().handle_error(request, status, exc, message)
-        log.debug("%s sent what is no request: %s", request.remote, message)
+        if status == 400 or isinstance(exc, UnicodeError):
+            log.debug("%s sent what is no request: %s", request.remote, message)
+        else:
+            self.log_exception("a request of %s failed", request.remote, exc_info=exc)
         answer = web.Response(
             status=400, body=MEANINGLESS, content_type="application/problem+json", headers={"Server": "commonhold"}
         )
