@@ -203,6 +203,9 @@ def test_another_site_s_page_neither_acts_in_a_session_nor_begins_one(server):
         assert bob.ask("PUT", "/dav/plans/evil.txt", b"x", Origin=origin).status == 403
         heard = Visitor(server).ask("POST", SIGN_IN, {"person": "bob", "password": GOOD}, Origin=origin)
         assert (heard.status, "Set-Cookie" in heard.headers) == (403, False), "login CSRF"
+        known = Visitor(server, "bob", GOOD)  # whose browser remembers the password
+        assert known.ask("PUT", "/dav/plans/evil.txt", b"x", Origin=origin).status == 403
+        assert known.ask("POST", "/account/password", {"old": GOOD, "new": "x" + GOOD}, Origin=origin).status == 403
     assert bob.get(SIGN_IN) == 200
 
 

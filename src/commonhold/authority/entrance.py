@@ -51,6 +51,8 @@ class Entrance:
     async def admit(self, request: web.Request) -> Subject | None:
         """Who asks, or None. Raises TooManyTries, and Refused for a page of another site."""
         if (header := request.headers.get("Authorization")) is not None:
+            if request.method not in SAFE and "Origin" in request.headers:
+                require_own_page(request)  # browsers send a password that they know along with other sites' requests
             named = credentials(header)
             account = await self.accounts.check(*named, request.remote) if named else None
             return self.subject(account) if account else None
