@@ -127,6 +127,16 @@ class Group(msgspec.Struct, frozen=True):
     ended: tuple[str, ...] = ()
 
 
+class Quota(msgspec.Struct, frozen=True):
+    """What a person has stored at a computer's doors, and may; `files` counts files and folders, None is no limit."""
+
+    person: str
+    bytes: int
+    files: int
+    most_bytes: int | None = None
+    most_files: int | None = None
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """Who may, and why."""
 

@@ -43,3 +43,44 @@ def test_an_admin_keeps_groups_and_rules_of_the_server_from_a_client(computer, t
     number = laptop.json("rules", "tower:")[0]["number"]
     assert laptop.cli("rules", "tower:", "--strike", number).out == "struck out “allow members read plans”.\n"
     assert laptop.json("rules", "tower:") == []
+
+
+NO_QUOTA = [("--bytes", "1MB"), ("--none",), ("bob", "--none", "--files", "1"), ("bob", "--bytes", "much")]
+
+
+@pytest.mark.parametrize("words", NO_QUOTA)
+def test_a_quota_is_for_somebody_and_a_size(cli, sleeping, words):
+    assert cli("quota", *words).code == 2
+
+
+def test_a_quota_at_a_server_is_set_seen_kept_and_outlives_a_kill(computer, tmp_path):
+    tower, laptop = computer("tower", "ann"), computer("laptop", "bob")
+    tower.create("office", "client-server")
+    laptop.join(tower)
+    (tmp_path / "plans").mkdir()
+    tower.net.share(tmp_path / "plans", to="bob", verb="write")
+    (tmp_path / "half").write_bytes(b"x" * 600)
+
+    assert "does not keep the doors" in laptop.cli("quota", "bob", "--bytes", "1GB", code=4).err
+    assert "ann owns these doors" in tower.cli("quota", "ann", "--files", "1", code=2).err
+    assert "no person “eve”" in tower.cli("quota", "eve", "--files", "1", code=3).err
+    said = tower.cli("quota", "bob", "--bytes", "1kB").out
+    assert said == "bob may store at most 1.0 kB; 0 B in 0 files are stored.\n"
+    assert "at most 1.0 kB in 3 files" in tower.cli("quota", "bob", "--files", "3").out
+
+    laptop.cli("put", tmp_path / "half", "tower:plans/one")
+    refused = laptop.cli("put", tmp_path / "half", "tower:plans/two", code=7)
+    assert "bob has stored 600 of the 1,000 bytes that tower's owner ann or one of the admins allows" in refused.err
+    assert "commonhold quota bob" in refused.hint
+    tower.kill()
+    tower.up()
+    laptop.cli("put", tmp_path / "half", "tower:plans/two", code=7)
+    own = {"person": "bob", "bytes": 600, "files": 1, "most_bytes": 1000, "most_files": 3}
+    assert laptop.json("quota") == tower.json("quota", "bob") == [own]
+    tower.cli("allow", "bob", "run", "compute")
+    assert laptop.net.run("head -c 900 /dev/zero > out", into="tower:plans").failed == 1, "results count, too"
+    (tmp_path / "plans" / "one").unlink()
+    laptop.cli("put", tmp_path / "half", "tower:plans/two")
+    assert "as much as there is room for" in tower.cli("quota", "bob", "--none").out
+    laptop.cli("put", tmp_path / "half", "tower:plans/three")
+    assert laptop.cli("quota").out.splitlines()[1].split() == ["bob", "1.2", "kB", "-", "2", "-"]

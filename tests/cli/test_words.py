@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonhold.cli.words import LONGEST, Duration, Until, moment, seconds
+from commonhold.cli.words import LONGEST, Duration, Size, Until, moment, seconds
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -72,3 +72,17 @@ def test_a_timeout_is_seconds_or_has_a_unit():
     assert Duration().convert("2m", None, None) == 120
     with pytest.raises(click.BadParameter, match="no duration"):
         Duration().convert("0", None, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "octets"),
+    [("0", 0), ("1500", 1500), ("1.5kB", 1500), ("10 MB", 10**7), ("2GiB", 2**31), ("3t", 3 * 10**12), ("7B", 7)],
+)
+def test_sizes_are_powers_of_1000_unless_they_say_otherwise(typed, octets):
+    assert Size().convert(typed, None, None) == octets
+
+
+@pytest.mark.parametrize("typed", ["", "MB", "-1", "1e9", "1 kilo", "\u0661kB", "9" * 400])
+def test_what_is_no_size(typed):
+    with pytest.raises(click.UsageError):
+        Size().convert(typed, None, None)

@@ -12,12 +12,13 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from commonhold.authority.authority import ROOT, Door, Permit, Verb, permit
+from commonhold.authority.authority import ROOT, Door, Permit, Subject, Verb, permit
 from commonhold.authority.events import check
 from commonhold.authority.gate import gate
 from commonhold.authority.visits import Visits
 from commonhold.authority.watch import Watch
 from commonhold.errors import Refused
+from commonhold.files.quota import Payer, QuotaLedger
 from commonhold.files.remote import Remote
 from commonhold.files.serve import routes
 from commonhold.files.share import Share
@@ -63,8 +64,14 @@ class Tower:
 
         self.watch = Watch(lambda: self.casa.authority, self._hear)
         app = web.Application(middlewares=[problems, gate(self.watch), lock])
-        app.add_routes(routes(self.shares, lambda: self.casa.authority, self._hear))
+        self.ledger = QuotaLedger(self.home / "ledger.db", self.shares.weigh, self.casa.authority.keeper)
+        app.add_routes(routes(self.shares, lambda: self.casa.authority, self._hear, self.ledger, self._payer))
         self.listener = Listener(app, *computer("tower"))
+
+    def _payer(self, subject: Subject) -> Payer:
+        given = self.casa.passes.find(subject.pass_id) if subject.pass_id else None
+        person = given.person if given else subject.person
+        return Payer(None if person == ANN else person, subject.person_name)
 
     def _hear(self, event: str, **words: object) -> None:
         check(event, words)
@@ -79,6 +86,7 @@ class Tower:
         for caller in self.callers.values():
             await caller.close()
         await self.listener.close()
+        self.ledger.close()
 
     def cut(self, who: str) -> None:
         """Break what that computer asks; it may ask again."""

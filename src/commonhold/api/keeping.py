@@ -1,13 +1,13 @@
-"""What the keeper of rules says of people: who is in which group."""
+"""What the keeper of rules says of people: who is in which group, and how much each may store."""
 
 from __future__ import annotations
 
-from commonhold.answers import Group, Status
+from commonhold.answers import Group, Quota, Status
 from commonhold.api.doors import Doors
 
 
 class Keeping(Doors):
-    """Groups of the rules that count here: this computer's, or the server's where there is one."""
+    """Groups and quotas that count here: those of this computer's doors, or the server's where there is one."""
 
     def groups(self) -> list[Group]:
         """The groups, and who is in each. Raises Refused unless one keeps the rules."""
@@ -24,6 +24,15 @@ class Keeping(Doors):
     def _change(self, change: str, group: str, persons: tuple[str, ...]) -> Group:
         body = {"change": change, "group": group, "persons": persons}
         return self._desk(self._keeper(), "POST", "/groups", body, answer=Group)
+
+    def quotas(self) -> list[Quota]:
+        """What each person has stored and may; whoever does not keep the rules sees only their own."""
+        return self._desk(self._keeper(), "GET", "/quotas", answer=list[Quota])
+
+    def set_quota(self, person: str, bytes: int | None = None, files: int | None = None) -> Quota:  # noqa: A002
+        """How much somebody may store from now on; None is no limit. Raises Refused, NotFound."""
+        body = {"person": person, "bytes": bytes, "files": files}
+        return self._desk(self._keeper(), "POST", "/quotas", body, answer=Quota)
 
     def _keeper(self) -> str:
         """The computer whose doors are spoken of: nothing for this one, which opens doors itself."""

@@ -10,6 +10,7 @@ import click
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d{1,9})([smhdw])")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(?:([kmgtp])(i?))?b?")
 LONGEST = 100 * 366 * 86400  # seconds: what nobody outlives, and what every calendar can add
 
 
@@ -81,3 +82,17 @@ class Duration(click.ParamType[float]):
         if found is None:
             self.fail(f"“{value}” is no duration; write 90s, 30m or 2h.", param, ctx)
         return found
+
+
+class Size(click.ParamType[int]):
+    """So many bytes: `1500`, `10 MB` (powers of 1000, as everywhere here), `2GiB` (powers of 1024)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(value.strip().lower())
+        if not match:
+            self.fail(f"“{value}” is no size; write 500kB, 10GB or 2GiB.", param, ctx)
+        return int(float(match[1]) * (1024 if match[3] else 1000) ** " kmgtp".index(match[2] or " "))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -29,6 +29,14 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         return self.path.rpartition("/")[2]
+
+
+class Placed(NamedTuple):
+    """A file or folder as it lies in a share, for whoever keeps count of it; the size of a folder is 0."""
+
+    path: str
+    size: int
+    inode: str
 
 
 ANYTHING = frozenset({"*"})

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from commonhold.errors import Conflict, NotFound
 from commonhold.files.disk import sync_folder
+from commonhold.files.entry import Placed
 from commonhold.names import HIDDEN, LONGEST_COMPONENT, SharePath
 from commonhold.trees import erase_in
 
@@ -70,19 +71,23 @@ class Ground:
         return self.folder(path.parent, creating)
 
     @contextmanager
-    def dropping(self, path: SharePath) -> Iterator[int]:
+    def dropping(self, path: SharePath, made: list[Placed]) -> Iterator[int]:
         """The open folder at `path`, for whoever must not learn what is there: it always works out the same.
 
-        Missing folders are made. What stands in the way (a file, a link, another disk, a folder that
+        Missing folders are `made`. What stands in the way (a file, a link, another disk, a folder that
         nobody may write into) is stepped around: `name (2)` takes the place of `name`.
         """
         folder = self._open()
         try:
             device = os.fstat(folder).st_dev
+            at = SharePath()
             for part in path.parts:
-                inner = next(step for name in numbered(part) if (step := _step(folder, name, device)) is not None)
+                steps = ((name, _step(folder, name, device)) for name in numbered(part))
+                name, inner, new = next((name, *step) for name, step in steps if step is not None)
                 os.close(folder)
-                folder = inner
+                folder, at = inner, at / name
+                if new:
+                    made.append(Placed(str(at), 0, str(os.fstat(folder).st_ino)))
             yield folder
         finally:
             os.close(folder)
@@ -171,11 +176,13 @@ def open_folder(folder: int, name: str) -> int:
     return os.open(last, FOLDER, dir_fd=folder)
 
 
-def _step(folder: int, name: str, device: int) -> int | None:
-    """The open folder of that name, made if there is nothing; None when it is none that can be written into."""
+def _step(folder: int, name: str, device: int) -> tuple[int, bool] | None:
+    """The open folder of that name, made if there is nothing, and whether it was; None when nobody may write there."""
+    new = False
     if look(folder, name) is None:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=folder)
+            new = True
             sync_folder(folder)
     try:
         inner = open_folder(folder, name)
@@ -186,7 +193,7 @@ def _step(folder: int, name: str, device: int) -> int | None:
             raise
         return None
     if os.fstat(inner).st_dev == device and os.access(".", os.W_OK | os.X_OK, dir_fd=inner):
-        return inner
+        return inner, new
     os.close(inner)
     return None
 

@@ -9,7 +9,6 @@ are raised as CommonholdError; a middleware (transport.problems) makes the answe
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +18,15 @@ from aiohttp import web
 
 from commonhold.authority.authority import Authority, Permit, Subject, Verb, permit
 from commonhold.authority.gate import SUBJECT
-from commonhold.errors import Conflict, Damaged, NotFound, WrongUsage
+from commonhold.errors import Conflict, Damaged, NoSpace, NotFound, WrongUsage
 from commonhold.files import multistatus, webdav
 from commonhold.files.download import Downloads
 from commonhold.files.entry import Entry
 from commonhold.files.problem import problem
+from commonhold.files.quota import Payer, QuotaLedger, Storing
 from commonhold.files.share import NoFile, Share, Taken
 from commonhold.files.shares import Shares
-from commonhold.files.upload import Uploads
+from commonhold.files.upload import Uploads, announced
 from commonhold.names import SharePath
 
 T = TypeVar("T")
@@ -36,9 +36,18 @@ FOLDER_METHODS = "OPTIONS, PROPFIND, HEAD, DELETE"
 METHODS = "OPTIONS, PROPFIND, GET, HEAD, PUT, MKCOL, DELETE"
 
 
-def routes(shares: Shares, authority: Callable[[], Authority], on_event: Callable[..., None]) -> list[web.RouteDef]:
-    """The door `/dav/`. `on_event(event, **words)` hears of overwrites and deletes, on the event loop."""
-    door = _Door(shares, authority, on_event)
+def routes(
+    shares: Shares,
+    authority: Callable[[], Authority],
+    on_event: Callable[..., None],
+    ledger: QuotaLedger,
+    payer: Callable[[Subject], Payer],
+) -> list[web.RouteDef]:
+    """The door `/dav/`. `on_event(event, **words)` hears of overwrites and deletes, on the event loop.
+
+    What is stored is charged in the `ledger` to the `payer` for who stores it.
+    """
+    door = _Door(shares, authority, on_event, ledger, payer)
     return [
         web.route("*", "/dav", door.answer, expect_handler=_expect),
         web.route("*", "/dav/{path:.*}", door.answer, expect_handler=_expect),
@@ -52,8 +61,16 @@ async def _expect(request: web.Request) -> None:
 
 
 class _Door:
-    def __init__(self, shares: Shares, authority: Callable[[], Authority], on_event: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        shares: Shares,
+        authority: Callable[[], Authority],
+        on_event: Callable[..., None],
+        ledger: QuotaLedger,
+        payer: Callable[[Subject], Payer],
+    ) -> None:
         self._shares = shares
+        self._ledger, self._payer = ledger, payer
         self._authority = authority
         self._on_event = on_event
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
@@ -168,9 +185,10 @@ class _Door:
         share, given = self._permit(request, verb, name, path)
         unseen = not self._may(request, Verb.LIST, name, path)
         try:
-            upload, entry = await self._uploads.receive(
-                request, share, given, lambda: self._permit(request, verb, name, path), unseen=unseen
-            )
+            with await self._storing(request, given, announced(request)) as storing:
+                upload, entry = await self._uploads.receive(
+                    request, share, given, storing, lambda: self._permit(request, verb, name, path), unseen=unseen
+                )
         except Damaged as error:
             return problem(error, 400)
         if not upload.created:
@@ -178,13 +196,22 @@ class _Door:
         headers = {"ETag": f'"{entry.etag}"', "Repr-Digest": webdav.digest_header(upload.sha256)}
         return web.Response(status=201 if upload.created else 204, headers=headers)
 
+    async def _storing(self, request: web.Request, given: Permit, size: int | None) -> Storing:
+        """Room for what is to be stored, before a byte of it is read. Raises NoSpace."""
+        what = self._payer(request[SUBJECT]), given.door.id, str(given.path), size
+        try:
+            return self._ledger.begin(*what)
+        except NoSpace:
+            return await self._run(self._ledger.begin_anew, *what)
+
     async def _mkcol(self, request: web.Request, name: str, path: SharePath) -> web.Response:
         share, given = self._permit(request, Verb.ADD, name, path)
         if request.can_read_body:
             raise WrongUsage("A folder is made without a body.")
         unseen = not self._may(request, Verb.LIST, name, path)
         try:
-            await self._run(functools.partial(share.mkdir, given, unseen=unseen))
+            with await self._storing(request, given, 0) as storing:
+                await self._run(_mkdir, share, given, storing, unseen)
         except Taken as error:
             return problem(Conflict(error.sentence, error.hint), 405, Allow=FOLDER_METHODS)
         return web.Response(status=201)
@@ -192,8 +219,14 @@ class _Door:
     async def _delete(self, request: web.Request, name: str, path: SharePath) -> web.Response:
         share, given = self._permit(request, Verb.WRITE, name, path)
         gone = await self._run(share.delete, given, webdav.conditions(request.headers))
+        await self._run(self._ledger.release, share.door.id, str(path))
         self._record("deleted", request, door=share.door.name, path=str(path), kind=gone.kind, size=gone.size)
         return web.Response(status=204)
+
+
+def _mkdir(share: Share, given: Permit, storing: Storing, unseen: bool) -> None:
+    with storing.placing(0) as placed:
+        placed.extend(share.mkdir(given, unseen=unseen))
 
 
 def _address(name: str, entry: Entry) -> str:

@@ -21,16 +21,17 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import Conflict, Damaged, NotFound, Refused, WrongUsage
 from commonhold.files.disk import explained, sync_folder
-from commonhold.files.entry import NONE, Conditions, Entry
+from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.ground import FILE, Ground, look, numbered, require
 from commonhold.names import SharePath
 from commonhold.trees import erase_in
 
+Made: TypeAlias = list[Placed]
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
 
 
@@ -128,8 +129,8 @@ class Share:
                     _require_space(folder, size)
             return Upload(self, permit, *self._ground.new_file(), unseen=unseen)
 
-    def mkdir(self, permit: Permit, *, unseen: bool = False) -> Entry:
-        """Make the folder at the permit's path; raises Taken when something of that name exists.
+    def mkdir(self, permit: Permit, *, unseen: bool = False) -> Made:
+        """Make the folder at the permit's path, and tell what was made; raises Taken when its name is.
 
         `unseen`: as in `write`; a folder that is there already counts as made.
         """
@@ -137,8 +138,9 @@ class Share:
         self._creatable(permit.path)
         path = permit.path
         if unseen:
-            with self._explained(path), self._ground.dropping(path) as folder:
-                return _entry(str(path), os.fstat(folder))
+            made: Made = []
+            with self._explained(path), self._ground.dropping(path, made):
+                return made
         with self._explained(path), self._ground.parent(path, creating=True) as folder:
             try:
                 if look(folder, path.name):
@@ -147,7 +149,22 @@ class Share:
             except FileExistsError as error:
                 raise Taken(f"There is a “{path}” in {self.door.name} already.", "choose another name") from error
             sync_folder(folder)
-            return _entry(str(path), os.stat(path.name, dir_fd=folder, follow_symlinks=False))
+            return [Placed(str(path), 0, str(os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_ino))]
+
+    def weigh(self, path: SharePath) -> Placed | None:
+        """What lies there, for whoever keeps count of it: without a permit, since it is opened for and told to nobody.
+
+        Raises NotFound when the folder of the share is not there, and what the disk answers.
+        """
+        with self._explained(path):
+            try:
+                with self._ground.parent(path) as folder:
+                    status = require(folder, path.name)[1]
+            except OSError as error:
+                if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                    return None
+                raise
+            return Placed(str(path), 0 if stat.S_ISDIR(status.st_mode) else status.st_size, str(status.st_ino))
 
     def delete(self, permit: Permit, conditions: Conditions = NONE) -> Entry:
         """Remove the file, or the folder with all that is in it, at the permit's path. Returns what was removed.
@@ -199,11 +216,13 @@ class Share:
             sync_folder(folder)
             return entry, created
 
-    def _drop(self, temporary: str, handle: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
-        """As `_place`, unseen: under the first name that is free, as if nothing were there."""
+    def _drop(
+        self, temporary: str, handle: int, permit: Permit, conditions: Conditions, made: Made
+    ) -> tuple[Entry, bool]:
+        """As `_place`, unseen: under the first name that is free, in folders `made` for it, whatever is there."""
         conditions.require(None)
         path = permit.path
-        with self._ground.dropping(path.parent) as folder, self._ground.workshop() as workshop:
+        with self._ground.dropping(path.parent, made) as folder, self._ground.workshop() as workshop:
             os.fsync(handle)
             names = numbered(path.name)
             while not self._named(workshop, temporary, folder, name := next(names)):
@@ -269,6 +288,8 @@ class Upload:
     def __init__(self, share: Share, permit: Permit, temporary: str, handle: int, *, unseen: bool) -> None:
         self.created = False  # after commit: whether nothing had that name before
         self.size = 0
+        self.folders: Made = []  # that were made on the way, unseen
+        self.inode = str(os.fstat(handle).st_ino)  # of the file, under whatever name
         self._share = share
         self._permit = permit
         self._temporary = temporary
@@ -301,8 +322,11 @@ class Upload:
         with self._busy, self._ending_on_error():
             if sha256 is not None and sha256 != self._hash.digest():
                 raise Damaged(f"“{self._permit.path}” arrived damaged; nothing was changed.", "send it again")
-            place = self._share._drop if self._unseen else self._share._place
-            entry, self.created = place(self._temporary, self._handle, self._permit, conditions)
+            what = self._temporary, self._handle, self._permit, conditions
+            if self._unseen:
+                entry, self.created = self._share._drop(*what, self.folders)
+            else:
+                entry, self.created = self._share._place(*what)
             os.close(self._handle)
             self._handle = -1
             return entry

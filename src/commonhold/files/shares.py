@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from msgspec.structs import replace
 
 from commonhold.authority.authority import Door
 from commonhold.errors import Conflict, NotFound, WrongUsage
+from commonhold.files.entry import Placed
 from commonhold.files.share import Share
-from commonhold.names import HIDDEN, JOB_SHARE, PersonId, ShareName
+from commonhold.names import HIDDEN, JOB_SHARE, PersonId, ShareName, SharePath
 
 TABLE = """CREATE TABLE IF NOT EXISTS shares (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, folder TEXT NOT NULL
@@ -71,6 +73,12 @@ class Shares:
     def find(self, name: str) -> Share | None:
         """The share or job folder of that name (in NFC, as `webdav.target` gives it)."""
         return self._jobs.get(name) or self._offered.get(name.casefold())
+
+    def weigh(self, door_id: str, path: str) -> Placed | None:
+        """What lies at that path of that door; None when nothing does, or no such door is there. As `Share.weigh`."""
+        here = itertools.chain(self._offered.copy().values(), self._jobs.copy().values())  # asked from threads, too
+        share = next((each for each in here if each.door.id == door_id), None)
+        return share.weigh(SharePath.parse(path)) if share is not None else None
 
     def door(self, name: str) -> Door:
         """The door to ask at before anything is looked for; of one that does not exist no rule speaks (it has no id).

@@ -12,7 +12,8 @@ from aiohttp import web
 from commonhold.authority.authority import Permit
 from commonhold.errors import WrongUsage
 from commonhold.files import webdav
-from commonhold.files.entry import Conditions, Entry
+from commonhold.files.entry import Conditions, Entry, Placed
+from commonhold.files.quota import Storing
 from commonhold.files.share import Share, Upload
 
 SMALL = 256 * 1024  # bytes up to which a file is taken into memory and written in one go: one change of thread
@@ -26,7 +27,14 @@ class Uploads:
         self._threads = threads
 
     async def receive(
-        self, request: web.Request, share: Share, permit: Permit, ask: Callable[[], object], *, unseen: bool
+        self,
+        request: web.Request,
+        share: Share,
+        permit: Permit,
+        storing: Storing,
+        ask: Callable[[], object],
+        *,
+        unseen: bool,
     ) -> tuple[Upload, Entry]:
         """The body of the request as the file at the permit's path: all of it and durable, or nothing.
 
@@ -43,25 +51,27 @@ class Uploads:
             body = await _whole(request, request.content_length)
             ask()
             return await asyncio.wrap_future(
-                self._threads.submit(_write_small, share, permit, body, conditions, sha256, unseen)
+                self._threads.submit(_write_small, share, permit, body, conditions, sha256, storing, unseen)
             )
-        begun = self._threads.submit(functools.partial(share.write, permit, _announced(request), unseen=unseen))
+        begun = self._threads.submit(functools.partial(share.write, permit, announced(request), unseen=unseen))
         try:
             upload = await asyncio.wrap_future(begun)
             await _go_on(request)
-            await self._fill(upload, request)
+            await self._fill(upload, request, storing)
             ask()
-            return upload, await asyncio.wrap_future(self._threads.submit(upload.commit, conditions, sha256))
+            return upload, await asyncio.wrap_future(self._threads.submit(_commit, upload, storing, conditions, sha256))
         except BaseException:
             begun.add_done_callback(self._drop)  # also when we were cancelled before it had begun
             raise
 
-    async def _fill(self, upload: Upload, request: web.Request) -> None:
+    async def _fill(self, upload: Upload, request: web.Request, storing: Storing) -> None:
         """Gather the next bytes while a thread writes and hashes those before."""
         writing: Future[None] | None = None
-        gathered = bytearray()
+        gathered, size = bytearray(), 0
         async for piece in request.content.iter_any():
             gathered += piece
+            size += len(piece)
+            storing.grow(size)  # of an upload without a length nobody knows before
             if len(gathered) >= CHUNK:
                 if writing:
                     await asyncio.wrap_future(writing)
@@ -79,11 +89,29 @@ class Uploads:
 
 
 def _write_small(
-    share: Share, permit: Permit, body: bytes, conditions: Conditions, sha256: bytes | None, unseen: bool
+    share: Share,
+    permit: Permit,
+    body: bytes,
+    conditions: Conditions,
+    sha256: bytes | None,
+    storing: Storing,
+    unseen: bool,
 ) -> tuple[Upload, Entry]:
     upload = share.write(permit, len(body), unseen=unseen)
     upload.write(body)
-    return upload, upload.commit(conditions, sha256)
+    return upload, _commit(upload, storing, conditions, sha256)
+
+
+def _commit(upload: Upload, storing: Storing, conditions: Conditions, sha256: bytes | None) -> Entry:
+    """Charged before and after, so that a death in between leaves the file and who stored it together."""
+    try:
+        with storing.placing(upload.size, upload.inode) as placed:
+            entry = upload.commit(conditions, sha256)
+            placed += [*upload.folders, Placed(entry.path, upload.size, upload.inode)]
+            return entry
+    except BaseException:
+        upload.abort()
+        raise
 
 
 async def _go_on(request: web.Request) -> None:
@@ -100,7 +128,7 @@ async def _whole(request: web.Request, size: int) -> bytes:
         raise WrongUsage("The upload broke off; nothing was changed.", "send it again") from error
 
 
-def _announced(request: web.Request) -> int | None:
+def announced(request: web.Request) -> int | None:
     """How long the upload says that it is; macOS's Finder says so in a header of its own."""
     if request.content_length is not None:
         return request.content_length

@@ -52,6 +52,7 @@ from commonhold.node.inviting import Inviting
 from commonhold.node.own import Own
 from commonhold.node.people import People
 from commonhold.node.processors import Processors
+from commonhold.node.quotas import QuotaDesk
 from commonhold.node.renewal import Renewal
 from commonhold.node.state import disk_told, open_state
 from commonhold.transport import (
@@ -111,6 +112,7 @@ class Node:
         )
         self.groups = GroupDesk(self.desk)
         self.processors = self._processors() if self.has_door else None
+        self.quotas = QuotaDesk(home.state, self.desk, self.passes)
         self.own = self._own()
         self.gateway = Gateway()
         self.renewal = Renewal(home)
@@ -160,6 +162,7 @@ class Node:
             directory=self.directory,
             authority=self.authority,
             desk=self.desk,
+            quotas=self.quotas,
             shares=self.shares,
             invitations=self.inviting.opened,
             people=self.people,
@@ -219,11 +222,9 @@ class Node:
             middlewares=[problems, disk_told(self.home.folder), gate(self.watch, self.people.entrance)],
             client_max_size=2**20,
         )
-        app.add_routes(self.admission.routes())
-        app.add_routes([*self.exchange.routes(), *self.witness.routes()])
-        app.add_routes(self.desk.routes())
-        app.add_routes(self.groups.routes())
-        app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record))
+        app.add_routes([*self.admission.routes(), *self.exchange.routes(), *self.witness.routes()])
+        app.add_routes([*self.desk.routes(), *self.groups.routes(), *self.quotas.routes()])
+        app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record, *self.quotas.charging))
         app.add_routes(processors.between_computers())
         if self.facts.roster.server is not None:
             app.add_routes(processors.jobs.routes())  # its clients' jobs run here
@@ -269,8 +270,7 @@ class Node:
         )
         app.add_routes(local.routes(self.own))
         app.add_routes([*self.inviting.routes(), *self.heads.routes()])
-        app.add_routes(self.desk.routes())
-        app.add_routes(self.groups.routes())
+        app.add_routes([*self.desk.routes(), *self.groups.routes(), *self.quotas.routes()])
         app.add_routes([*self.people.governing(), *self.people.listing(self.contact.catch_up)])
         if self.processors is not None:
             app.add_routes(self.processors.jobs.routes())
@@ -317,6 +317,7 @@ class Node:
         self.home.gateway_file.unlink(missing_ok=True)
         self.clock.note()
         self.audit.close()
+        self.quotas.ledger.close()
         self.state.close()
 
 

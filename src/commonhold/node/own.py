@@ -24,6 +24,7 @@ from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.local import OfferWish
 from commonhold.node.people import People
+from commonhold.node.quotas import QuotaDesk
 from commonhold.transport import Peer
 
 
@@ -36,6 +37,7 @@ class Own:
     directory: Directory
     authority: Authority
     desk: Desk
+    quotas: QuotaDesk
     shares: Shares
     invitations: Callable[[], tuple[OpenInvitation, ...]]
     people: People
@@ -153,6 +155,7 @@ class Own:
         permit(self.authority, self.subject, Verb.GOVERN, self.desk.everything)
         share = self.shares.withdraw(name)
         self.desk.book.forget(share.door.id)
+        self.quotas.ledger.forget(share.door.id)
         self.record("unshare", door=share.door.name)
         return SharedFolder(share.door.name, str(share.root), share.missing)
 
