@@ -6,6 +6,8 @@ import base64
 import http.client
 import json
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +43,12 @@ class Visitor:
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Heard:
         """A dict is sent as JSON; header names have `_` for `-`."""
+        with self.opened(method, path, body, **headers) as answer:
+            return Heard(answer.status, dict(answer.getheaders()), answer.read())
+
+    @contextmanager
+    def opened(self, method: str, path: str, body: object = None, **headers: str) -> Iterator[http.client.HTTPResponse]:
+        """The answer as it begins."""
         host, _, port = self.server.address.rpartition(":")
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -55,8 +63,7 @@ class Visitor:
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         try:
             connection.request(method, path, data, named)
-            answer = connection.getresponse()
-            return Heard(answer.status, dict(answer.getheaders()), answer.read())
+            yield connection.getresponse()
         finally:
             connection.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import pty
 import shutil
@@ -16,6 +18,7 @@ from commonhold.authority.tries import FREE
 from ..conftest import town, until
 from ..people import Visitor
 
+SLACK = 15.0  # seconds: what a busy machine may take beside the bound that is promised
 GOOD, BETTER = "harbour lamp otter", "meadow violin forty"
 
 
@@ -250,6 +253,63 @@ def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(server):
     os.close(screen)
     assert b"harbour" not in drawn
     assert Visitor(server, "kim", GOOD).get("/session") == 200
+
+
+LARGE = 400 * 2**20  # bytes: more than all buffers on the way hold
+
+
+@pytest.fixture(scope="module")
+def film(office, tmp_path_factory):
+    """A file that takes its time, in a share for members and guests."""
+    server, _ = office
+    folder = tmp_path_factory.mktemp("films")
+    with (folder / "film").open("wb") as file:
+        file.truncate(LARGE)
+    server.net.share(folder, name="films", to="members", verb="read")
+    server.net.allow("guests", "read", "films")
+    return "/dav/films/film"
+
+
+def new_password(server, _visitor):
+    passwd(server, "passwd", "lena", BETTER)
+
+
+def removed(server, _visitor):
+    server.cli("person", "remove", "lena", "--yes")
+
+
+def signed_out(_server, visitor):
+    assert visitor.ask("DELETE", "/session", Origin=visitor.page).status == 204
+
+
+def ended(_server, visitor):
+    until(lambda: visitor.get("/session") == 401, "the guest's end")
+
+
+@pytest.mark.parametrize(
+    ("end", "in_session", "guest"),
+    [(new_password, False, False), (new_password, True, False), (removed, True, False), (signed_out, True, False),
+     (ended, False, True), (ended, True, True)],
+    ids=["password", "password-session", "removal", "sign-out", "guest", "guest-session"],
+)  # fmt: skip
+def test_a_running_download_ends_with_what_let_its_person_in(server, film, end, in_session, guest):
+    passwd(server, "add", "lena", GOOD, *(["--until", "5s"] if guest else []))
+    try:
+        lena = Visitor(server, "lena", GOOD)
+        if in_session:
+            lena.sign_in()
+        with lena.opened("GET", film) as answer:
+            assert answer.status == 200
+            got = len(answer.read(2**16))
+            end(server, lena)
+            began = time.monotonic()
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                while piece := answer.read1(2**16):
+                    got += len(piece)
+            assert time.monotonic() - began < 5 + SLACK, "cut within five seconds"
+        assert got < LARGE
+    finally:
+        server.cli("person", "remove", "lena", "--yes", code=3 if end is removed else 0)
 
 
 def test_a_restart_keeps_accounts_sessions_and_the_delay_of_whoever_guessed(server):
