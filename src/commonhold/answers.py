@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -73,6 +74,7 @@ class Status(msgspec.Struct, frozen=True):
     sandbox: str = ""  # "bubblewrap" or "limits": what holds other people's tasks here
     shares: tuple[SharedFolder, ...] = ()
     invitations: tuple[OpenInvitation, ...] = ()
+    proposals: tuple[GuardWish, ...] = ()  # wishes that wait for further guards
     alarm: str = ""
 
 
@@ -97,13 +99,74 @@ class JoiningFile(msgspec.Struct, frozen=True):
     person: str = ""
 
 
+class GuardWish(msgspec.Struct, frozen=True):
+    """A wish to change who guards, and how far it has come."""
+
+    wish: str  # "guard add nas", "guard remove nas", "remove nas"
+    done: bool
+    guards: tuple[str, ...]  # who guards now
+    signed: tuple[str, ...] = ()
+    waiting_for: tuple[str, ...] = ()  # the guards who have not signed
+    missing: int = 0  # how many of them must
+    here: bool = False  # this computer is one of them
+    told: tuple[str, ...] = ()
+    not_reached: tuple[str, ...] = ()
+
+    @property
+    def agree(self) -> str:
+        """What to type, and where."""
+        return f"commonhold {self.wish}, typed on {' or '.join(self.waiting_for)}"
+
+
 class Removal(msgspec.Struct, frozen=True):
-    """Who was removed, and which computers have heard of it so far."""
+    """Who was removed, and which computers have heard of it so far.
+
+    `wish`: of a guard, whose removal the other guards must sign; nothing is removed before it is `done`.
+    """
 
     computers: tuple[str, ...]
     person: str = ""
     told: tuple[str, ...] = ()
     not_reached: tuple[str, ...] = ()
+    wish: GuardWish | None = None
+
+
+class RecoveryDraft(msgspec.Struct, frozen=True):
+    """What a recovery would do: the charter to sign, and what it says to people."""
+
+    charter: bytes
+    network: str
+    computer: str
+    server: bool  # this computer becomes the server, or stays it
+    restarts: bool  # its node begins anew, as something else
+    guards: tuple[str, ...]
+    removed: tuple[str, ...] = ()  # taken out for ever
+    back: tuple[str, ...] = ()  # members again
+    out: tuple[str, ...] = ()  # whom only removed guards had let in, since the time given
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """What a recovery has done. `recovery`: the new recovery key's words, shown this once."""
+
+    guards: tuple[str, ...]
+    server: str = ""
+    removed: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
+    out: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    not_reached: tuple[str, ...] = ()
+    restarts: bool = False
+    recovery: str = ""
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Something that is wrong, or could be better: what, how grave, and what cures it."""
+
+    code: str
+    severity: Literal["alarm", "warning", "note"]
+    title: str
+    text: str
+    cure: str = ""
 
 
 class Ruling(msgspec.Struct, frozen=True):

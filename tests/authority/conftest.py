@@ -17,6 +17,7 @@ from commonhold.authority.events import check
 from commonhold.authority.exchange import Exchange
 from commonhold.authority.facts import FactStore
 from commonhold.authority.inviting import Invitations
+from commonhold.authority.proposals import Proposals
 from commonhold.authority.roster import admit, found
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.code import recovery_key, recovery_words
@@ -50,7 +51,8 @@ class Computer:
         self.connection = sqlite3.connect(state, isolation_level=None)
         self.facts = FactStore(self.connection, network_id)
         self.facts.add(founding)
-        self.exchange = Exchange(self.facts, self.caller, self.peers, self.hints, self.learnt.update)
+        self.proposals = Proposals(self.connection, self.facts)
+        self.exchange = Exchange(self.facts, self.proposals, self.caller, self.peers, self.hints, self.learnt.update)
         self.caller.on_digest = self.exchange.heard
         self.open_invitations()
 

@@ -305,7 +305,7 @@ async def test_only_a_guard_invites(tower, member):
     laptop = await member("laptop")
     with pytest.raises(Refused, match="no guard") as caught:
         laptop.invitations.invite()
-    assert caught.value.hint == "do it on tower"
+    assert caught.value.hint == "type it on tower"
 
 
 @pytest.mark.parametrize("body", [None, {}, {"spake": "AA==", "certificate": "AA=="}, {"spake": "A" * 20_000}, "hello"])

@@ -244,7 +244,7 @@ def test_a_taken_name_is_a_conflict_before_anything_is_signed():
         remove(TOWER, HOME, LAPTOP.fingerprint)
     with pytest.raises(Refused, match="no guard") as caught:
         admit(LAPTOP, HOME, certificate, name=ComputerName("x"), person=ANN)
-    assert caught.value.hint == "do it on tower"
+    assert caught.value.hint == "type it on tower"
 
 
 # Charters

@@ -10,6 +10,7 @@ ASKING = [
     ("invite",),
     ("members",),
     ("remove", "laptop", "--yes"),
+    ("guard", "add", "nas"),
     ("allow", "ann", "read", "photos"),
     ("deny", "ann", "read", "photos", "--until", "2h"),
     ("rules",),
@@ -31,7 +32,7 @@ ASKING = [
 names = [" ".join(line) for line in ASKING]
 
 
-@pytest.mark.parametrize("line", [*ASKING, ("status",), ("up",), ("down",)], ids=" ".join)
+@pytest.mark.parametrize("line", [*ASKING, ("status",), ("doctor",), ("recover",), ("up",), ("down",)], ids=" ".join)
 def test_a_computer_that_has_not_joined_is_told_how(cli, line):
     seen = cli(*line)
     assert seen.code == 3

@@ -138,8 +138,11 @@ def _authorised(envelope: Envelope, charter: Charter, before: Charter) -> bool:
     """
     if _recovered(before, envelope):
         return True
-    majority = 2 * len(signers(envelope, guard_keys(before))) > len(before.guards)
-    return majority and charter.recovery == before.recovery
+    return _by_majority(envelope, before) and charter.recovery == before.recovery
+
+
+def _by_majority(envelope: Envelope, before: Charter) -> bool:
+    return 2 * len(agreed(envelope, before)) > len(before.guards)
 
 
 def walk(network_id: str, copies: dict[str, list[Envelope]]) -> Chain:
@@ -194,7 +197,8 @@ def _successors(
         whole = [copy for copy in group if _authorised(copy, charter, before)]
         if (envelope := witnessed(whole, _keys(before))) is not None:
             found.append((charter, envelope))
-    found.sort(key=lambda each: (-each[0].settling, each[1].id))
+    found.sort(key=lambda each: each[1].id)
+    found.sort(key=lambda each: _weight(before, *each), reverse=True)
     recovered = [each for each in found if _recovered(before, each[1])]
     others = [each for each in found if not _recovered(before, each[1])]
     return recovered[:MOST_RIVALS] + others[:MOST_RIVALS]
@@ -202,6 +206,20 @@ def _successors(
 
 def _recovered(before: Charter, envelope: Envelope) -> bool:
     return bool(signers(envelope, {fingerprint_of(before.recovery): before.recovery}))
+
+
+def _weight(before: Charter, charter: Charter, envelope: Envelope) -> tuple[bool, int]:
+    """Of two charters that the recovery key signed, the one that the guards signed too counts: so whoever finds an old
+
+    paper cannot take back that its key was replaced. Then the one that settles the other.
+    """
+    return _by_majority(envelope, before), charter.settling
+
+
+def settled_so_far(before: Charter, before_id: str, envelopes: Iterable[Envelope]) -> int:
+    """The highest `settling` that the recovery key has signed for a charter after this one; -1 when there is none."""
+    found = ((charter, each) for each in envelopes if (charter := read(each)) and charter.previous == before_id)
+    return max((charter.settling for charter, each in found if _recovered(before, each)), default=-1)
 
 
 def agreed(envelope: Envelope, before: Charter) -> frozenset[Fingerprint]:
@@ -218,5 +236,5 @@ def _undisputed(before: Charter, rivals: list[tuple[Charter, Envelope]]) -> tupl
     if len(rivals) == 1:
         return rivals[0]
     recovered = [each for each in rivals if _recovered(before, each[1])]
-    highest = [each for each in recovered if each[0].settling == recovered[0][0].settling]
+    highest = [each for each in recovered if _weight(before, *each) == _weight(before, *recovered[0])]
     return highest[0] if len(highest) == 1 else None

@@ -40,6 +40,8 @@ EVENTS: dict[str, Event] = {
     "removal": Event("by? who computers", "somebody was removed from here"),
     "gone": Event("computer person fingerprint", "this computer heard that somebody was removed"),
     "charter": Event("number shape guards", "a new charter is in force"),
+    "charter signed": Event("by wish number", "this guard signed a wish for a new charter: it counts when enough have"),
+    "recovery": Event("by number guards", "the recovery key put the network right, from here"),
     "shape change": Event("shape before server?", "the new charter changed the shape"),
     "alarm": Event("reason", "two charters of one number, or something else that needs a person"),
     # rules, groups, accounts

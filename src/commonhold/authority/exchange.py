@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 from commonhold.authority.facts import FactStore
+from commonhold.authority.proposals import Proposals
 from commonhold.authority.roster import MOST_FACTS
 from commonhold.errors import CommonholdError, NotAdmitted, WrongUsage
 from commonhold.identity.envelope import Envelope
@@ -42,6 +43,7 @@ class Swap(msgspec.Struct, frozen=True):
     envelopes: tuple[Envelope, ...] = ()
     marks: Annotated[tuple[Mark, ...], msgspec.Meta(max_length=MOST_MARKS)] | None = None
     addresses: dict[str, tuple[str, ...]] = {}
+    proposals: tuple[Envelope, ...] = ()  # between guards
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ class Told(msgspec.Struct, frozen=True):
     envelopes: tuple[Envelope, ...] = ()
     wanted: tuple[str, ...] = ()
     addresses: dict[str, tuple[str, ...]] = {}
+    proposals: tuple[Envelope, ...] = ()
 
 
 class Pushed(msgspec.Struct, frozen=True):
@@ -66,12 +69,14 @@ class Exchange:
     def __init__(
         self,
         facts: FactStore,
+        proposals: Proposals,
         caller: Caller,
         peers: Callable[[], Sequence[Peer]],
         hints: Callable[[], Mapping[str, Sequence[str]]],
         learn: Callable[[dict[str, list[str]]], object],
     ) -> None:
-        self._facts, self._caller, self._peers, self._hints, self._learn = facts, caller, peers, hints, learn
+        self._facts, self._proposals = facts, proposals
+        self._caller, self._peers, self._hints, self._learn = caller, peers, hints, learn
         self._greeting: set[Fingerprint] = set()
         self._in_vain: dict[Fingerprint, tuple[str, str]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -84,8 +89,19 @@ class Exchange:
         if caller_of(request) in self._facts.roster.members:
             response.headers[ROSTER_HEADER] = self._facts.roster.digest
 
-    async def push(self, envelopes: Sequence[Envelope]) -> Pushed:
-        """Tell all other computers at once. Who does not answer hears later; that is logged, not raised."""
+    async def push(self, envelopes: Sequence[Envelope], also: Sequence[Peer] = ()) -> Pushed:
+        """Tell all other computers at once, and `also` these, who are none of them any more.
+
+        Who does not answer hears later; that is logged, not raised.
+        """
+        return await self._tell([*self._peers(), *also], [Swap(envelopes=batch) for batch in _batches(envelopes)])
+
+    async def propose(self, proposal: Envelope) -> Pushed:
+        """Tell the other guards what one of them wishes; who does not answer hears with the next greeting."""
+        guards = [peer for peer in self._peers() if peer.fingerprint in self._facts.roster.guards]
+        return await self._tell(guards, [Swap(proposals=(proposal,))])
+
+    async def _tell(self, peers: Sequence[Peer], news: Sequence[Swap]) -> Pushed:
         places = asyncio.Semaphore(AT_ONCE)
 
         async def tell(peer: Peer) -> bool:
@@ -93,14 +109,13 @@ class Exchange:
                 return False
             try:
                 async with places:
-                    for batch in _batches(envelopes):
-                        await self._ask(peer, Swap(envelopes=batch))
+                    for swap in news:
+                        await self._ask(peer, swap)
             except CommonholdError as error:
                 log.info("%s has not heard the news yet: %s", peer.name, error)
                 return False
             return True
 
-        peers = list(self._peers())
         heard = await asyncio.gather(*map(tell, peers))
         told = tuple(peer.fingerprint for peer, well in zip(peers, heard, strict=True) if well)
         return Pushed(told, tuple(peer.fingerprint for peer, well in zip(peers, heard, strict=True) if not well))
@@ -114,8 +129,10 @@ class Exchange:
 
         Raises what asking raises.
         """
-        told = await self._ask(peer, Swap(digest=self._facts.roster.digest, addresses=self._addresses()))
+        greeting = Swap(self._facts.roster.digest, addresses=self._addresses(), proposals=self._for(peer.fingerprint))
+        told = await self._ask(peer, greeting)
         self._take_addresses(told.addresses)
+        self._take_proposals(peer.fingerprint, told.proposals)
         if told.digest == self._facts.roster.digest:
             return False
         told = await self._ask(peer, Swap(marks=tuple(self._facts.roster.kept)))
@@ -173,9 +190,12 @@ class Exchange:
         self._take_addresses(swap.addresses)
         await self._facts.hear(swap.envelopes)
         roster = self._facts.roster
-        addresses = self._addresses() if swap.addresses else {}
+        caller, greeting = caller_of(request), bool(swap.addresses)
+        self._take_proposals(caller, swap.proposals)
+        addresses = self._addresses() if greeting else {}
         if swap.marks is None:
-            return json_answer(Told(digest=roster.digest, addresses=addresses))
+            proposals = self._for(caller) if greeting else ()
+            return json_answer(Told(digest=roster.digest, addresses=addresses, proposals=proposals))
         theirs = set(swap.marks)
         lacking = [envelope for known, envelope in roster.kept.items() if known not in theirs]
         first = next(_batches(lacking), ())  # the rest follows with the next greeting: the digests still differ
@@ -184,6 +204,16 @@ class Exchange:
     def _require_member(self, request: web.Request) -> None:
         if caller_of(request) not in self._facts.roster.members:
             raise NotAdmitted("Only members of the network see its roster.")
+
+    def _for(self, asking: Fingerprint | None) -> tuple[Envelope, ...]:
+        """The open proposals that fit into one message, for a guard."""
+        if asking not in self._facts.roster.guards:
+            return ()
+        return next(_batches([proposal.envelope for proposal in self._proposals.open()]), ())
+
+    def _take_proposals(self, teller: Fingerprint | None, proposals: Sequence[Envelope]) -> None:
+        if teller in self._facts.roster.guards:
+            self._proposals.hear(proposals)
 
     def _addresses(self) -> dict[str, tuple[str, ...]]:
         return {known: tuple(found) for known, found in self._hints().items()}

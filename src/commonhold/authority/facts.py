@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from commonhold.authority.charter import KIND as CHARTER
 from commonhold.authority.roster import Roster
 from commonhold.errors import Damaged
 from commonhold.identity.envelope import Envelope
+from commonhold.names import Fingerprint
 
 MANY = 32  # envelopes; verifying more takes long enough (0.1 ms each) for a thread
 
@@ -20,11 +22,19 @@ class FactStore:
     Each callback in `on_change` gets the new roster, after it is on the disk.
     """
 
-    def __init__(self, connection: sqlite3.Connection, network_id: str) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        network_id: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.network_id = network_id
+        self._now = now
         self.on_change: list[Callable[[Roster], None]] = []
         self._connection = connection
         connection.execute("CREATE TABLE IF NOT EXISTS envelopes (id TEXT PRIMARY KEY, envelope BLOB NOT NULL) STRICT")
+        # Beside them, and kept when they go: facts bear no date, since nobody could check it.
+        connection.execute("CREATE TABLE IF NOT EXISTS hearing (id TEXT PRIMARY KEY, unix REAL NOT NULL) STRICT")
         rows = connection.execute("SELECT envelope FROM envelopes").fetchall()
         envelopes = [Envelope.parse(row[0], largest=len(row[0])) for row in rows]
         self._roster = Roster.of(network_id, envelopes) if envelopes else None
@@ -36,6 +46,20 @@ class FactStore:
             hint = "put back a copy of state.db, or move the home away and join again"
             raise Damaged("This computer's state holds no network.", hint)
         return self._roster
+
+    def as_of(self, moment: datetime, doubted: Collection[Fingerprint]) -> Roster:
+        """The roster without the charters that were first heard after `moment`, and without what the `doubted` guards
+
+        alone have said since. By this computer's own clock. Raises Refused when the founding was heard later.
+        """
+        rows = self._connection.execute("SELECT id FROM hearing WHERE unix > ?", (moment.timestamp(),))
+        late = {known for (known,) in rows}
+
+        def stands(envelope: Envelope) -> bool:
+            others = any(signature.keyid not in doubted for signature in envelope.signatures)
+            return envelope.id not in late or (envelope.payload_type != CHARTER and others)
+
+        return Roster.of(self.network_id, filter(stands, self.roster.envelopes))
 
     def add(self, envelopes: Iterable[Envelope]) -> bool:
         """Merge; whether something new was worth keeping. What nobody known has signed is dropped.
@@ -72,6 +96,8 @@ class FactStore:
         self._connection.execute("SAVEPOINT facts")
         try:
             self._connection.executemany("INSERT OR REPLACE INTO envelopes VALUES (?, ?)", new)
+            heard = [(known, self._now().timestamp()) for known in stay]
+            self._connection.executemany("INSERT OR IGNORE INTO hearing VALUES (?, ?)", heard)
             self._connection.executemany("DELETE FROM envelopes WHERE id = ?", over)
         except BaseException:
             self._connection.execute("ROLLBACK TO facts")

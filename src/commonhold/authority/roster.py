@@ -273,7 +273,7 @@ def require_guard(key: Key, roster: Roster) -> None:
     """Raise Refused unless this key's signature counts."""
     if key.fingerprint not in roster.guards:
         guards = " or ".join(sorted(roster.members[guard].name for guard in roster.guards))
-        raise Refused("This computer is no guard of the network.", f"do it on {guards}")
+        raise Refused("This computer is no guard: it neither admits nor removes.", f"type it on {guards}")
 
 
 def found(
@@ -356,7 +356,10 @@ def remove(key: Key, roster: Roster, subject: Fingerprint | PersonId) -> tuple[E
         raise NotFound("There is no such computer or person in the network.", "commonhold members")
     for member in leaving:
         if member.fingerprint in roster.guards:
-            raise Refused(f"{member.name} is a guard of the network: a guard leaves by a new charter only.")
+            raise Refused(
+                f"{member.name} is a guard of the network: a guard leaves by a new charter only.",
+                f"commonhold guard remove {member.name}",
+            )
     return (signed(key, Remove(roster.network_id, subject)),)
 
 

@@ -25,7 +25,12 @@ def command(invocation: Invocation, member: str, yes: bool) -> None:
         removal = network.remove(member)
     computers = ", ".join(removal.computers)
     whose = f"{removal.person}, with {computers}," if removal.person and computers else removal.person or computers
-    lines = [f"{whose} is removed for ever."]
+    wish = removal.wish
+    if wish is None or wish.done:
+        lines = [f"{whose} is removed for ever."]
+    else:  # a guard
+        lines = [f"{whose} is a guard: signed here, and nothing is removed yet; {wish.missing} more must agree."]
+        lines.append(f"Next: {wish.agree}; or, when too few can, commonhold recover --remove {member}")
     if removal.told:
         lines.append(f"Told: {', '.join(removal.told)}.")
     if removal.not_reached:

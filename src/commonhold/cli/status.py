@@ -42,6 +42,7 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         *(("open code:", _invitation(each)) for each in status.invitations),
         ("alarm:", status.alarm),
     ]
+    rows += [("wish:", f"{w.wish}, signed by {', '.join(w.signed)}; to agree: {w.agree}") for w in status.proposals]
     rows += [("shares:", f"{o.share}  {o.folder}{'  (missing now)' if o.missing else ''}") for o in status.shares]
     return [(head, text) for head, text in rows if text]
 

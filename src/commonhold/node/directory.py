@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,14 @@ class Directory:
         self.discovery: Discovery | None = None
         self.on_found: Callable[[Peer], object] = lambda peer: None
         self._met: dict[Fingerprint, datetime] = {}
+
+    def discover(self, network: str) -> None:
+        """Announce this computer, if it has a door; hear where the others of the network with that id are."""
+        addresses = self.listening()
+        only_here = bool(addresses) and all(ipaddress.ip_address(address.host).is_loopback for address in addresses)
+        hosts = [address.host for address in addresses] if only_here else ()
+        self.discovery = Discovery(self.own, network, addresses, hosts, self.hear)
+        self.discovery.start()
 
     def meet(self, peer: Peer) -> None:
         """That computer has just answered. Written down once in a while, since it may answer many times a second."""

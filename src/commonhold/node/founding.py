@@ -191,7 +191,7 @@ def _settle(home: Home, key: Key, envelopes: Sequence[Envelope], network: str) -
         server = roster.server
         role = "peer" if server is None else "server" if server == key.fingerprint else "client"
         if roster.trusting and role != "client":
-            _trust(RuleBook(state), member.person)
+            trust(RuleBook(state), member.person)
     write_private(home.certificate, member.certificate.der)
     return Begun(
         network=roster.network,
@@ -204,7 +204,7 @@ def _settle(home: Home, key: Key, envelopes: Sequence[Envelope], network: str) -
     )
 
 
-def _trust(book: RuleBook, owner: PersonId) -> None:
+def trust(book: RuleBook, owner: PersonId) -> None:
     """What a trusting network starts with: rules like any others, to be taken back one by one."""
     every = Door(kind="share", id=EVERY_SHARE, name=EVERY_SHARE_NAME, owner=owner)
     book.allow(MEMBERS, MEMBERS, Verb.READ, every)

@@ -7,7 +7,7 @@ its person's jobs run.
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
 import logging
 import os
 import secrets
@@ -28,13 +28,14 @@ from commonhold.authority.gate import gate
 from commonhold.authority.inviting import Invitations
 from commonhold.authority.passes import Passes
 from commonhold.authority.peer import PeerKeeper
+from commonhold.authority.proposals import Proposals
 from commonhold.authority.roster import Roster
 from commonhold.authority.server import ServerKeeper
 from commonhold.authority.statements import Member
 from commonhold.authority.visits import Visits
 from commonhold.authority.watch import Watch
 from commonhold.authority.witness import Witness
-from commonhold.discovery import AddressBook, Discovery
+from commonhold.discovery import AddressBook
 from commonhold.errors import Conflict, Damaged
 from commonhold.files import serve as dav
 from commonhold.files.shares import Shares
@@ -42,17 +43,21 @@ from commonhold.home import GatewayCard, Home, write_private
 from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
 from commonhold.node import local
+from commonhold.node.checkup import Checkup
 from commonhold.node.chronicle import Chronicle, ClockWatch
 from commonhold.node.contact import Contact
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
+from commonhold.node.founding import trust
 from commonhold.node.groups import GroupDesk
+from commonhold.node.guards import Guards
 from commonhold.node.heads import Heads
 from commonhold.node.inviting import Inviting
 from commonhold.node.own import Own
 from commonhold.node.people import People
 from commonhold.node.processors import Processors
 from commonhold.node.quotas import QuotaDesk
+from commonhold.node.recovery import Recovery
 from commonhold.node.renewal import Renewal
 from commonhold.node.state import disk_told, open_state
 from commonhold.transport import (
@@ -79,6 +84,7 @@ class Node:
         self.key = Key.load(home.key)
         self.state = open_state(home.state)
         self.audit = Audit(home.audit)
+        self.record = self.audit.record  # one line of it
         self.facts = FactStore(self.state, self.settings.network)
         self.facts.on_change.append(Chronicle(self.record, self.facts.roster).heard)
         self.clock = Timepiece(home.clock)
@@ -94,7 +100,8 @@ class Node:
         self.watch = Watch(lambda: self.authority, self.record)
         self.caller = Caller(self.key, self.certificate)
         directory = self.directory
-        self.exchange = Exchange(self.facts, self.caller, directory.peers, directory.hints, directory.learn)
+        proposals = Proposals(self.state, self.facts)
+        self.exchange = Exchange(self.facts, proposals, self.caller, directory.peers, directory.hints, directory.learn)
         self.contact = Contact(self.exchange, directory, lambda: self.has_door)
         self.admission = Admission(self.state, self.key, self.facts, directory.hints, self.record, clock=self.clock.now)
         self.inviting = Inviting(Invitations(self.admission), directory, self._permit_inviting)
@@ -113,7 +120,12 @@ class Node:
         self.groups = GroupDesk(self.desk)
         self.processors = self._processors() if self.has_door else None
         self.quotas = QuotaDesk(home.state, self.desk, self.passes)
+        self.guards = Guards(self.key, proposals, self.exchange, directory, self.authority, self.record)
+        self.recovery = Recovery(self.key, self.facts, self.exchange, directory, self.record)
+        self.checkup = Checkup(home, directory, self.shares, self.guards, self.has_door, self._sandbox, self._ailing)
         self.own = self._own()
+        self.server = self.facts.roster.server
+        self.becoming = asyncio.Event()  # set when a new charter makes this computer something else: begin anew
         self.gateway = Gateway()
         self.renewal = Renewal(home)
         self.listener: Listener | None = None
@@ -130,11 +142,6 @@ class Node:
         if self.people.entrance is None:
             return PeerKeeper(*kept, now=self.clock.now), True
         return ServerKeeper(*kept, now=self.clock.now, holds=self.people.entrance.holds), True
-
-    def hub(self) -> str:
-        """The computer whose node runs this person's jobs: the server, or this one."""
-        roster = self.facts.roster
-        return roster.members[roster.server].name if roster.server is not None else self.settings.computer
 
     def _processors(self) -> Processors:
         return Processors(
@@ -155,6 +162,14 @@ class Node:
         """Whom to ask for processors, beside this computer: in peer-to-peer everybody, a server nobody."""
         return self.contact.findable() if self.facts.roster.server is None else []
 
+    def _sandbox(self) -> str:
+        """What holds other people's tasks here."""
+        return self.processors.kind if self.processors else ""
+
+    def _ailing(self) -> tuple[str, str]:
+        """-> (what witnesses say of others' records, what ails the server's certificate)."""
+        return " ".join(self.witness.alarms()), self.renewal.trouble
+
     def _own(self) -> Own:
         return Own(
             settings=self.settings,
@@ -168,34 +183,30 @@ class Node:
             people=self.people,
             exchange=self.exchange,
             greet=self.contact.greet,
-            gateway=self._url,
+            gateway=lambda: self.gateway.url,
             catch_up=self.contact.catch_up,
-            hub=self.hub,
-            trouble=lambda: " ".join(self.witness.alarms()) or self.renewal.trouble,
-            sandbox=lambda: self.processors.kind if self.processors else "",
+            sandbox=self._sandbox,
+            guards=self.guards,
+            alarms=self.checkup.alarms,
             record=self.record,
         )
 
     def _permit_inviting(self, person: str | None) -> None:
         self.own.permit_inviting(person)
 
-    def record(self, event: str, **words: object) -> None:
-        """One line of the audit."""
-        self.audit.record(event, **words)
-
     async def __aenter__(self) -> Self:
+        self.facts.on_change.append(self._members_changed)
         try:
             if self.processors is not None:
                 await self.processors.start()
                 await self._open_door(self.processors)
-            self._discover()
+            self.directory.discover(self.settings.network)
             await self._open_gateway()
         except BaseException:
             await self.close()
             raise
         self.groups.tidy(self.facts.roster)  # who was removed while this node was down
         self.caller.on_digest = self.contact.heard
-        self.facts.on_change.append(self._members_changed)
         self.book.on_change.append(self.watch.look)
         self.passes.on_change.append(self.watch.look)
         self.shares.on_withdrawn.append(self.watch.shut)
@@ -245,46 +256,26 @@ class Node:
         self.directory.listening = lambda: self.listener.addresses if self.listener else ()
         self.admission.on_admitted.append(self._admitted)
 
-    def _discover(self) -> None:
-        """Announce this computer, if it has a door; hear where the others are."""
-        addresses = self.directory.listening()
-        only_here = bool(addresses) and all(ipaddress.ip_address(address.host).is_loopback for address in addresses)
-        self.directory.discovery = Discovery(
-            self.key.fingerprint,
-            self.settings.network,
-            addresses,
-            [address.host for address in addresses] if only_here else (),
-            self.directory.hear,
-        )
-        self.directory.discovery.start()
-
     async def _open_gateway(self) -> None:
         secret = secrets.token_urlsafe(32)
         app = web.Application(
             middlewares=[
                 problems,
                 disk_told(self.home.folder),
-                local.guard(secret, self._hosts, lambda: self.own.subject),
+                local.guard(secret, lambda: self.gateway.hosts, lambda: self.own.subject),
             ],
             client_max_size=2**24,
         )
         app.add_routes(local.routes(self.own))
         app.add_routes([*self.inviting.routes(), *self.heads.routes()])
+        app.add_routes([*self.guards.routes(), *self.recovery.routes(), *self.checkup.routes()])
         app.add_routes([*self.desk.routes(), *self.groups.routes(), *self.quotas.routes()])
         app.add_routes([*self.people.governing(), *self.people.listing(self.contact.catch_up)])
         if self.processors is not None:
             app.add_routes(self.processors.jobs.routes())
         await self.gateway.start(app)
-        card = GatewayCard(url=self._url(), secret=secret, pid=os.getpid())
+        card = GatewayCard(url=self.gateway.url, secret=secret, pid=os.getpid())
         write_private(self.home.gateway_file, to_json(card))
-
-    def _url(self) -> str:
-        return f"http://{self.gateway.address}" if self.gateway.address else ""
-
-    def _hosts(self) -> frozenset[str]:
-        """What programs of this computer call the gateway."""
-        address = self.gateway.address
-        return frozenset({str(address), f"localhost:{address.port}"}) if address else frozenset()
 
     def _admitted(self, envelopes: tuple[Envelope, ...]) -> None:
         """A newcomer is in: the others hear of it, and its code's number is no longer announced."""
@@ -298,6 +289,10 @@ class Node:
             self.listener.trust(roster.anchors, roster.removed)
         self.watch.look()
         self.contact.start(self.caller.cut(roster.removed))
+        if roster.server != self.server:
+            if roster.trusting and not self.has_door and roster.server in {None, self.key.fingerprint}:
+                trust(self.book, self.person)
+            self.becoming.set()
 
     async def close(self) -> None:
         """End everything; the state on the disk is whole at any moment."""

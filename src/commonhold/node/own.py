@@ -11,9 +11,9 @@ from pathlib import Path
 from commonhold import __version__
 from commonhold.answers import KnownComputer, OpenInvitation, Place, Removal, SharedFolder, Status
 from commonhold.authority import roster as rosters
-from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
+from commonhold.authority.authority import Authority, Subject, Verb, permit
 from commonhold.authority.exchange import Exchange
-from commonhold.errors import NotFound, Refused, WrongUsage
+from commonhold.errors import NotFound, WrongUsage
 from commonhold.files.share import Share
 from commonhold.files.shares import Shares
 from commonhold.home import Settings
@@ -22,6 +22,7 @@ from commonhold.identity.keys import Key
 from commonhold.names import Fingerprint, PersonId, ShareName
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
+from commonhold.node.guards import Guards
 from commonhold.node.local import OfferWish
 from commonhold.node.people import People
 from commonhold.node.quotas import QuotaDesk
@@ -45,9 +46,9 @@ class Own:
     greet: Callable[[Sequence[Peer]], Awaitable[None]]
     gateway: Callable[[], str]
     catch_up: Callable[[], Awaitable[None]]  # ask for news, where none is pushed to
-    hub: Callable[[], str]
     sandbox: Callable[[], str]
-    trouble: Callable[[], str]  # with the server's certificate
+    guards: Guards
+    alarms: Callable[[], str]
     record: Callable[..., None]
 
     @property
@@ -60,7 +61,6 @@ class Own:
         here = roster.members.get(self.key.fingerprint) or roster.removed_members.get(self.key.fingerprint)
         if here is None:
             raise NotFound("This computer does not stand in its own network's roster.")
-        removed = "" if here.fingerprint in roster.members else "This computer was removed from the network."
         return Status(
             network=roster.network,
             network_id=roster.network_id,
@@ -77,12 +77,13 @@ class Own:
             listener=tuple(str(address) for address in self.directory.listening()),
             gateway=self.gateway(),
             pid=os.getpid(),
-            jobs_at=self.hub(),
+            jobs_at=self.settings.computer if roster.server is None else roster.members[roster.server].name,
             lend=self.settings.lend,
             sandbox=self.sandbox(),
             shares=tuple(self._offer(share) for share in self.shares.all()),
             invitations=self.invitations(),
-            alarm=roster.alarm or removed or self.trouble(),
+            proposals=self.guards.open(),
+            alarm=self.alarms(),
         )
 
     async def members(self) -> list[KnownComputer]:
@@ -96,9 +97,12 @@ class Own:
         return await self.directory.place(computer)
 
     async def remove(self, member: str) -> Removal:
-        self._permit_admitting()
+        self.guards.permit()
         roster = self.directory.roster
         subject, name, computers = self._leaving(member)
+        if subject in roster.guards:
+            wish = await self.guards.leave(member)
+            return Removal(computers=computers, told=wish.told, not_reached=wish.not_reached, wish=wish)
         leaving = [self.directory.peer_of(self.directory.member(each)) for each in computers]
         envelopes = rosters.remove(self.key, roster, subject)
         self.directory.facts.add(envelopes)
@@ -115,18 +119,9 @@ class Own:
 
     def permit_inviting(self, person: str | None) -> None:
         """Raise Refused where this computer's person may not invite, or may not invite a computer of that person."""
-        self._permit_admitting()
+        self.guards.permit()
         if person is not None:
             self.people.require_no_guest(person)
-
-    def _permit_admitting(self) -> None:
-        roster = self.directory.roster
-        if self.key.fingerprint not in roster.guards:
-            guards = " or ".join(sorted(roster.members[guard].name for guard in roster.guards))
-            raise Refused("This computer is no guard: it neither admits nor removes.", f"type it on {guards}")
-        permit(
-            self.authority, self.subject, Verb.ADMIT, Door(kind="network", id=roster.network_id, name=roster.network)
-        )
 
     def _leaving(self, name: str) -> tuple[Fingerprint | PersonId, str, tuple[str, ...]]:
         """Whom a name means: a computer, or a person with all computers. -> (id, name, computers)."""

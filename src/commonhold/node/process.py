@@ -21,6 +21,8 @@ from commonhold.wire import to_json
 LOG_BYTES = 2**20
 LOG_FILES = 3
 
+log = logging.getLogger(__name__)
+
 
 def run(home: Home, ready_fd: int | None = None) -> None:
     """Serve in the foreground until SIGTERM or SIGINT; raises why it cannot.
@@ -28,14 +30,15 @@ def run(home: Home, ready_fd: int | None = None) -> None:
     `ready_fd`: a pipe that gets one JSON line, `{}` when the node serves, else the problem.
     """
     _open_many()
+    starter = Starter(ready_fd)
     try:
         with hold(home):
             home.gateway_file.unlink(missing_ok=True)  # of a node that was killed: its process id may be another's now
             if ready_fd is not None:
                 _log_to(home)
-            run_loop(_serve(home, ready_fd))
+            run_loop(_serve(home, starter))
     except CommonholdError as error:
-        _report(ready_fd, error.problem())
+        starter.tell(error.problem())
         raise
 
 
@@ -46,24 +49,42 @@ def _open_many() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _serve(home: Home, ready_fd: int | None) -> None:
+async def _serve(home: Home, starter: Starter) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with Node(home):
-        _report(ready_fd, {})
-        await stopping.wait()
-        logging.getLogger(__name__).info("stopping")
+    while not stopping.is_set():
+        async with Node(home) as node:
+            starter.tell({})
+            await _first(stopping, node.becoming)
+            async with node.recovery.telling:
+                log.info("stopping" if stopping.is_set() else "a new charter makes this computer something else")
 
 
-def _report(ready_fd: int | None, document: object) -> None:
-    if ready_fd is not None:
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of these is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+class Starter:
+    """Whoever started this node and waits at a pipe, if anybody does: told once how it went."""
+
+    def __init__(self, pipe: int | None) -> None:
+        self._pipe = pipe
+
+    def tell(self, document: object) -> None:
+        if (pipe := self._pipe) is None:
+            return
+        self._pipe = None
         try:
-            os.write(ready_fd, to_json(document) + b"\n")
-            os.close(ready_fd)
+            os.write(pipe, to_json(document) + b"\n")
+            os.close(pipe)
         except OSError:
-            logging.getLogger(__name__).debug("whoever started this node did not wait for it")
+            log.debug("whoever started this node did not wait for it")
 
 
 def _log_to(home: Home) -> None:
@@ -71,6 +92,4 @@ def _log_to(home: Home) -> None:
     handler = RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    sys.excepthook = lambda kind, error, at: logging.getLogger(__name__).critical(
-        "the node died", exc_info=(kind, error, at)
-    )
+    sys.excepthook = lambda kind, error, at: log.critical("the node died", exc_info=(kind, error, at))

@@ -30,6 +30,16 @@ class Gateway:
         self._runner: Runner | None = None
         self._looking: asyncio.Task[None] | None = None
 
+    @property
+    def url(self) -> str:
+        """Nothing while it serves nothing."""
+        return f"http://{self.address}" if self.address else ""
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """What programs of this computer call it."""
+        return frozenset({str(self.address), f"localhost:{self.address.port}"}) if self.address else frozenset()
+
     async def start(self, app: web.Application, port: int = 0) -> Address:
         """Serve `app`; port 0 lets the system choose. Raises Conflict when the port is in use."""
         (listening,) = bind([Address(LOOPBACK, port)])

@@ -1,0 +1,199 @@
+"""What can be wrong with a computer and its network, and the cure: one list, which `status` and `doctor` read. Pure.
+
+Each condition is a function of plain facts. Its severity: an *alarm* says that somebody may be acting against
+this network, or that this computer is shut out; a *warning*, that something does not work; a *note*, what could be
+better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import msgspec
+
+from commonhold.answers import GuardWish, Trouble
+
+LITTLE = 512 * 2**20  # bytes free under the home
+LONG = timedelta(days=1)  # without a word from any other computer
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at. Facts that only a running node knows have a default that troubles nobody."""
+
+    home: str
+    computer: str = ""
+    running: bool = True
+    damage: str = ""  # why the home's files cannot be read
+    not_free: str = ""  # of a node that is down: why it could not listen
+    network: str = ""
+    member: bool = True
+    disputed: str = ""
+    client_server: bool = False
+    members: int = 1
+    guards: tuple[str, ...] = ()
+    proposals: tuple[GuardWish, ...] = ()
+    door: bool = False  # others are to come in here
+    listening: tuple[str, ...] = ()
+    alone: timedelta = timedelta(0)  # since any other computer answered
+    missing: tuple[tuple[str, str], ...] = ()  # shares and folders
+    lends: bool = False
+    sandbox: str = ""
+    record: str = ""
+    broken: str = ""  # the first line of it that is not what it was
+    witnessed: str = ""  # what guards know of other computers' records
+    certificate: str = ""  # what ails the one that a server shows to people's programs
+    free: int = LITTLE  # bytes
+    exposed: tuple[str, ...] = ()  # files that other users of this machine may read
+
+
+def troubles(findings: Findings) -> list[Trouble]:
+    """What is wrong, the gravest first."""
+    order = ("alarm", "warning", "note")
+    found = [trouble for condition in CONDITIONS if (trouble := condition(findings)) is not None]
+    return sorted(found, key=lambda each: order.index(each.severity))
+
+
+def alarms(findings: Findings) -> str:
+    """The alarms, as `status` shows them; nothing when there are none."""
+    return " ".join(each.text for each in troubles(findings) if each.severity == "alarm")
+
+
+def _two_charters(see: Findings) -> Trouble | None:
+    if not see.disputed:
+        return None
+    cure = "commonhold recover, typed on the computer that is to guard; with --remove COMPUTER for one that was stolen"
+    text = f"{see.disputed} The older charter stays in force."
+    return Trouble("two-charters", "alarm", "Two charters have one number", text, cure)
+
+
+def _removed(see: Findings) -> Trouble | None:
+    if see.member:
+        return None
+    text = "This computer was removed from the network."
+    cure = f"to join again as a new computer: move {see.home} away, then commonhold join CODE"
+    return Trouble("removed", "alarm", "Removed", text, cure)
+
+
+def _broken_record(see: Findings) -> Trouble | None:
+    if not see.broken:
+        return None
+    cure = f"compare {see.record} with a copy; commonhold audit verify"
+    return Trouble("broken-record", "alarm", "The record was changed", see.broken, cure)
+
+
+def _rewritten(see: Findings) -> Trouble | None:
+    if not see.witnessed:
+        return None
+    cure = "commonhold audit verify, typed there: it names the first false line"
+    return Trouble("record-rewritten", "alarm", "Another computer's record was changed", see.witnessed, cure)
+
+
+def _damaged(see: Findings) -> Trouble | None:
+    if not see.damage:
+        return None
+    return Trouble("damaged", "warning", "The home cannot be read", see.damage, "put back a copy of that file")
+
+
+def _down(see: Findings) -> Trouble | None:
+    if see.running:
+        return None
+    text = f"The node of {see.computer or 'this computer'} is not running: others reach nothing here."
+    return Trouble("node-down", "warning", "The node is down", text, "commonhold up")
+
+
+def _not_free(see: Findings) -> Trouble | None:
+    if not see.not_free:
+        return None
+    cure = f"end that program, or change “listen” in {see.home}/settings.json"
+    return Trouble("address-not-free", "warning", "It cannot listen", see.not_free, cure)
+
+
+def _no_door(see: Findings) -> Trouble | None:
+    if not (see.running and see.door and not see.listening):
+        return None
+    text = f"{see.computer} listens nowhere: nobody can come in."
+    return Trouble("no-door", "warning", "No door", text, "commonhold down; commonhold up")
+
+
+def _proposal(see: Findings) -> Trouble | None:
+    waiting = [wish for wish in see.proposals if wish.here]
+    if not waiting:
+        return None
+    wishes = "; ".join(f"{', '.join(wish.signed)} would {wish.wish}" for wish in waiting)
+    text = f"A wish waits for this guard's signature: {wishes}."
+    return Trouble("wish-waits", "warning", "A wish waits for you", text, f"if you agree: commonhold {waiting[0].wish}")
+
+
+def _missing_share(see: Findings) -> Trouble | None:
+    if not see.missing:
+        return None
+    text = "; ".join(f"the folder {folder} of the share {name} is missing" for name, folder in see.missing)
+    cure = f"bring the disk back, or commonhold unshare {see.missing[0][0]}"
+    return Trouble("share-missing", "warning", "A shared folder is missing", f"{text[0].upper()}{text[1:]}.", cure)
+
+
+def _full(see: Findings) -> Trouble | None:
+    if see.free >= LITTLE:
+        return None
+    text = f"{see.free // 2**20} MB are free on the disk that holds {see.home}: what the network decides may be lost."
+    return Trouble("disk-full", "warning", "The disk is nearly full", text, "free some space on it")
+
+
+def _exposed(see: Findings) -> Trouble | None:
+    if not see.exposed:
+        return None
+    text = f"Other users of this machine can read {', '.join(see.exposed)}."
+    return Trouble("home-open", "warning", "The home is open to others", text, f"chmod -R go= {see.home}")
+
+
+def _certificate(see: Findings) -> Trouble | None:
+    if not see.certificate:
+        return None
+    cure = "renew it, or name another with commonhold up --certificate FILE --key FILE"
+    return Trouble("certificate", "warning", "The server's certificate", see.certificate, cure)
+
+
+def _alone(see: Findings) -> Trouble | None:
+    if see.alone < LONG or see.members < 2:
+        return None
+    days = see.alone // timedelta(days=1)
+    text = f"No other computer of {see.network} has answered for {days} day{'s' if days > 1 else ''}."
+    cure = "see whether one is up and on this network; commonhold members shows where they were"
+    return Trouble("alone", "warning", "Nobody answers", text, cure)
+
+
+def _one_guard(see: Findings) -> Trouble | None:
+    if see.client_server or len(see.guards) != 1 or see.members < 3:
+        return None
+    text = f"{see.guards[0]} is the only guard: without it nobody is admitted or removed."
+    cure = f"commonhold guard add COMPUTER, typed on {see.guards[0]}, for one that is usually on"
+    return Trouble("one-guard", "note", "One guard", text, cure)
+
+
+def _weak_sandbox(see: Findings) -> Trouble | None:
+    if not see.lends or see.sandbox in {"", "bubblewrap"}:
+        return None
+    text = "Other people's tasks are held by limits of the system only: they can read what this account can read."
+    cure = "install bubblewrap (apt install bubblewrap), then commonhold down; commonhold up"
+    return Trouble("weak-sandbox", "note", "A weak sandbox", text, cure)
+
+
+CONDITIONS: tuple[Callable[[Findings], Trouble | None], ...] = (
+    _two_charters,
+    _removed,
+    _broken_record,
+    _rewritten,
+    _damaged,
+    _down,
+    _not_free,
+    _no_door,
+    _proposal,
+    _missing_share,
+    _full,
+    _exposed,
+    _certificate,
+    _alone,
+    _one_guard,
+    _weak_sandbox,
+)
