@@ -105,6 +105,7 @@ def test_up_changes_it_and_takes_it_back(office, world, tmp_path):
     assert _shows(server, world, "new.example.org"), "after a restart too"
     server.cli("up", "--no-certificate")
     until(lambda: not _shows(server, world, "new.example.org"), "none any more")
+    server.net.close()  # it was the node's before
     server.attach()
     assert [member.computer for member in laptop.net.members()] == ["laptop", "tower"]
 
