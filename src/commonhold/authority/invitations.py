@@ -55,7 +55,7 @@ class Ledger:
         if "asks" not in columns:  # a state of version 0.1.0
             connection.execute("ALTER TABLE invitations ADD COLUMN asks INTEGER NOT NULL DEFAULT 0")
         # Whoever was to be asked is not there after a restart: nobody could be admitted by these any more.
-        connection.execute("DELETE FROM invitations WHERE asks")
+        connection.execute("DELETE FROM invitations WHERE asks AND tries > 0")
 
     def draw(
         self, person: PersonId | None, minutes: float, uses: int, *, asks: bool = False, long: bool = False
@@ -122,7 +122,8 @@ class Ledger:
         return self.find(found[0].id) if found else None
 
     def withdraw(self, known: int) -> None:
-        self._connection.execute("DELETE FROM invitations WHERE id = ?", (known,))
+        """One whose tries were used up is dead already, and stays: the next code has three words because of it."""
+        self._connection.execute("DELETE FROM invitations WHERE id = ? AND tries > 0", (known,))
 
     def burn(self, known: int) -> bool:
         """Take one use; whether there was one. The last one burns the code."""

@@ -61,13 +61,21 @@ class LoopThread:
     def iterate(self, source: AsyncIterator[T]) -> Iterator[T]:
         """An asynchronous iterator as a plain one; ending it early closes the source."""
 
+        steps: list[asyncio.Task[Any] | None] = []
+
         async def following() -> tuple[T] | None:
+            steps[:] = [asyncio.current_task()]
             try:
                 return (await anext(source),)
             except StopAsyncIteration:
                 return None
 
         async def finish() -> None:
+            for step in steps:  # Ctrl-C may have left one in the middle: a source that runs cannot be closed
+                if step is not None and not step.done():
+                    if not step.cancelling():
+                        step.cancel()
+                    await asyncio.wait({step})
             if (close := getattr(source, "aclose", None)) is not None:
                 await close()
 
