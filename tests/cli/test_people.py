@@ -84,3 +84,13 @@ def test_a_quota_at_a_server_is_set_seen_kept_and_outlives_a_kill(computer, tmp_
     assert "as much as there is room for" in tower.cli("quota", "bob", "--none").out
     laptop.cli("put", tmp_path / "half", "tower:plans/three")
     assert laptop.cli("quota").out.splitlines()[1].split() == ["bob", "1.2", "kB", "-", "2", "-"]
+
+
+def test_what_a_trusting_network_starts_with_is_taken_back_line_by_line_with_its_words(computer):
+    tower = computer("tower", "ann")
+    tower.create("home", trusting=True)
+    rules = tower.json("rules")
+    assert [rule["rule"] for rule in rules] == ["allow members read every share", "allow members run compute"]
+    for left, rule in zip((1, 0), rules, strict=True):
+        assert tower.cli("deny", rule["who"], rule["verb"], rule["door"]).out == f"took back “{rule['rule']}”.\n"
+        assert len(tower.json("rules")) == left
