@@ -85,6 +85,34 @@ def test_the_order_of_the_news_never_matters(news, data):
     assert HOME.merged(news) == HOME.merged(shuffled)
 
 
+@given(news=NEWS, data=st.data())
+@settings(deadline=None)
+def test_one_after_the_other_is_the_same_as_all_at_once(news, data):
+    """The quick way, which puts facts beside what was read before, gives what reading everything anew gives."""
+    roster = EVERYBODY
+    while news:
+        piece = data.draw(st.integers(1, len(news)))
+        before, roster = roster, roster.merged(news[:piece])
+        assert roster == Roster.of(FOUNDING.id, [*before.envelopes, *news[:piece]])
+        news = news[piece:]
+
+
+@given(honest=st.lists(STATEMENTS, max_size=6), late=st.lists(STATEMENTS, max_size=6), by=st.sampled_from([TOWER, NAS]))
+@settings(deadline=None)
+def test_of_a_removed_guard_the_honest_facts_stay_and_the_later_ones_are_void(honest, late, by):
+    both = EVERYBODY.merged(
+        [next_charter(EVERYBODY, NOON, guards={TOWER.fingerprint, NAS.fingerprint}).signed([TOWER])]
+    )
+    before = both.merged(said(statement, by) for statement in honest)
+    stays = NAS if by is TOWER else TOWER
+    cut = next_charter(before, NOON, guards={stays.fingerprint}, leaving={by.fingerprint}).signed([TOWER, NAS])
+    after = before.merged([cut])
+    assert after.members.keys() == before.members.keys() - {by.fingerprint}
+    assert after.removed >= before.removed | {by.fingerprint}
+    later = after.merged(said(statement, by) for statement in late)
+    assert (later.members, later.persons, later.removed) == (after.members, after.persons, after.removed)
+
+
 @given(first=NEWS, second=NEWS)
 @settings(deadline=None)
 def test_two_that_swap_what_they_have_end_up_alike(first, second):

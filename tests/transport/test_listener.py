@@ -10,6 +10,7 @@ import pytest
 
 from commonhold.errors import Conflict, Unreachable, WrongUsage
 from commonhold.identity.certificate import self_signed
+from commonhold.identity.keys import Key
 from commonhold.transport import Address, Caller, Listener
 from commonhold.transport.tls import calling_context, knocking_context
 
@@ -100,6 +101,24 @@ async def test_a_new_member_is_known_without_a_restart_and_others_stay_connected
         await download.content.readexactly(1000)
         tower.listener.trust([laptop.certificate, desk.certificate])
         await tower.listener.trusted()
+        assert await desk.caller.ask(tower.peer, "GET", "/who") == desk.key.fingerprint
+        await download.content.readexactly(1_000_000)
+
+
+async def test_five_hundred_members_swap_in_while_a_download_goes_on(computer):
+    tower, laptop, desk = computer("tower"), computer("laptop"), computer("desk")
+    await tower.open(trusted=[laptop])
+    many = [self_signed(Key.generate(), datetime.now(UTC)) for _ in range(500)]
+    async with laptop.caller.request(tower.peer, "GET", "/forever") as download:
+        await download.content.readexactly(1000)
+        tower.listener.trust([laptop.certificate, desk.certificate, *many])
+        swapped = asyncio.create_task(tower.listener.trusted())
+        meanwhile = 0
+        while not swapped.done():
+            await download.content.readexactly(1000)
+            meanwhile += 1
+            await asyncio.sleep(0)
+        assert meanwhile > 10, "it went on while the anchors were read"
         assert await desk.caller.ask(tower.peer, "GET", "/who") == desk.key.fingerprint
         await download.content.readexactly(1_000_000)
 
