@@ -64,25 +64,25 @@ class Submitter:
         spec = structs.replace(spec, inputs=await submission.inputs(words))
         if spec.into is not None and (folder := RemotePath.parse(spec.into)).path.parts:
             await remote.mkdir(self._caller, await self._find(folder.computer), folder.share, folder.path, parents=True)
-        hub, peer = await self._hub()
+        hub, peer = await self._hub(), await self._find((await self._status()).jobs_at)
         job = await submission.submit(hub, peer, spec)
         return await self._follow(hub, job.job, progress) if wait else job
 
     async def jobs(self) -> list[Job]:
-        hub, _ = await self._hub()
+        hub = await self._hub()
         return convert(await hub.ask("GET", "/jobs"), list[Job])
 
     async def job(self, number: int) -> Job:
-        hub, _ = await self._hub()
+        hub = await self._hub()
         return convert(await hub.ask("GET", f"/jobs/{number}"), Job)
 
     async def log(self, job: int, task: int | None) -> list[Task]:
-        hub, _ = await self._hub()
+        hub = await self._hub()
         return convert(await hub.ask("GET", f"/jobs/{job}/log" + (f"?task={task}" if task else "")), list[Task])
 
     async def follow(self, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
         """The job when it has ended; `progress` hears of every change."""
-        hub, _ = await self._hub()
+        hub = await self._hub()
         return await self._follow(hub, job, progress)
 
     async def _follow(self, hub: Hub, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
@@ -96,12 +96,14 @@ class Submitter:
             raise CommonholdError(f"The node that runs job {job} stopped telling about it.", f"commonhold log {job}")
         return last
 
-    async def _hub(self) -> tuple[Hub, Peer]:
-        """The computer whose node runs this person's jobs."""
-        status = convert(await self._node.ask("GET", "/api/status"), Status)
-        peer = await self._find(status.jobs_at)
+    async def _hub(self) -> Hub:
+        """The node that runs this person's jobs. One's own is not looked for: it tells of them after a removal too."""
+        status = await self._status()
         here = status.jobs_at == status.computer
-        return (self._node if here else HubThere(self._caller, peer)), peer
+        return self._node if here else HubThere(self._caller, await self._find(status.jobs_at))
+
+    async def _status(self) -> Status:
+        return convert(await self._node.ask("GET", "/api/status"), Status)
 
 
 class Submission:

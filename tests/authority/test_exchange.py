@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from commonhold.authority import exchange
 from commonhold.authority.exchange import Swap, Told, _batches
 from commonhold.authority.roster import admit, next_charter, remove
 from commonhold.authority.statements import TYPES, PersonFact
@@ -45,6 +46,30 @@ async def test_a_new_fact_reaches_all_others_at_once(tower, member):
     assert pushed.not_reached == (nas.key.fingerprint,)
     assert laptop.facts.roster.find("tv") == phone.facts.roster.find("tv") == tower.facts.roster.find("tv")
     assert nas.facts.roster.find("tv") is None
+
+
+async def test_who_takes_the_news_and_never_answers_holds_up_nobody(tower, member, monkeypatch):
+    silent, laptop = await member("silent"), await member("laptop")
+    monkeypatch.setattr(exchange, "AT_ONCE", 1)
+    monkeypatch.setattr(exchange, "TOLD_WITHIN", 4.0)
+    heard = asyncio.Event()
+
+    async def stand_still(_):
+        heard.set()
+        await asyncio.sleep(60)
+
+    silent.facts.hear = stand_still
+    facts = newcomer(tower, "tv")
+    tower.facts.add(facts)
+    pushing = asyncio.create_task(tower.exchange.push(facts))
+    await heard.wait()
+    await until(lambda: laptop.facts.roster.find("tv"))
+    assert not pushing.done()
+    pushed = await pushing
+    assert (pushed.told, pushed.not_reached) == ((laptop.key.fingerprint,), (silent.key.fingerprint,))
+    monkeypatch.setattr(exchange, "ANSWERED_WITHIN", 0.2)
+    with pytest.raises(Unreachable, match="silent took the question, and does not answer"):
+        await tower.exchange._send(silent.peer, [Swap(envelopes=facts)])
 
 
 async def test_a_push_in_the_background_arrives_as_well(tower, member):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -19,16 +19,20 @@ from aiohttp import web
 from commonhold.authority.facts import FactStore
 from commonhold.authority.proposals import Proposals
 from commonhold.authority.roster import MOST_FACTS
-from commonhold.errors import CommonholdError, NotAdmitted, WrongUsage
+from commonhold.errors import CommonholdError, NotAdmitted, Unreachable, WrongUsage
 from commonhold.identity.envelope import Envelope
 from commonhold.names import Fingerprint
 from commonhold.transport import ROSTER_HEADER, Caller, Peer, caller_of, document, json_answer
 from commonhold.wire import convert
 
+T = TypeVar("T")
 LARGEST_BODY = 16 * 2**20  # bytes of one request
 LARGEST_BATCH = 8 * 2**20  # bytes of payloads in one message: base64 and JSON add a third
 MOST_ADDRESSES = 8  # of one computer
 AT_ONCE = 50  # computers asked at a time
+PLACE = 1.0  # seconds that a silent one is counted among them
+TOLD_WITHIN = 5.0  # seconds in which those must have heard of whom it is said so
+ANSWERED_WITHIN = 30.0  # seconds: one that took the question and stands still holds nothing up for ever
 MOST_MARKS = 2 * MOST_FACTS  # sorting the millions that fit into one request held up the loop for seconds
 
 Mark = Annotated[str, msgspec.Meta(max_length=64)]
@@ -92,7 +96,7 @@ class Exchange:
     async def push(self, envelopes: Sequence[Envelope], also: Sequence[Peer] = ()) -> Pushed:
         """Tell all other computers at once, and `also` these, who are none of them any more.
 
-        Who does not answer hears later; that is logged, not raised.
+        Who does not answer in time hears later; that is logged, not raised.
         """
         return await self._tell([*self._peers(), *also], [Swap(envelopes=batch) for batch in _batches(envelopes)])
 
@@ -103,22 +107,30 @@ class Exchange:
 
     async def _tell(self, peers: Sequence[Peer], news: Sequence[Swap]) -> Pushed:
         places = asyncio.Semaphore(AT_ONCE)
-
-        async def tell(peer: Peer) -> bool:
-            if not peer.addresses:  # a client, or the newcomer that the news is about: they will ask
-                return False
-            try:
-                async with places:
-                    for swap in news:
-                        await self._ask(peer, swap)
-            except CommonholdError as error:
-                log.info("%s has not heard the news yet: %s", peer.name, error)
-                return False
-            return True
-
-        heard = await asyncio.gather(*map(tell, peers))
+        telling = [self._start(self._tell_one(peer, news, places)) for peer in peers]
+        if telling:
+            await asyncio.wait(telling, timeout=TOLD_WITHIN)
+        heard = [task.done() and task.result() for task in telling]
         told = tuple(peer.fingerprint for peer, well in zip(peers, heard, strict=True) if well)
         return Pushed(told, tuple(peer.fingerprint for peer, well in zip(peers, heard, strict=True) if not well))
+
+    async def _tell_one(self, peer: Peer, news: Sequence[Swap], places: asyncio.Semaphore) -> bool:
+        """Whether it heard. One that is silent gives its place to the next before long, and is waited for beside."""
+        if not peer.addresses:  # a client, or the newcomer that the news is about: they will ask
+            return False
+        try:
+            async with places:
+                asking = self._start(self._send(peer, news))
+                await asyncio.wait({asking}, timeout=PLACE)
+            await asking
+        except CommonholdError as error:
+            log.info("%s has not heard the news yet: %s", peer.name, error)
+            return False
+        return True
+
+    async def _send(self, peer: Peer, news: Sequence[Swap]) -> None:
+        for swap in news:
+            await self._ask(peer, swap)
 
     def push_soon(self, envelopes: Sequence[Envelope]) -> None:
         """`push`, without waiting."""
@@ -167,13 +179,18 @@ class Exchange:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, work: Coroutine[Any, Any, object]) -> None:
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _ask(self, peer: Peer, swap: Swap) -> Told:
-        answer = await self._caller.ask(peer, "POST", "/roster", swap)
+        try:
+            async with asyncio.timeout(ANSWERED_WITHIN):
+                answer = await self._caller.ask(peer, "POST", "/roster", swap)
+        except TimeoutError:
+            raise Unreachable(f"{peer.name} took the question, and does not answer.") from None
         try:
             return convert(answer, Told)
         except msgspec.ValidationError as error:

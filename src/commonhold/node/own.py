@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from commonhold import __version__
 from commonhold.answers import KnownComputer, OpenInvitation, Place, Removal, SharedFolder, Status
 from commonhold.authority import roster as rosters
 from commonhold.authority.authority import Authority, Subject, Verb, permit
-from commonhold.authority.exchange import Exchange
+from commonhold.authority.exchange import TOLD_WITHIN, Exchange
 from commonhold.errors import NotFound, WrongUsage
 from commonhold.files.share import Share
 from commonhold.files.shares import Shares
@@ -108,7 +109,7 @@ class Own:
         self.directory.facts.add(envelopes)
         self.record("removal", by=str(self.subject), who=name, computers=list(computers))
         # Their own nodes should know too, and say so in `status`: no other computer will answer them again.
-        pushed, _ = await asyncio.gather(self.exchange.push(envelopes), self.greet(leaving))
+        pushed, _ = await asyncio.gather(self.exchange.push(envelopes), self._told_quickly(leaving))
         names = {each.fingerprint: each.name for each in self.directory.roster.members.values()}
         return Removal(
             computers=computers,
@@ -116,6 +117,11 @@ class Own:
             told=tuple(names.get(each, each) for each in pushed.told),
             not_reached=tuple(names.get(each, each) for each in pushed.not_reached),
         )
+
+    async def _told_quickly(self, leaving: Sequence[Peer]) -> None:
+        """A removed computer cannot hold up its removal by not answering."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.greet(leaving), TOLD_WITHIN)
 
     def permit_inviting(self, person: str | None) -> None:
         """Raise Refused where this computer's person may not invite, or may not invite a computer of that person."""
