@@ -63,7 +63,7 @@ def command(
             "",
             f"    {begun.recovery}",
             "",
-            "Write it down and keep it away from this computer: with it a later version puts the network right",
+            "Write it down and keep it away from this computer: with it, commonhold recover puts the network right",
             "when its guard is lost.",
             *(["Next: commonhold invite, then commonhold join on another computer."] if running else []),
         )
