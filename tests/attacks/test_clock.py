@@ -38,6 +38,12 @@ def test_a_clock_set_back_a_month_revives_neither_a_rule_nor_a_code(tmp_path):
         with pytest.raises(WrongCode):
             founding.join(late.home, f"{code}@{tower.address}", "eve", "late", [late.address])
         assert not [rule for rule in tower.net.rules() if rule.who == "bob"]
+        (trouble,) = [each for each in tower.json("doctor", code=1) if each["code"] == "clock-back"]
+        assert str(tower.home.clock) in trouble["cure"]
+        tower.down()
+        tower.home.clock.unlink()  # the way out, for whoever had set the clock ahead by mistake
+        tower.up()
+        assert [entry.name for entry in laptop.net.ls("tower:plans")] == ["a"]
 
 
 def test_a_member_that_dates_its_words_to_a_far_year_moves_nobodys_clock(tmp_path):

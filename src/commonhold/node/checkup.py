@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
@@ -124,8 +125,15 @@ def _looked_at(home: Home, found: Findings) -> Findings:
         record=str(home.audit),
         broken=_broken(home.audit),
         free=shutil.disk_usage(home.folder).free,
+        behind=_behind(home.clock),
         exposed=tuple(str(path) for path in (home.folder, home.key, home.gateway_file) if _open_to_others(path)),
     )
+
+
+def _behind(clock: Path) -> timedelta:
+    """See authority/clock.py."""
+    newest = clock.stat().st_mtime if clock.exists() else 0.0
+    return timedelta(seconds=max(0.0, newest - time.time()))
 
 
 def _broken(record: Path) -> str:

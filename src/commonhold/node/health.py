@@ -15,6 +15,7 @@ import msgspec
 from commonhold.answers import GuardWish, Trouble
 
 LITTLE = 512 * 2**20  # bytes free under the home
+BEHIND = timedelta(minutes=5)
 LONG = timedelta(days=1)  # without a word from any other computer
 
 
@@ -44,6 +45,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     witnessed: str = ""  # what guards know of other computers' records
     certificate: str = ""  # what ails the one that a server shows to people's programs
     free: int = LITTLE  # bytes
+    behind: timedelta = timedelta(0)  # how much later it was already, by this computer's own clock
     exposed: tuple[str, ...] = ()  # files that other users of this machine may read
 
 
@@ -154,6 +156,15 @@ def _certificate(see: Findings) -> Trouble | None:
     return Trouble("certificate", "warning", "The server's certificate", see.certificate, cure)
 
 
+def _clock(see: Findings) -> Trouble | None:
+    if see.behind < BEHIND:
+        return None
+    minutes = see.behind // timedelta(minutes=1)
+    text = f"The clock was set back by {minutes} minutes: whatever ends here ends by the later time."
+    cure = f"set it; where it is right now, and was not before: commonhold down, delete {see.home}/clock, commonhold up"
+    return Trouble("clock-back", "warning", "The clock was set back", text, cure)
+
+
 def _alone(see: Findings) -> Trouble | None:
     if see.alone < LONG or see.members < 2:
         return None
@@ -193,6 +204,7 @@ CONDITIONS: tuple[Callable[[Findings], Trouble | None], ...] = (
     _full,
     _exposed,
     _certificate,
+    _clock,
     _alone,
     _one_guard,
     _weak_sandbox,

@@ -56,7 +56,8 @@ async def _serve(home: Home, starter: Starter) -> None:
         loop.add_signal_handler(number, stopping.set)
     while not stopping.is_set():
         async with Node(home) as node:
-            starter.tell({})
+            if not starter.tell({}):  # Ctrl-C ended it: nobody would know of this node
+                break
             await _first(stopping, node.becoming)
             async with node.recovery.telling:
                 log.info("stopping" if stopping.is_set() else "a new charter makes this computer something else")
@@ -76,15 +77,18 @@ class Starter:
     def __init__(self, pipe: int | None) -> None:
         self._pipe = pipe
 
-    def tell(self, document: object) -> None:
+    def tell(self, document: object) -> bool:
+        """Whether it was heard, or nobody waits for it."""
         if (pipe := self._pipe) is None:
-            return
+            return True
         self._pipe = None
         try:
             os.write(pipe, to_json(document) + b"\n")
             os.close(pipe)
         except OSError:
-            log.debug("whoever started this node did not wait for it")
+            log.info("whoever started this node did not wait for it")
+            return False
+        return True
 
 
 def _log_to(home: Home) -> None:
