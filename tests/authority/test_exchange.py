@@ -13,6 +13,7 @@ from commonhold.authority import exchange
 from commonhold.authority.exchange import Swap, Told, _batches
 from commonhold.authority.roster import admit, next_charter, remove
 from commonhold.authority.statements import TYPES, PersonFact
+from commonhold.authority.whereabouts import Whereabouts
 from commonhold.errors import CommonholdError, NotAdmitted, Unreachable, WrongUsage
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.envelope import Envelope, sign
@@ -94,10 +95,34 @@ async def test_two_computers_swap_what_is_missing_on_either_side(tower, member):
 async def test_addresses_are_swapped_about_members_only(tower, member):
     laptop = await member("laptop")
     laptop.hints = lambda: {str(laptop.key.fingerprint): ["127.0.0.1:1"] * 20, "f" * 64: ["127.0.0.1:2"]}
-    laptop.exchange._hints = laptop.hints
+    laptop.exchange._whereabouts = Whereabouts(laptop.hints)
     await laptop.exchange.greet(tower.peer)
     assert tower.learnt == {laptop.key.fingerprint: ["127.0.0.1:1"] * 8}
     assert laptop.learnt == {tower.key.fingerprint: [str(address) for address in tower.addresses]}
+
+
+async def test_addresses_are_told_once_and_again_when_they_change(tower, member):
+    laptop = await member("laptop")
+    where = {str(laptop.key.fingerprint): ["127.0.0.1:1"]}
+    laptop.exchange._whereabouts = Whereabouts(lambda: where)
+    for heard in ({laptop.key.fingerprint: ["127.0.0.1:1"]}, {}, {}):
+        tower.learnt.clear()
+        laptop.learnt.clear()
+        await laptop.exchange.greet(tower.peer)
+        assert tower.learnt == heard
+        assert bool(laptop.learnt) == bool(heard)
+    where[str(laptop.key.fingerprint)] = ["127.0.0.1:2"]
+    await laptop.exchange.greet(tower.peer)
+    assert tower.learnt == {laptop.key.fingerprint: ["127.0.0.1:2"]}
+
+
+async def test_addresses_that_were_not_heard_are_told_again(tower, member):
+    laptop = await member("laptop")
+    door = tower.peer
+    await tower.listener.close()
+    with pytest.raises(Unreachable):
+        await laptop.exchange.greet(door)
+    assert laptop.exchange._whereabouts.news(tower.key.fingerprint)[0], "as if nothing had been said"
 
 
 async def test_a_bad_address_is_no_reason_to_refuse_the_facts_beside_it(tower, member):

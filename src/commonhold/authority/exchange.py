@@ -19,6 +19,7 @@ from aiohttp import web
 from commonhold.authority.facts import FactStore
 from commonhold.authority.proposals import Proposals
 from commonhold.authority.roster import MOST_FACTS
+from commonhold.authority.whereabouts import Whereabouts
 from commonhold.errors import CommonholdError, NotAdmitted, Unreachable, WrongUsage
 from commonhold.identity.envelope import Envelope
 from commonhold.names import Fingerprint
@@ -46,6 +47,7 @@ class Swap(msgspec.Struct, frozen=True):
     digest: str = ""
     envelopes: tuple[Envelope, ...] = ()
     marks: Annotated[tuple[Mark, ...], msgspec.Meta(max_length=MOST_MARKS)] | None = None
+    greeting: bool = False  # the answer is to carry what else there is to tell
     addresses: dict[str, tuple[str, ...]] = {}
     proposals: tuple[Envelope, ...] = ()  # between guards
 
@@ -80,7 +82,8 @@ class Exchange:
         learn: Callable[[dict[str, list[str]]], object],
     ) -> None:
         self._facts, self._proposals = facts, proposals
-        self._caller, self._peers, self._hints, self._learn = caller, peers, hints, learn
+        self._caller, self._peers, self._learn = caller, peers, learn
+        self._whereabouts = Whereabouts(hints)
         self._greeting: set[Fingerprint] = set()
         self._in_vain: dict[Fingerprint, tuple[str, str]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -141,8 +144,12 @@ class Exchange:
 
         Raises what asking raises.
         """
-        greeting = Swap(self._facts.roster.digest, addresses=self._addresses(), proposals=self._for(peer.fingerprint))
-        told = await self._ask(peer, greeting)
+        addresses, serial = self._whereabouts.news(peer.fingerprint)
+        proposals = self._for(peer.fingerprint)
+        told = await self._ask(
+            peer, Swap(self._facts.roster.digest, greeting=True, addresses=addresses, proposals=proposals)
+        )
+        self._whereabouts.told(peer.fingerprint, serial)
         self._take_addresses(told.addresses)
         self._take_proposals(peer.fingerprint, told.proposals)
         if told.digest == self._facts.roster.digest:
@@ -199,7 +206,7 @@ class Exchange:
     async def _show(self, request: web.Request) -> web.Response:
         self._require_member(request)
         roster = self._facts.roster
-        return json_answer(Told(digest=roster.digest, envelopes=roster.envelopes, addresses=self._addresses()))
+        return json_answer(Told(digest=roster.digest, envelopes=roster.envelopes, addresses=self._whereabouts.all()))
 
     async def _swap(self, request: web.Request) -> web.Response:
         self._require_member(request)
@@ -207,16 +214,18 @@ class Exchange:
         self._take_addresses(swap.addresses)
         await self._facts.hear(swap.envelopes)
         roster = self._facts.roster
-        caller, greeting = caller_of(request), bool(swap.addresses)
+        caller = caller_of(request)
         self._take_proposals(caller, swap.proposals)
-        addresses = self._addresses() if greeting else {}
+        if swap.greeting and caller is not None:
+            addresses, serial = self._whereabouts.news(caller)
+            self._whereabouts.told(caller, serial)  # a lost answer is made up for by whoever else is greeted
+            return json_answer(Told(digest=roster.digest, addresses=addresses, proposals=self._for(caller)))
         if swap.marks is None:
-            proposals = self._for(caller) if greeting else ()
-            return json_answer(Told(digest=roster.digest, addresses=addresses, proposals=proposals))
+            return json_answer(Told(digest=roster.digest))
         theirs = set(swap.marks)
         lacking = [envelope for known, envelope in roster.kept.items() if known not in theirs]
         first = next(_batches(lacking), ())  # the rest follows with the next greeting: the digests still differ
-        return json_answer(Told(roster.digest, first, tuple(sorted(theirs - roster.kept.keys())), addresses))
+        return json_answer(Told(roster.digest, first, tuple(sorted(theirs - roster.kept.keys()))))
 
     def _require_member(self, request: web.Request) -> None:
         if caller_of(request) not in self._facts.roster.members:
@@ -231,9 +240,6 @@ class Exchange:
     def _take_proposals(self, teller: Fingerprint | None, proposals: Sequence[Envelope]) -> None:
         if teller in self._facts.roster.guards:
             self._proposals.hear(proposals)
-
-    def _addresses(self) -> dict[str, tuple[str, ...]]:
-        return {known: tuple(found) for known, found in self._hints().items()}
 
     def _take_addresses(self, addresses: Mapping[str, Sequence[str]]) -> None:
         members = self._facts.roster.members
