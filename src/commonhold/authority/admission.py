@@ -112,7 +112,7 @@ class Admission:
         Certificate.parse(hello.certificate)  # what has no chance costs no try
         invitation = await self._take_try(int(request.match_info["number"]))
         if invitation is None:
-            log.info("somebody at %s asked for a code that is not open", request.remote)
+            log.debug("somebody at %s asked for a code that is not open", request.remote)
             raise _over()
         inviter = Inviter(invitation.code, self.key.spki, secrets.token_bytes)
         self._conversations[inviter.session] = _Conversation(inviter, invitation, time.monotonic() + PATIENCE)
