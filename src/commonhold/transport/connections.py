@@ -27,11 +27,11 @@ log = logging.getLogger("commonhold.transport")
 class Connection(web.RequestHandler):
     """One connection, and whether somebody we know is at its other end."""
 
-    __slots__ = ("known", "since")
+    __slots__ = ("known", "since", "vouched")
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.known, self.since = False, time.monotonic()
+        self.known, self.vouched, self.since = False, False, time.monotonic()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -81,6 +81,11 @@ class Runner(web.AppRunner):
     def connections(self) -> list[Any]:
         return self.server.connections if self.server is not None else []
 
+    def look_again(self) -> None:
+        """Somebody known is so no more: each is looked at anew, but for those whose person has shown a secret."""
+        for each in self.connections():
+            each.known = each.vouched
+
     async def break_strangers(self, recognised: Callable[[asyncio.BaseTransport], bool]) -> None:
         """For ever: break connections of nobody we know that stay long, or are too many, the oldest first.
 
@@ -100,4 +105,4 @@ class Runner(web.AppRunner):
 def vouch(request: web.Request) -> None:
     """Whoever asks is known, though by no certificate: the connection is no stranger's any more."""
     if isinstance(request.protocol, Connection):
-        request.protocol.known = True
+        request.protocol.known = request.protocol.vouched = True

@@ -72,6 +72,8 @@ class Listener:
         whose requests are answered with the sentence that says so, and who get no more connections than
         strangers. Open connections stay. In force a moment later: `trusted()` waits for it.
         """
+        if removed != self._removed:
+            self._runner.look_again()
         self._wanted, self._removed = frozenset(certificates), removed
         if self._rebuilding is None or self._rebuilding.done():
             self._rebuilding = asyncio.get_running_loop().create_task(self._rebuild())
