@@ -50,6 +50,7 @@ class Desk:
         """What the line prints, on either stream."""
         done = subprocess.run(
             ["sh", "-c", self.translated(computer, line)],
+            input="a password that is typed\n",
             cwd=self.folder / computer,
             env=self.environment(computer),
             stdout=subprocess.PIPE,
@@ -115,6 +116,8 @@ def test_the_network_with_a_server_its_job_and_the_lines_of_python(desk):
     follow(desk, before)
     assert (desk.folder / "tower/projects/report.txt").read_text() == "All went well.\n"
     follow(desk, job)
+    (accounts,) = marked("accounts")
+    follow(desk, accounts)
     (python,) = marked("python")
     assert len([line for line in python.text.splitlines() if line]) <= 6
     (desk.folder / "laptop" / "six.py").write_text(f"{python.text}    print(text, job.done, job.failed)\n")
