@@ -12,7 +12,7 @@ import contextlib
 import importlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ import msgspec
 
 from commonhold.errors import WrongUsage
 from commonhold.names import Address, Fingerprint
+from commonhold.transaction import transaction
 
 if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
@@ -307,7 +308,8 @@ class AddressBook:
         Hearsay never pushes out an address where the computer was seen.
         """
         when = seen.timestamp() if seen else None
-        with _transaction(self._connection) as connection:
+        connection = self._connection
+        with transaction(connection):
             (told,) = connection.execute("SELECT coalesce(max(told), 0) FROM known_addresses").fetchone()
             connection.executemany(
                 "INSERT INTO known_addresses VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
@@ -335,14 +337,3 @@ class AddressBook:
     def _all(self, fingerprint: Fingerprint) -> list[Address]:
         query = "SELECT host, port FROM known_addresses WHERE fingerprint = ? ORDER BY seen DESC NULLS LAST, told DESC"
         return [Address(host, port) for host, port in self._connection.execute(query, (fingerprint,))]
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

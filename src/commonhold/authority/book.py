@@ -21,6 +21,7 @@ from commonhold.authority.authority import COMPUTE, INCLUDES, Door, Rule, Subjec
 from commonhold.authority.rules import GROUP, GUESTS, MEMBERS, Index, concerns, in_force
 from commonhold.errors import Conflict, NotFound, WrongUsage
 from commonhold.names import GroupName, PersonId
+from commonhold.transaction import transaction
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS rule (
@@ -265,14 +266,10 @@ class RuleBook:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """All or nothing; ended rules are swept out on the way, and what was kept in memory is read again."""
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.execute("DELETE FROM rule WHERE until <= ?", (_stored(self._now()),))
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+            with transaction(self._db):
+                self._db.execute("DELETE FROM rule WHERE until <= ?", (_stored(self._now()),))
+                yield
         finally:
             self._rules = self._groups = self._index = None
         for callback in self.on_change:

@@ -12,12 +12,12 @@ import hashlib
 import ipaddress
 import math
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
 from commonhold.errors import TooManyTries
+from commonhold.transaction import transaction
 
 # Wrong tries before the first wait. An address may be that of a whole office.
 FREE = {"account": 5, "here": 5, "address": 20}
@@ -69,7 +69,7 @@ class Tries:
             seconds = math.ceil(wait)
             sentence = f"There were too many wrong tries: the next one counts in {seconds} s."
             raise TooManyTries(sentence, "wait that long", retry_after=seconds)
-        with self._together():
+        with transaction(self._connection):
             self._sweep(now)
             for kind, each in counts:
                 self._connection.execute(
@@ -81,7 +81,7 @@ class Tries:
 
     def right(self, taken: Try) -> None:
         """That try was right: it is given back, and the account's count ends."""
-        with self._together():
+        with transaction(self._connection):
             for kind, each in taken.counts:
                 if kind == "address":
                     self._connection.execute(
@@ -94,7 +94,7 @@ class Tries:
 
     def give_back(self, taken: Try) -> None:
         """That try was not made after all."""
-        with self._together():
+        with transaction(self._connection):
             self._connection.executemany(
                 "UPDATE wrong_try SET wrong = max(wrong - 1, 0) WHERE kind = ? AND whom = ?", taken.counts
             )
@@ -127,16 +127,6 @@ class Tries:
                 f" (SELECT rowid FROM {table} ORDER BY last DESC LIMIT -1 OFFSET ?)",
                 (MOST_ROWS,),
             )
-
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
 
 def place_of(remote: str | None) -> str:

@@ -33,6 +33,7 @@ import msgspec
 from commonhold.errors import CommonholdError, NoSpace
 from commonhold.files.entry import Placed
 from commonhold.names import PersonId
+from commonhold.transaction import transaction
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS quota (person TEXT PRIMARY KEY, bytes INTEGER, files INTEGER) STRICT;
@@ -264,14 +265,12 @@ class QuotaLedger:
 
     @contextmanager
     def _together(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            with transaction(self._db):
+                yield
         except BaseException:
-            self._db.execute("ROLLBACK")
             self._sum()
             raise
-        self._db.execute("COMMIT")
 
 
 class Storing:
