@@ -26,6 +26,9 @@ def test_a_clock_set_back_a_month_revives_neither_a_rule_nor_a_code(tmp_path):
         laptop.knows("tower", "laptop")
         tower.net.share(tmp_path / "plans")
         tower.cli("allow", "bob", "read", "plans", "--until", "7d")
+        tower.cli("group", "add", "friends", "bob")
+        tower.cli("allow", "friends", "read", "plans", "--until", "7d")
+        assert tower.json("explain", "friends", "read", "plans")["allowed"]
         code = tower.net.invite(minutes=24 * 60).code
         assert [entry.name for entry in laptop.net.ls("tower:plans")] == ["a"]
         tower.down()
@@ -34,6 +37,7 @@ def test_a_clock_set_back_a_month_revives_neither_a_rule_nor_a_code(tmp_path):
         tower.up()
         with pytest.raises(Refused, match="no rule lets bob"):
             laptop.net.ls("tower:plans")
+        assert not tower.json("explain", "friends", "read", "plans")["allowed"]
         late = make("late", "eve")
         with pytest.raises(WrongCode):
             founding.join(late.home, f"{code}@{tower.address}", "eve", "late", [late.address])

@@ -207,3 +207,19 @@ async def test_addresses_and_methods_that_there_are_not_are_problems_like_others
         assert answer.headers["Server"] == "commonhold"
         assert ("Allow" in answer.headers) == (status == 405)
         assert "aiohttp" not in await answer.text()
+
+
+async def test_an_expectation_that_nobody_can_meet_is_a_problem_without_a_version(computer):
+    tower = computer("tower")
+    await tower.open(trusted=[])
+    reader, writer = await asyncio.open_connection(
+        *tower.listener.addresses[0], ssl=knocking_context(), server_hostname="commonhold"
+    )
+    writer.write(b"GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: a-pony\r\n\r\n")
+    async with asyncio.timeout(20):
+        head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+    writer.transport.abort()
+    assert head.split()[1] == "417"
+    assert "Content-Type: application/problem+json\r\n" in head
+    assert "Server: commonhold" in head.split("\r\n")
+    assert body == '{"type":"WrongUsage","title":"What this request expects is not done here.","hint":""}'

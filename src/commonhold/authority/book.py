@@ -49,7 +49,7 @@ class RuleBook:
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.on_change: list[Callable[[], None]] = []  # called once it is on the disk
         self._db = connection
-        self._now = now
+        self.now = now
         self._db.executescript(TABLES)
         self._rules: tuple[Rule, ...] | None = None
         self._groups: dict[str, frozenset[PersonId]] | None = None
@@ -76,7 +76,7 @@ class RuleBook:
 
     def list(self, door: str | None = None) -> tuple[Rule, ...]:
         """The rules in force; of one door (its id): those that speak of it, rules for every share too."""
-        now = self._now()
+        now = self.now()
         asked = None if door is None else Door(kind="compute" if door == COMPUTE else "share", id=door, name="")
         return tuple(
             rule for rule in self.rules() if in_force(rule, now) and (asked is None or concerns(rule.door, asked))
@@ -208,7 +208,7 @@ class RuleBook:
             )
         if not door.id:
             raise NotFound(f"No folder is shared as “{door.name}” here.")
-        if until is not None and until <= self._now():
+        if until is not None and until <= self.now():
             raise WrongUsage("That time is over already.", "give a time to come, such as --until 3d")
         if who.startswith(GROUP):
             spelling = self.spelling(who.removeprefix(GROUP))
@@ -222,7 +222,7 @@ class RuleBook:
 
     def _same_place(self, effect: Effect, wish: Rule) -> Iterator[Rule]:
         """The rules in force for the same who and door."""
-        now = self._now()
+        now = self.now()
         place = (effect, wish.who, wish.door)
         return (rule for rule in self.rules() if (rule.effect, rule.who, rule.door) == place and in_force(rule, now))
 
@@ -268,7 +268,7 @@ class RuleBook:
         """All or nothing; ended rules are swept out on the way, and what was kept in memory is read again."""
         try:
             with transaction(self._db):
-                self._db.execute("DELETE FROM rule WHERE until <= ?", (_stored(self._now()),))
+                self._db.execute("DELETE FROM rule WHERE until <= ?", (_stored(self.now()),))
                 yield
         finally:
             self._rules = self._groups = self._index = None

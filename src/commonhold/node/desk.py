@@ -7,7 +7,7 @@ the authority lets govern: `commonhold allow ann read tower:photos`, typed on an
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -214,9 +214,8 @@ class Desk:
         if known.startswith(GROUP):
             asked = Subject(standing=Standing.MEMBER, person=SOMEBODY, person_name=name)
             groups = {known.removeprefix(GROUP): frozenset({SOMEBODY})}
-            now = datetime.now(UTC)
             return asked, rules.decide(
-                self.book.rules(), asked, verb, door, now=now, groups=groups, keeper=self.authority.keeper()
+                self.book.rules(), asked, verb, door, now=self.book.now(), groups=groups, keeper=self.authority.keeper()
             )
         asked = self._hypothetical(known, name)
         return asked, self.authority.decide(asked, verb, door, path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -81,6 +81,7 @@ class People:
         clock: Callable[[], datetime],
     ) -> None:
         self._key, self._facts, self._authority, self._record = key, facts, authority, record
+        self._clock = clock
         self.entrance: Entrance | None = None
         if facts.roster.server == key.fingerprint:
             accounts = Accounts(connection, lambda: facts.roster, record, clock=clock)
@@ -153,7 +154,7 @@ class People:
         accounts = self._governed(request)
         wish = await document(request, NewAccount, LARGEST_BODY)
         name = PersonName(wish.person)
-        _require_to_come(wish.until)
+        self._require_to_come(wish.until)
         rosters.introduce(self._key, self._facts.roster, PersonId("0" * 32), name)  # a taken name costs no hash
         hashed = await accounts.hashed(wish.password, name)
         person = PersonId(secrets.token_hex(16))
@@ -168,7 +169,7 @@ class People:
         accounts = self._governed(request)
         wish = await document(request, NewPassword, LARGEST_BODY)
         person, name = self._person(request)
-        _require_to_come(wish.until)
+        self._require_to_come(wish.until)
         self._require_weaker(request[SUBJECT], person, name)
         hashed = await accounts.hashed(wish.password, name)
         if person not in self._facts.roster.persons:
@@ -210,6 +211,10 @@ class People:
         if person is None:
             raise NotFound(f"There is nobody called “{name}” in the network {roster.network}.", "commonhold members")
         return person, roster.persons[person]
+
+    def _require_to_come(self, until: datetime | None) -> None:
+        if until is not None and until <= self._clock():
+            raise WrongUsage("That end has come already.", "give a time to come, such as --until 3d")
 
     def _require_weaker(self, subject: Subject, person: PersonId, name: str) -> None:
         """Admins govern; with the owner's password they would also read everything."""
@@ -268,8 +273,3 @@ class People:
         if self.entrance is None:
             raise NotFound("There are no accounts here.")
         return self.entrance
-
-
-def _require_to_come(until: datetime | None) -> None:
-    if until is not None and until <= datetime.now(UTC):
-        raise WrongUsage("That end has come already.", "give a time to come, such as --until 3d")

@@ -32,6 +32,7 @@ THEIRS: dict[int, tuple[type[CommonholdError], str]] = {  # what aiohttp refuses
     404: (NotFound, "There is nothing at this address."),
     405: (WrongUsage, "That is not what one can do at this address."),
     413: (WrongUsage, "The request is too large."),
+    417: (WrongUsage, "What this request expects is not done here."),
 }
 _STARTED = web.RequestKey("commonhold.started", bool)
 
@@ -65,7 +66,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except ConnectionError:
         raise
     except web.HTTPException as error:  # of aiohttp itself: no such address, no such method, too large
-        return _as_problem(request, error)
+        return as_problem(error)
     except CommonholdError as error:
         trouble = error
     except Exception as error:
@@ -79,7 +80,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     return _problem_answer(request, trouble)
 
 
-def _as_problem(request: web.Request, error: web.HTTPException) -> web.Response:
+def as_problem(error: web.HTTPException) -> web.Response:
+    """What aiohttp refuses by itself, in our words."""
     kind, sentence = THEIRS.get(
         error.status, (BY_STATUS.get(error.status, CommonholdError), "That cannot be answered.")
     )

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from commonhold.errors import WrongUsage
-from commonhold.transport.answers import prepare
+from commonhold.transport.answers import as_problem, prepare
 from commonhold.wire import to_json
 
 KEEPALIVE = 75.0  # seconds that an idle connection stays; longer than the asking side keeps its own
@@ -51,6 +51,13 @@ class Connection(web.RequestHandler):
         )
         answer.force_close()
         return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """An `Expect` is looked at before any middleware is, and refused with aiohttp's own text, which repeats it."""
+        known = as_problem(resp) if isinstance(resp, web.HTTPException) else resp
+        return await super().finish_response(request, known, start_time)
 
 
 class _Connections(web.Server):

@@ -1,0 +1,109 @@
+"""What can be wrong: each condition speaks when it is met, says its cure, and is silent when the trouble is over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from commonhold.answers import GuardWish
+from commonhold.node.health import BEHIND, CONDITIONS, LITTLE, LONG, Findings, alarms, troubles
+
+WELL = Findings(
+    home="/home/ann/our things",
+    computer="tower",
+    network="casa",
+    members=5,
+    guards=("nas", "tower"),
+    door=True,
+    listening=("127.0.0.2:7440",),
+    lends=True,
+    sandbox="bubblewrap",
+    record="/home/ann/our things/audit.jsonl",
+)
+WISH = GuardWish("guard add nas", False, ("laptop", "tower"), ("laptop",), ("tower",), 1, here=True)
+MINE = replace(WISH, signed=("tower",), waiting_for=("laptop",), here=False)
+
+CASES = (  # what is found, its code, its severity, what the text must say, what the cure must say
+    ({"disputed": "Two different charters have the number 2."}, "two-charters", "alarm", "number 2", "recover"),
+    ({"member": False}, "removed", "alarm", "removed from the network", "our things away"),
+    ({"broken": "Line 7 is not what it was."}, "broken-record", "alarm", "Line 7", "audit.jsonl"),
+    ({"witnessed": "The record of nas was changed."}, "record-rewritten", "alarm", "nas", "audit verify"),
+    ({"damage": "state.sqlite is damaged."}, "damaged", "warning", "state.sqlite", "copy"),
+    ({"running": False}, "node-down", "warning", "tower is not running", "commonhold up"),
+    ({"not_free": "Port 7440 is in use."}, "address-not-free", "warning", "7440", "settings.json"),
+    ({"listening": ()}, "no-door", "warning", "tower listens nowhere", "commonhold up"),
+    ({"proposals": (WISH,)}, "wish-waits", "warning", "laptop would guard add nas", "commonhold guard add nas"),
+    ({"missing": (("photos", "/mnt/p"),)}, "share-missing", "warning", "The folder /mnt/p of", "unshare photos"),
+    ({"free": LITTLE - 1}, "disk-full", "warning", "511 MB are free", "free some space"),
+    ({"exposed": ("/h/key.pem", "/h")}, "home-open", "warning", "read /h/key.pem, /h.", "chmod -R go="),
+    ({"certificate": "It ended yesterday."}, "certificate", "warning", "yesterday", "--certificate"),
+    ({"behind": BEHIND}, "clock-back", "warning", "set back by 5 minutes", "our things/clock"),
+    ({"alone": LONG}, "alone", "warning", "of casa has answered for 1 day.", "members"),
+    ({"guards": ("tower",)}, "one-guard", "note", "tower is the only guard", "guard add COMPUTER, typed on tower"),
+    ({"sandbox": "limits"}, "weak-sandbox", "note", "can read what this account can read", "bubblewrap"),
+)  # fmt: skip
+
+
+def test_a_computer_that_is_well_hears_nothing():
+    assert troubles(WELL) == []
+    assert alarms(WELL) == ""
+
+
+@pytest.mark.parametrize(("found", "code", "severity", "text", "cure"), CASES, ids=[case[1] for case in CASES])
+def test_each_trouble_is_named_with_its_cure_and_ends_with_its_cause(found, code, severity, text, cure):
+    (trouble,) = troubles(replace(WELL, **found))
+    assert (trouble.code, trouble.severity) == (code, severity)
+    assert text in trouble.text
+    assert trouble.text.endswith(".")
+    assert cure in trouble.cure
+    assert alarms(replace(WELL, **found)) == (trouble.text if severity == "alarm" else "")
+
+
+def test_every_condition_is_in_the_cases():
+    """So that a new one cannot be forgotten here."""
+    assert len({case[1] for case in CASES}) == len(CASES) == len(CONDITIONS)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"behind": BEHIND - timedelta(seconds=1)},
+        {"alone": LONG - timedelta(seconds=1)},
+        {"alone": LONG, "members": 1},  # nobody is there to answer
+        {"free": LITTLE},
+        {"guards": ("tower",), "members": 2},  # a second guard of two would need both
+        {"guards": ("tower",), "client_server": True},  # the server is the one guard by design
+        {"proposals": (MINE,)},  # this guard has signed: others are to act
+        {"listening": (), "door": False},  # a client of a server opens none
+        {"sandbox": "limits", "lends": False},
+        {"sandbox": ""},  # not known yet
+    ],
+)
+def test_what_is_no_trouble_here_is_not_told(found):
+    assert troubles(replace(WELL, **found)) == []
+
+
+def test_a_node_that_is_down_is_not_told_that_it_has_no_door_as_well():
+    assert [each.code for each in troubles(replace(WELL, running=False, listening=()))] == ["node-down"]
+
+
+def test_the_gravest_comes_first_and_alarms_stand_in_one_line():
+    everything = {}
+    for found, *_ in CASES:
+        everything |= found
+    found = troubles(replace(WELL, **(everything | {"running": True})))
+    severities = [each.severity for each in found]
+    assert severities == sorted(severities, key=["alarm", "warning", "note"].index)
+    assert severities.count("alarm") == 4
+    line = alarms(replace(WELL, **everything))
+    assert "number 2" in line
+    assert "Line 7" in line
+    assert "7440" not in line
+    assert "\n" not in line
+
+
+def test_days_alone_are_counted():
+    (trouble,) = troubles(replace(WELL, alone=timedelta(days=3, hours=5)))
+    assert "for 3 days." in trouble.text
