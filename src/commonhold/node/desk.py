@@ -32,7 +32,7 @@ from commonhold.authority.book import RuleBook
 from commonhold.authority.gate import SUBJECT
 from commonhold.authority.roster import Roster
 from commonhold.authority.rules import GROUP, GUESTS, MEMBERS
-from commonhold.errors import NotFound, WrongUsage
+from commonhold.errors import Conflict, NotFound, WrongUsage
 from commonhold.files.shares import Shares
 from commonhold.names import JOB_SHARE, Fingerprint, PersonId, ShareName, SharePath
 from commonhold.transport import document, json_answer
@@ -105,14 +105,21 @@ class Desk:
     def who(self, text: str) -> tuple[str, str]:
         """Whom a rule speaks of: (id or word, name). A computer can be denied by its name.
 
-        Who left the network is found too while a rule names them, so that it can be taken back.
+        Who left the network is found too while a rule names them, so that it can be taken back. Raises NotFound,
+        and Conflict for a group whose name somebody took who joined later: a rule must not open doors to them instead.
         """
         if text in {MEMBERS, GUESTS}:
             return text, text
         roster = self.roster()
-        if (person := roster.find_person(text)) is not None:
+        person, group = roster.find_person(text), self.book.spelling(text.removeprefix(GROUP))
+        if person is not None and group is not None:
+            raise Conflict(
+                f"“{text}” is a group here and also a person of the network.",
+                f"write {GROUP}{group} for the group, or {person} for the person",
+            )
+        if person is not None:
             return person, roster.persons[person]
-        if (group := self.book.spelling(text)) is not None:
+        if group is not None:
             return f"{GROUP}{group}", group
         if (member := roster.find(text)) is not None:
             return member.fingerprint, member.name
@@ -180,12 +187,14 @@ class Desk:
         name, _, text = request.query.get("door", "").partition("/")
         path = SharePath.parse(text)
         door, who = self._as_typed(name), request.query.get("who", "")
-        about_oneself = self._is(subject, who) and subject.person != door.owner
-        if not about_oneself:  # oneself one may always ask about; who else there is, and in which group, is not told
+        oneself = self._oneself(subject, who) if subject.person != door.owner else None
+        if oneself is None:  # of oneself one may always ask; who else there is, and in which group, is not told
             self._existing(subject, name)
-        asked, decision = self._decision(who, verb, door, path)
-        if about_oneself:  # no more than the refusal itself would tell
-            decision = decision.told or decision
+            asked, decision = self._decision(who, verb, door, path)
+        else:
+            asked = self._hypothetical(oneself, who)
+            decision = self.authority.decide(asked, verb, door, path)
+            decision = decision.told or decision  # no more than the refusal itself would tell
         return json_answer(
             Explanation(
                 who=str(asked),
@@ -198,12 +207,16 @@ class Desk:
             )
         )
 
-    def _is(self, subject: Subject, who: str) -> bool:
-        """Whether that is the name of who asks, or of a computer of theirs."""
+    def _oneself(self, subject: Subject, who: str) -> Fingerprint | PersonId | None:
+        """Who asks, or the computer of theirs, if that name means them: a computer may be called like somebody else.
+
+        Groups are not looked at: whoever calls a computer like one would learn whether there is one.
+        """
         roster = self.roster()
+        if (person := roster.find_person(who)) is not None:
+            return person if person == subject.person else None
         member = roster.find(who)
-        mine = {roster.find_person(who), member.person if member else None} - {None}
-        return subject.person in mine
+        return member.fingerprint if member is not None and member.person == subject.person else None
 
     def _decision(self, who: str, verb: Verb, door: Door, path: SharePath) -> tuple[Subject, Decision]:
         """What the person, or the computer, of that name would hear if it knocked now.
