@@ -26,6 +26,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not make us wait
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 WORKSHOP = "tmp"  # in HIDDEN: uploads under way, and folders being removed
+LONGEST_NUMBER = len(" (01234567)")  # bytes that `numbered` adds to a name at most
 LONGEST_ENDING = 32  # bytes of a name after its last dot that are kept when it is numbered
 
 
@@ -71,8 +72,8 @@ class Ground:
         return self.folder(path.parent, creating)
 
     @contextmanager
-    def dropping(self, path: SharePath, made: list[Placed]) -> Iterator[int]:
-        """The open folder at `path`, for whoever must not learn what is there: it always works out the same.
+    def dropping(self, path: SharePath, made: list[Placed]) -> Iterator[tuple[int, SharePath]]:
+        """The open folder at `path` and where it really is, for whoever must not learn what is there: it always works.
 
         Missing folders are `made`. What stands in the way (a file, a link, another disk, a folder that
         nobody may write into) is stepped around: `name (2)` takes the place of `name`.
@@ -88,7 +89,7 @@ class Ground:
                 folder, at = inner, at / name
                 if new:
                     made.append(Placed(str(at), 0, str(os.fstat(folder).st_ino)))
-            yield folder
+            yield folder, at
         finally:
             os.close(folder)
 

@@ -312,5 +312,13 @@ class Storing:
 
 
 def _spelled(path: str) -> str:
-    """One entry for a name, however its accents are written."""
-    return unicodedata.normalize("NFC", path)
+    """One entry for a name whose accents are all composed or all decomposed, which is one file (ground.look).
+
+    Any other mixture is a file of its own, and is found on the disk by that very spelling only.
+    """
+    return "/".join(map(_composed, path.split("/")))
+
+
+def _composed(name: str) -> str:
+    composed = unicodedata.normalize("NFC", name)
+    return composed if unicodedata.normalize("NFD", name) == name else name

@@ -27,8 +27,8 @@ from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import Conflict, Damaged, NotFound, Refused, WrongUsage
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
-from commonhold.files.ground import FILE, Ground, look, numbered, require
-from commonhold.names import SharePath
+from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, look, numbered, require
+from commonhold.names import LONGEST_PATH, SharePath
 from commonhold.trees import erase_in
 
 Made: TypeAlias = list[Placed]
@@ -121,7 +121,7 @@ class Share:
         number, folders on the way are made, and the answer is that of an empty folder.
         """
         permit.require(Verb.ADD, self.door.id)
-        self._creatable(permit.path)
+        self._creatable(permit.path, unseen)
         around = SharePath() if unseen else permit.path.parent
         with self._explained(permit.path):
             with self._ground.folder(around, creating=True) as folder:
@@ -135,7 +135,7 @@ class Share:
         `unseen`: as in `write`; a folder that is there already counts as made.
         """
         permit.require(Verb.ADD, self.door.id)
-        self._creatable(permit.path)
+        self._creatable(permit.path, unseen)
         path = permit.path
         if unseen:
             made: Made = []
@@ -196,10 +196,13 @@ class Share:
     def _explained(self, path: SharePath) -> AbstractContextManager[None]:
         return explained(path if path.parts else self.door.name, self.door.name)
 
-    def _creatable(self, path: SharePath) -> None:
+    def _creatable(self, path: SharePath, unseen: bool) -> None:
         if not path.parts:
             raise Conflict(f"“{self.door.name}” is the share itself.", "name a file or folder in it")
         path.require_portable()
+        if unseen and len(str(path).encode()) + LONGEST_NUMBER * len(path.parts) > LONGEST_PATH:
+            # Else it would fit or not by what is there already.
+            raise WrongUsage("The path is too long: each name in it may get a number.", "choose shorter names")
 
     # -- putting an upload in its place
 
@@ -219,16 +222,21 @@ class Share:
     def _drop(
         self, temporary: str, handle: int, permit: Permit, conditions: Conditions, made: Made
     ) -> tuple[Entry, bool]:
-        """As `_place`, unseen: under the first name that is free, in folders `made` for it, whatever is there."""
+        """As `_place`, unseen: under the first name that is free, in folders `made` for it, whatever is there.
+
+        Where it really lies is told with what was `made`, and not with the answer.
+        """
         conditions.require(None)
         path = permit.path
-        with self._ground.dropping(path.parent, made) as folder, self._ground.workshop() as workshop:
+        with self._ground.dropping(path.parent, made) as (folder, at), self._ground.workshop() as workshop:
             os.fsync(handle)
             names = numbered(path.name)
             while not self._named(workshop, temporary, folder, name := next(names)):
                 pass
             sync_folder(folder)
-            return _entry(str(path.parent / name), os.fstat(handle)), True
+            entry = _entry(str(path.parent / name), os.fstat(handle))
+            made.append(Placed(str(at / name), entry.size, str(os.fstat(handle).st_ino)))
+            return entry, True
 
     @staticmethod
     def _named(workshop: int, temporary: str, folder: int, name: str) -> bool:
@@ -288,7 +296,7 @@ class Upload:
     def __init__(self, share: Share, permit: Permit, temporary: str, handle: int, *, unseen: bool) -> None:
         self.created = False  # after commit: whether nothing had that name before
         self.size = 0
-        self.folders: Made = []  # that were made on the way, unseen
+        self.made: Made = []  # unseen: folders on the way, and the file itself
         self.inode = str(os.fstat(handle).st_ino)  # of the file, under whatever name
         self._share = share
         self._permit = permit
@@ -324,7 +332,7 @@ class Upload:
                 raise Damaged(f"“{self._permit.path}” arrived damaged; nothing was changed.", "send it again")
             what = self._temporary, self._handle, self._permit, conditions
             if self._unseen:
-                entry, self.created = self._share._drop(*what, self.folders)
+                entry, self.created = self._share._drop(*what, self.made)
             else:
                 entry, self.created = self._share._place(*what)
             os.close(self._handle)

@@ -107,7 +107,7 @@ def _commit(upload: Upload, storing: Storing, conditions: Conditions, sha256: by
     try:
         with storing.placing(upload.size, upload.inode) as placed:
             entry = upload.commit(conditions, sha256)
-            placed += [*upload.folders, Placed(entry.path, upload.size, upload.inode)]
+            placed.extend(upload.made or [Placed(entry.path, upload.size, upload.inode)])
             return entry
     except BaseException:
         upload.abort()
