@@ -371,7 +371,7 @@ def test_down_and_up(laptop):
     assert laptop("down").stdout == "The node of laptop has stopped.\n"
     assert laptop.json("ls", code=5)["hint"] == "commonhold up"
     assert laptop.json("status")["running"] is False
-    assert laptop.json("up") == {"computer": "laptop", "running": True, "already": False}
+    assert laptop.json("up") == {"computer": "laptop", "running": True, "already": False, "certificate": []}
     assert laptop("ls").stdout == "laptop:\ntower:\n"
 
 
