@@ -116,13 +116,33 @@ async def test_addresses_are_told_once_and_again_when_they_change(tower, member)
     assert tower.learnt == {laptop.key.fingerprint: ["127.0.0.1:2"]}
 
 
+async def test_two_who_know_the_same_tell_each_other_nothing(tower, member):
+    laptop = await member("laptop")
+    first, second = ({"a" * 64: ["127.0.0.1:1", "127.0.0.1:2"], "b" * 64: ["127.0.0.1:3"]} for _ in range(2))
+    laptop.exchange._whereabouts = Whereabouts(lambda: first)
+    tower.exchange._whereabouts = Whereabouts(lambda: {known: second[known][::-1] for known in reversed(second)})
+    said: list[Swap] = []
+    asking = laptop.exchange._ask
+
+    async def listening(peer, swap):
+        said.append(swap)
+        return await asking(peer, swap)
+
+    laptop.exchange._ask = listening
+    assert not await laptop.exchange.greet(tower.peer)
+    assert [swap.addresses for swap in said] == [{}]
+    second["b" * 64] = ["127.0.0.1:4"]
+    await laptop.exchange.greet(tower.peer)
+    assert [swap.addresses for swap in said] == [{}, {}], "what the other has lately learnt is all that differs"
+
+
 async def test_addresses_that_were_not_heard_are_told_again(tower, member):
     laptop = await member("laptop")
     door = tower.peer
     await tower.listener.close()
     with pytest.raises(Unreachable):
         await laptop.exchange.greet(door)
-    assert laptop.exchange._whereabouts.news(tower.key.fingerprint)[0], "as if nothing had been said"
+    assert laptop.exchange._whereabouts.news(tower.key.fingerprint).addresses, "as if nothing had been said"
 
 
 async def test_a_bad_address_is_no_reason_to_refuse_the_facts_beside_it(tower, member):
@@ -159,7 +179,7 @@ async def test_a_difference_that_stays_is_not_looked_into_again_and_again(tower,
     for _ in range(5):
         await laptop.caller.ask(tower.peer, "GET", "/roster")
         await until(lambda: not laptop.exchange._tasks)
-    assert len(asked) == 2  # one greeting: digests, then what is missing
+    assert len(asked) == 3  # one greeting: digests, addresses, then what is missing
     laptop.exchange.heard(tower.peer, laptop.facts.roster.digest)
     assert not laptop.exchange._tasks
 

@@ -149,9 +149,10 @@ def test_a_drop_box_takes_new_files_and_shows_none(tower, laptop, photos, tmp_pa
     assert (photos / "form.txt").read_text() == "mine"
     with pytest.raises(Refused):
         laptop.net.ls("tower:photos")
-    with pytest.raises((Refused, Conflict)):
-        laptop.net.put(__file__, "tower:photos/form.txt")
+    (tmp_path / "form.txt").write_text("another's")  # stored beside it: whether a name is taken is not told
+    laptop.net.put(tmp_path / "form.txt", "tower:photos/form.txt")
     assert (photos / "form.txt").read_text() == "mine"
+    assert (photos / "form (2).txt").read_text() == "another's"
 
 
 @pytest.mark.parametrize("typed", ["NFC", "NFD"])

@@ -48,6 +48,7 @@ class Swap(msgspec.Struct, frozen=True):
     envelopes: tuple[Envelope, ...] = ()
     marks: Annotated[tuple[Mark, ...], msgspec.Meta(max_length=MOST_MARKS)] | None = None
     greeting: bool = False  # the answer is to carry what else there is to tell
+    whereabouts: str = ""  # a digest of all addresses that are known, in greetings
     addresses: dict[str, tuple[str, ...]] = {}
     proposals: tuple[Envelope, ...] = ()  # between guards
 
@@ -59,6 +60,7 @@ class Told(msgspec.Struct, frozen=True):
     envelopes: tuple[Envelope, ...] = ()
     wanted: tuple[str, ...] = ()
     addresses: dict[str, tuple[str, ...]] = {}
+    whereabouts: str = ""
     proposals: tuple[Envelope, ...] = ()
 
 
@@ -144,12 +146,14 @@ class Exchange:
 
         Raises what asking raises.
         """
-        addresses, serial = self._whereabouts.news(peer.fingerprint)
+        news = self._whereabouts.news(peer.fingerprint)
         proposals = self._for(peer.fingerprint)
         told = await self._ask(
-            peer, Swap(self._facts.roster.digest, greeting=True, addresses=addresses, proposals=proposals)
+            peer, Swap(self._facts.roster.digest, greeting=True, whereabouts=news.digest, proposals=proposals)
         )
-        self._whereabouts.told(peer.fingerprint, serial)
+        if news.addresses and told.whereabouts != news.digest:
+            await self._ask(peer, Swap(addresses=news.addresses))
+        self._whereabouts.told(peer.fingerprint, news)
         self._take_addresses(told.addresses)
         self._take_proposals(peer.fingerprint, told.proposals)
         if told.digest == self._facts.roster.digest:
@@ -157,11 +161,11 @@ class Exchange:
         told = await self._ask(peer, Swap(marks=tuple(self._facts.roster.kept)))
         wanted = set(told.wanted)
         missing = [envelope for known, envelope in self._facts.roster.kept.items() if known in wanted]
-        news = await self._facts.hear(told.envelopes)
+        new = await self._facts.hear(told.envelopes)
         for batch in _batches(missing):
             told = await self._ask(peer, Swap(envelopes=batch))
         self._in_vain[peer.fingerprint] = (self._facts.roster.digest, told.digest)
-        return news
+        return new
 
     def heard(self, peer: Peer, digest: str) -> None:
         """For the caller's `on_digest`: greet a computer whose roster differs, unless that was in vain before."""
@@ -217,9 +221,10 @@ class Exchange:
         caller = caller_of(request)
         self._take_proposals(caller, swap.proposals)
         if swap.greeting and caller is not None:
-            addresses, serial = self._whereabouts.news(caller)
-            self._whereabouts.told(caller, serial)  # a lost answer is made up for by whoever else is greeted
-            return json_answer(Told(digest=roster.digest, addresses=addresses, proposals=self._for(caller)))
+            news = self._whereabouts.news(caller)
+            self._whereabouts.told(caller, news)  # a lost answer is made up for by whoever else is greeted
+            addresses = {} if news.digest == swap.whereabouts else news.addresses
+            return json_answer(Told(roster.digest, (), (), addresses, news.digest, self._for(caller)))
         if swap.marks is None:
             return json_answer(Told(digest=roster.digest))
         theirs = set(swap.marks)
