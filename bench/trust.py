@@ -33,7 +33,7 @@ from commonhold.transport.tls import calling_context
 
 NODES = (5, 20, 50)
 STARTING = 5.0  # seconds in which a node has started and announced itself
-SETTLING = 15.0  # seconds after the last start: greetings and heads are over
+SETTLING = 90.0  # seconds after the last start: greetings are over, and the connections that they left are closed
 WATCHED = 60.0  # seconds: each node compares with two others once
 MDNS = 5353
 OUTGOING = 4  # PACKET_OUTGOING (linux/if_packet.h): on loopback each packet is seen twice

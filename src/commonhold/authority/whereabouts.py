@@ -17,7 +17,7 @@ from commonhold.names import Fingerprint
 Addresses = dict[str, tuple[str, ...]]
 
 
-class News(NamedTuple):
+class Untold(NamedTuple):
     """What one computer was not told yet; `digest` of all that is known here, and `serial`, by which it is told."""
 
     addresses: Addresses
@@ -39,19 +39,19 @@ class Whereabouts:
         hints = self._hints()
         return {known: tuple(sorted(hints[known])) for known in sorted(hints)}
 
-    def news(self, listener: Fingerprint) -> News:
+    def news(self, listener: Fingerprint) -> Untold:
         now = self.all()
         if now != {known: found for known, (found, _) in self._since.items()}:
             self._serial += 1
             self._since = {known: (found, self._became(known, found)) for known, found in now.items()}
         before = self._told.get(listener, 0)
         fresh = {known: found for known, (found, since) in self._since.items() if since > before}
-        return News(fresh, hashlib.sha256(repr(now).encode()).hexdigest(), self._serial)
+        return Untold(fresh, hashlib.sha256(repr(now).encode()).hexdigest(), self._serial)
 
     def _became(self, known: str, found: tuple[str, ...]) -> int:
         before, since = self._since.get(known, ((), 0))
         return since if before == found else self._serial
 
-    def told(self, listener: Fingerprint, news: News) -> None:
+    def told(self, listener: Fingerprint, news: Untold) -> None:
         """That computer knows these now."""
         self._told[listener] = news.serial
