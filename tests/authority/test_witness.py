@@ -77,6 +77,20 @@ def test_what_is_kept_of_one_computer_is_bounded(tower, monkeypatch):
     assert kept[-1].lines == (at,), "the oldest go first"
 
 
+def test_computers_that_take_turns_fill_no_guards_disk(tower, tmp_path, monkeypatch):
+    """Rows were tidied by their number: whoever left the right ones to an accomplice was never tidied."""
+    monkeypatch.setattr(witness, "KEPT", 20 * witness.ROW)
+    monkeypatch.setattr(witness, "TIDY_EVERY", 2)
+    greedy, accomplice = (Computer(name, tmp_path / f"{name}.db").key.fingerprint for name in ("desk", "shed"))
+    after, at = 0, BEFORE_ALL
+    for number in range(100):
+        lines = (f"{number + 1:064x}",)
+        for computer in (greedy, accomplice):
+            tower.witness.take(computer, Telling(after, at, lines))
+        after, at = after + 1, lines[0]
+    assert all(len(tower.witness.sightings(each)) <= 22 for each in (greedy, accomplice))
+
+
 def test_a_head_for_another_computer_or_by_another_key_is_none(tower, tmp_path):
     own = tower.key.fingerprint
     envelope = tower.tell(0, BEFORE_ALL, *LINES[:1])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +36,7 @@ KIND = "application/vnd.commonhold.head+json"
 MOST_LINES = 2_000  # of one telling
 KEPT = 6 * 2**20  # bytes of one computer's hashes: 200,000 lines; the oldest are forgotten first
 ROW = 640  # bytes that a row counts for beside its hashes: 10,000 rows at most
-TIDY_EVERY = 64  # rows
+TIDY_EVERY = 64  # rows of one computer
 SHOWN = 5_000  # lines of one answer
 REPORTED = 30 * 86400.0  # seconds for which a rewritten record is an alarm
 ONCE = 3600.0  # seconds between two reports of one computer
@@ -93,6 +94,7 @@ class Witness:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._connection, self._key, self._facts, self._record, self._clock = connection, key, facts, record, clock
+        self._since: Counter[Fingerprint] = Counter()  # rows since each computer's were tidied
         connection.executescript(_TABLES)
 
     def routes(self) -> list[web.RouteDef]:
@@ -146,12 +148,14 @@ class Witness:
         return row[0] + len(row[1]) // 32, row[1][-32:].hex()
 
     def _keep(self, computer: Fingerprint, after: int, hashes: bytes) -> None:
-        row = self._connection.execute(
+        self._connection.execute(
             "INSERT INTO head (computer, after, lines, time) VALUES (?, ?, ?, ?)",
             (computer, after, hashes, self._clock()),
         )
-        if (row.lastrowid or 0) % TIDY_EVERY:
+        self._since[computer] += 1  # of each: by the rows of all, two that take turns would never be tidied
+        if self._since[computer] < TIDY_EVERY:
             return
+        self._since[computer] = 0
         self._connection.execute(
             "DELETE FROM head WHERE computer = ?1 AND id <= (SELECT max(id) FROM (SELECT id, sum(length(lines) + ?2)"
             " OVER (ORDER BY id DESC) AS size FROM head WHERE computer = ?1) WHERE size > ?3)",
