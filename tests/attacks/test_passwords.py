@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from commonhold.authority import lines
 from commonhold.authority.tries import FREE
 
 from ..conftest import town, until
@@ -271,3 +272,13 @@ def test_a_member_of_no_rank_gives_nobody_an_account_or_a_password(office):
             "mallory may not admit office: mallory does not keep the doors of tower.",
         ), path
     assert Visitor(server, "bob", GOOD).get(SIGN_IN) == 200
+
+
+def test_signing_in_and_out_without_end_does_not_fill_the_record(server, person):
+    visitor = Visitor(server, person, GOOD)
+    for _ in range(20):
+        assert visitor.sign_in().status == 200
+        assert visitor.ask("DELETE", SIGN_IN, Origin=visitor.page).status == 204
+        visitor.cookie = ""
+    events = [each["event"] for each in lines.entries(server.home.audit) if each.get("person") == person]
+    assert (events.count("signed in"), events.count("signed out")) == (1, 1)

@@ -54,8 +54,8 @@ EVENTS: dict[str, Event] = {
     "account ended": Event("by? person", "an account ended"),
     "password set": Event("by person", "an account has a new password"),
     "wrong password": Event("person address", "somebody tried a wrong password"),
-    "signed in": Event("person address", "somebody signed in with a password"),
-    "signed out": Event("person", "somebody signed out"),
+    "signed in": Event("person address", "first of a quarter of an hour: who signed in, from where"),
+    "signed out": Event("person", "first of a quarter of an hour: who signed out"),
     # doors
     "door opened": Event("person computer verb door", "first of a quarter of an hour: who did what at which door"),
     "door refused": Event("person computer verb door reason", "first of a quarter of an hour: who was refused"),

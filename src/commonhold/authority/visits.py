@@ -12,13 +12,31 @@ who can reach a listener could fill the disk with them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from commonhold.authority.authority import Decision, Door, Subject, Verb
 from commonhold.names import Fingerprint
 
 QUARTER = 900.0  # seconds
 ACTS = frozenset({Verb.GOVERN, Verb.ADMIT})  # what comes of these has lines of its own
+
+
+class Quarters:
+    """Tells what is the first of its kind in a quarter of an hour."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._quarter = -1
+        self._known: set[Hashable] = set()
+
+    def first(self, kind: Hashable) -> bool:
+        if (quarter := int(self._clock() // QUARTER)) != self._quarter:
+            self._quarter = quarter
+            self._known.clear()
+        if kind in self._known:
+            return False
+        self._known.add(kind)
+        return True
 
 
 class Visits:
@@ -29,20 +47,13 @@ class Visits:
     ) -> None:
         self._record = record
         self._own = own
-        self._clock = clock
-        self._quarter = -1
-        self._known: set[tuple[str | None, str | None, Verb, str, bool]] = set()
+        self._quarters = Quarters(clock)
 
     def __call__(self, subject: Subject, verb: Verb, door: Door, decision: Decision) -> None:
         if subject.computer == self._own or (decision.allowed and verb in ACTS):
             return
-        if (quarter := int(self._clock() // QUARTER)) != self._quarter:
-            self._quarter = quarter
-            self._known.clear()
-        visit = (subject.computer, subject.person, verb, door.id, decision.allowed)
-        if visit in self._known:
+        if not self._quarters.first((subject.computer, subject.person, verb, door.id, decision.allowed)):
             return
-        self._known.add(visit)
         words = {**subject.words(), "verb": str(verb), "door": door.name}
         if decision.allowed:
             self._record("door opened", **words)

@@ -30,6 +30,8 @@ from commonhold.authority.entrance import (
 from commonhold.authority.facts import FactStore
 from commonhold.authority.gate import SUBJECT
 from commonhold.authority.sessions import Sessions
+from commonhold.authority.tries import place_of
+from commonhold.authority.visits import Quarters
 from commonhold.errors import NotFound, Refused, WrongUsage
 from commonhold.identity.keys import Key
 from commonhold.names import PersonId, PersonName
@@ -82,6 +84,7 @@ class People:
     ) -> None:
         self._key, self._facts, self._authority, self._record = key, facts, authority, record
         self._clock = clock
+        self._quarters = Quarters()
         self.entrance: Entrance | None = None
         if facts.roster.server == key.fingerprint:
             accounts = Accounts(connection, lambda: facts.roster, record, clock=clock)
@@ -230,10 +233,15 @@ class People:
             require_own_page(request)
         wish = await document(request, SigningIn, LARGEST_BODY)
         token, subject = await entrance.sign_in(wish.person, wish.password, request.remote)
-        self._record("signed in", person=subject.person_name, address=request.remote or "")
+        if self._first("in", subject, request):
+            self._record("signed in", person=subject.person_name, address=request.remote or "")
         answer = json_answer(self._signed_in(entrance, subject))
         keep_cookie(answer, token)
         return answer
+
+    def _first(self, what: str, subject: Subject, request: web.Request) -> bool:
+        """As doors are told of: with each line, whoever knows a password could fill the disk by signing in and out."""
+        return self._quarters.first((what, subject.person, place_of(request.remote)))
 
     async def _who(self, request: web.Request) -> web.Response:
         return json_answer(self._signed_in(self._require_entrance(), request[SUBJECT]))
@@ -248,7 +256,8 @@ class People:
         entrance, subject = self._require_entrance(), request[SUBJECT]
         if subject.login is not None and subject.login.session:
             entrance.sign_out(subject)
-            self._record("signed out", person=subject.person_name)
+            if self._first("out", subject, request):
+                self._record("signed out", person=subject.person_name)
         answer = web.Response(status=204)
         drop_cookie(answer)
         return answer
