@@ -99,6 +99,37 @@ async def test_news_that_cannot_be_written_are_not_believed(tower):
     assert tower.facts.add(laptop_facts(tower, Key.generate()))
 
 
+async def test_what_a_doubted_guard_alone_has_said_since_is_left_out_and_all_else_stays(tower):
+    """What `recover --since` looks at: by this computer's own time of hearing."""
+    now = [NOON.timestamp()]
+    facts = FactStore(tower.connection, tower.facts.network_id, lambda: datetime.fromtimestamp(now[0], UTC))
+    tower.connection.execute("UPDATE hearing SET unix = ?", (NOON.timestamp(),))
+    tower.facts = facts
+    early, late, nas = Key.generate(), Key.generate(), Key.generate()
+    person = next(iter(facts.roster.persons))
+    now[0] += 60
+    for key, name in ((early, "early"), (nas, "nas")):
+        facts.add(admit(tower.key, facts.roster, self_signed(key, NOON), name=ComputerName(name), person=person))
+    guards = {tower.key.fingerprint, nas.fingerprint}
+    facts.add([next_charter(facts.roster, NOON, guards=guards).signed([tower.key])])
+    now[0] += 60
+    facts.add(admit(nas, facts.roster, self_signed(late, NOON), name=ComputerName("late"), person=person))
+    facts.add(remove(tower.key, facts.roster, early.fingerprint))
+    between = datetime.fromtimestamp(now[0] - 30, UTC)
+
+    doubting_tower = facts.as_of(between, {tower.key.fingerprint})
+    assert early.fingerprint in doubting_tower.members, "the removal is void"
+    assert late.fingerprint in doubting_tower.members, "nas has admitted it, and is not doubted"
+    doubting_nas = facts.as_of(between, {nas.fingerprint})
+    assert early.fingerprint not in doubting_nas.members
+    assert late.fingerprint not in doubting_nas.members
+    before = facts.as_of(datetime.fromtimestamp(NOON.timestamp() + 30, UTC), {tower.key.fingerprint})
+    assert before.guards == {tower.key.fingerprint}, "a charter that came later is no charter yet, whoever signed it"
+    assert before.members.keys() == {tower.key.fingerprint}
+    with pytest.raises(Refused, match="founding charter"):
+        facts.as_of(datetime.fromtimestamp(NOON.timestamp() - 1, UTC), ())
+
+
 async def test_a_store_without_a_network_says_so(tmp_path):
     connection = sqlite3.connect(tmp_path / "new.db", isolation_level=None)
     facts = FactStore(connection, "0" * 64)
