@@ -60,6 +60,10 @@ def test_a_table_for_people(cli, recorded):
     assert seen.lines[1].split()[2:5] == ["rule", "by", "ann"]
     assert seen.lines[1].endswith("  effect=allow who=bob verb=read door=photos")
     assert "laptop,phone" in cli("audit", "--person", "bob").out
+    assert (
+        _row({"event": "quota", "by": "ann", "who": "bob", "bytes": 5, "files": None})[-1]
+        == "who=bob bytes=5 files=none"
+    )
     seen = cli("audit", "--door", "none")
     assert (seen.out, seen.err) == ("", "The record has no such line.\n")
 

@@ -155,6 +155,15 @@ def test_a_group_is_asked_about_like_anybody(tower, laptop):
     assert tower.net.rules("photos") == []
 
 
+def test_the_record_tells_when_a_rule_ends(tower):
+    end = datetime.now(UTC) + timedelta(hours=1)
+    tower.net.allow("bob", "read", "photos", until=end)
+    tower.net.deny("bob", "read", "photos")
+    ended, taken = tower.json("audit", "--event", "rule", "--door", "photos")[-2:]
+    assert datetime.fromisoformat(ended["until"]) == end
+    assert "until" not in taken or taken["until"] is None
+
+
 def test_who_there_is_and_which_groups_is_not_told_by_an_explanation(tower, laptop):
     tower.net.group_add("choir", "ann")
     heard = set()

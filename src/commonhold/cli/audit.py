@@ -168,7 +168,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _text(value: object) -> str:
-    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
     return f"“{text}”" if " " in text else text
 
 

@@ -178,7 +178,7 @@ class Desk:
             )
         say = self.book.allow if effect == "allow" else self.book.deny
         done = say(who, name, verb, door, until)
-        self.record("rule", by=str(subject), effect=effect, who=name, verb=str(verb), door=door.name)
+        self.record("rule", by=str(subject), effect=effect, who=name, verb=str(verb), door=door.name, until=until)
         return Ruling(name, str(verb), door.name, effect, f"{effect} {name} {verb} {door.name}", until, done)
 
     async def _explain(self, request: web.Request) -> web.Response:
