@@ -176,6 +176,8 @@ def test_a_client_takes_the_place_of_a_dead_server(computer, tmp_path):
     pid = first.net.status().pid
     refused = first.cli("recover", input=server.recovery, code=2)
     assert refused.hint == "commonhold recover --yes"
+    refused = first.cli("recover", "--remove", "tower", "--new-key", input=server.recovery, code=2)
+    assert refused.hint == "commonhold recover --remove tower --new-key --yes"
     assert "first becomes the server of casa." in refused.err
     done = first.cli("recover", "--yes", input=server.recovery)
     assert done.out.startswith("first is the server now.\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from datetime import datetime
@@ -53,7 +54,7 @@ def command(
         for line in _told(draft):
             click.echo(line, err=True)
         if not sys.stdin.isatty() or invocation.out.json:
-            raise WrongUsage("This asks first, and nobody is here to answer.", "commonhold recover --yes")
+            raise WrongUsage("This asks first, and nobody is here to answer.", _again(removed, since, new_key))
         if not click.confirm("Go on?", err=True):
             raise CommonholdError("Nothing was changed.")
 
@@ -62,6 +63,13 @@ def command(
     if done.restarts:
         _wait(invocation)
     invocation.out.answer(done, *_lines(done))
+
+
+def _again(removed: tuple[str, ...], since: datetime | None, new_key: bool) -> str:
+    """The same command with its question answered: whoever types the hint must not leave a stolen computer in."""
+    words = [word for name in removed for word in ("--remove", name)]
+    words += ["--since", since.strftime("%Y-%m-%dT%H:%M:%SZ")] if since else []
+    return shlex.join(["commonhold", "recover", *words, *(["--new-key"] if new_key else []), "--yes"])
 
 
 def _asked() -> str:
