@@ -76,6 +76,18 @@ def test_joining_says_what_a_client_is(server, first):
     }  # fmt: skip
 
 
+def test_joining_with_a_folder_says_that_the_client_has_joined_and_shares_nothing(server, computer, tmp_path):
+    van, code = computer("van", "vic"), server.net.invite().code
+    seen = van.cli(
+        "join", f"{code}@{server.address}", "--computer", "van", "--person", "vic", "--share", tmp_path, code=8
+    )
+    assert seen.err.startswith("commonhold: van has joined office, but as a client it shares nothing.")
+    assert "hint: copy " in seen.err
+    van.attach()
+    assert van.net.status().role == "client"
+    server.net.remove("van")
+
+
 def test_a_client_opens_no_port(server, first, second):
     assert listens(server.address)
     for client in (first, second):

@@ -11,7 +11,7 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.errors import NotFound, WrongUsage
+from commonhold.errors import NotFound, PartlyFailed, WrongUsage
 from commonhold.node import background
 
 if TYPE_CHECKING:
@@ -72,9 +72,15 @@ def command(
     )
     background.start(invocation.home)
     with invocation.network() as network:
-        if folder is not None:
-            network.share(folder)
         status = network.status()
+        if folder is not None:
+            if status.role == "client":
+                raise PartlyFailed(
+                    f"{begun.computer} has joined {begun.network}, but as a client it shares nothing.",
+                    f"copy {folder} to the server: commonhold put -r",
+                )
+            network.share(folder)
+            status = network.status()
         runners = [] if status.role == "client" else network.rules("compute")
     invocation.out.answer(
         {**asdict(begun), "shares": status.shares, "lend": status.lend, "compute": runners},
