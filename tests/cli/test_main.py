@@ -103,6 +103,20 @@ def test_wrong_usage_is_one_document_with_json(cli):
     assert seen.document["hint"] == "commonhold get --help"
 
 
+@pytest.mark.parametrize("typed", [("guard",), ("person",), ("log", "x"), ("allow", "bob", "fly", "photos")])
+def test_wrong_usage_is_one_sentence_whatever_click_makes_of_it(cli, typed):
+    sentence, hint, usage = cli(*typed).err.splitlines()
+    assert sentence.startswith("commonhold: ")
+    assert "range" not in sentence
+    assert hint == f"hint: commonhold {typed[0]} --help"
+    assert usage.startswith("Usage: ")
+
+
+def test_a_hint_can_be_typed_as_it_stands(cli):
+    seen = cli("--json", "cat", "tower:my photos/été.txt")
+    assert seen.document["hint"] == "commonhold cat 'tower:my photos/été.txt'"
+
+
 def test_json_is_known_even_where_nothing_can_be_parsed(cli):
     assert cli("--json", "--nonsense").document["exit"] == 2
 

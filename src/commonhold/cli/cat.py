@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from commonhold.cli.command import command as declare
@@ -14,6 +16,8 @@ from commonhold.errors import WrongUsage
 def command(invocation: Invocation, remote: str) -> None:
     """The bytes go to standard output as they are."""
     if invocation.out.json:
-        raise WrongUsage("cat prints the file itself, which is no JSON document.", f"commonhold cat {remote}")
+        raise WrongUsage(
+            "cat prints the file itself, which is no JSON document.", f"commonhold cat {shlex.quote(remote)}"
+        )
     with invocation.network() as network:
         invocation.out.content(network.cat(remote))

@@ -142,7 +142,8 @@ def misused(error: click.UsageError) -> WrongUsage:
         return WrongUsage(f"{path} has no option {name}.", _meant(name, known, path))
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return WrongUsage("There is no command.", f"{path} --help")
-    return WrongUsage(error.format_message().rstrip(".") + ".", f"{path} --help")
+    sentence = " ".join(error.format_message().split()).rstrip(".")  # click sets choices on lines of their own
+    return WrongUsage(sentence.replace("integer range", "whole number") + ".", f"{path} --help")
 
 
 def _meant(typed: str, known: Sequence[str] | dict[str, str], path: str) -> str:
