@@ -34,7 +34,7 @@ CASES = (  # what is found, its code, its severity, what the text must say, what
     ({"running": False}, "node-down", "warning", "tower is not running", "commonhold up"),
     ({"not_free": "Port 7440 is in use."}, "address-not-free", "warning", "7440", "settings.json"),
     ({"listening": ()}, "no-door", "warning", "tower listens nowhere", "commonhold up"),
-    ({"proposals": (WISH,)}, "wish-waits", "warning", "laptop would guard add nas", "commonhold guard add nas"),
+    ({"proposals": (WISH,)}, "wish-waits", "warning", "“guard add nas”, signed by laptop", "commonhold guard add nas"),
     ({"missing": (("photos", "/mnt/p"),)}, "share-missing", "warning", "The folder /mnt/p of", "unshare photos"),
     ({"free": LITTLE - 1}, "disk-full", "warning", "511 MB are free", "free some space"),
     ({"exposed": ("/h/key.pem", "/h")}, "home-open", "warning", "read /h/key.pem, /h.", "chmod -R go="),
@@ -44,6 +44,12 @@ CASES = (  # what is found, its code, its severity, what the text must say, what
     ({"guards": ("tower",)}, "one-guard", "note", "tower is the only guard", "guard add COMPUTER, typed on tower"),
     ({"sandbox": "limits"}, "weak-sandbox", "note", "can read what this account can read", "bubblewrap"),
 )  # fmt: skip
+
+
+def test_each_wish_that_waits_has_its_cure():
+    (trouble,) = troubles(replace(WELL, proposals=(WISH, replace(WISH, wish="guard remove nas"))))
+    assert trouble.text.startswith("Wishes wait for this guard's signature: “guard add nas”, signed by laptop; “guard")
+    assert trouble.cure == "if you agree: commonhold guard add nas or commonhold guard remove nas"
 
 
 def test_a_computer_that_is_well_hears_nothing():

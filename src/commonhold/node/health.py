@@ -122,9 +122,10 @@ def _proposal(see: Findings) -> Trouble | None:
     waiting = [wish for wish in see.proposals if wish.here]
     if not waiting:
         return None
-    wishes = "; ".join(f"{', '.join(wish.signed)} would {wish.wish}" for wish in waiting)
-    text = f"A wish waits for this guard's signature: {wishes}."
-    return Trouble("wish-waits", "warning", "A wish waits for you", text, f"if you agree: commonhold {waiting[0].wish}")
+    wishes = "; ".join(f"“{wish.wish}”, signed by {', '.join(wish.signed)}" for wish in waiting)
+    text = f"{'A wish waits' if len(waiting) == 1 else 'Wishes wait'} for this guard's signature: {wishes}."
+    cure = f"if you agree: {' or '.join(f'commonhold {wish.wish}' for wish in waiting)}"
+    return Trouble("wish-waits", "warning", "A wish waits for you", text, cure)
 
 
 def _missing_share(see: Findings) -> Trouble | None:
