@@ -269,7 +269,7 @@ def test_a_member_of_no_rank_gives_nobody_an_account_or_a_password(office):
         heard = mallory(method, path, body)
         assert (heard.status, heard.document["title"]) == (
             403,
-            "mallory may not admit office: mallory does not keep the doors of tower.",
+            "mallory may not admit anybody to office: mallory does not keep the doors of tower.",
         ), path
     assert Visitor(server, "bob", GOOD).get(SIGN_IN) == 200
 

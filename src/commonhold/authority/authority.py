@@ -209,5 +209,5 @@ def refusal(decision: Decision, subject: Subject, verb: Verb, door: Door) -> Ref
 
 def doing(verb: Verb, door: Door) -> str:
     """The verb and the door as they stand in a sentence: "read photos", "add to inbox"."""
-    between = {Verb.ADD: "to ", Verb.WRITE: "to ", Verb.RUN: "jobs on "}.get(verb, "")
+    between = {Verb.ADD: "to ", Verb.WRITE: "to ", Verb.RUN: "jobs on ", Verb.ADMIT: "anybody to "}.get(verb, "")
     return f"{verb} {between}{door.name}"

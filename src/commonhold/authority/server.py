@@ -55,5 +55,5 @@ class ServerKeeper(Keeper):
 
 def _discreet(decision: Decision) -> Decision:
     """What a guest hears: guests see nobody else, so that no hint names whom to ask."""
-    hint = "ask whoever invited you" if decision.hint else ""
+    hint = "ask whoever invited you" if decision.hint and not decision.allowed else ""
     return replace(decision, hint=hint, told=_discreet(decision.told) if decision.told else None)
