@@ -319,9 +319,15 @@ def test_rubbish_does_not_fill_the_disk():
     guesser = Guesser()
     guesser.state.execute("PRAGMA synchronous=OFF")
     rows = ((f"rubbish{number}", NOON.timestamp() - number) for number in range(MOST_ROWS + 500))
+    while not guesser.wait():
+        pass
+    guesser.state.execute("UPDATE wrong_try SET last = ?", (NOON.timestamp() - MOST_ROWS,))
+    wrong = dict(guesser.state.execute("SELECT kind, wrong FROM wrong_try").fetchall())
     guesser.state.executemany("INSERT INTO wrong_try VALUES ('account', ?, 1, ?)", rows)
     guesser.restart()
     guesser.wait()
+    left = dict(guesser.state.execute("SELECT kind, wrong FROM wrong_try WHERE wrong > 1").fetchall())
+    assert all(left[kind] >= tries for kind, tries in wrong.items()), "nor wash away what was guessed"
     (count,) = guesser.state.execute("SELECT count(*) FROM wrong_try").fetchone()
     assert count <= MOST_ROWS + 2
 

@@ -24,7 +24,7 @@ FREE = {"account": 5, "here": 5, "address": 20}
 LONGEST_WAIT = 900.0  # seconds: 96 guesses a day at one account, from however many addresses
 FORGOTTEN = 24 * 3600.0  # seconds after the last wrong try
 TRUSTED = 90 * 24 * 3600.0  # seconds in which an address where somebody was right is known as theirs
-MOST_ROWS = 20_000  # the oldest go first
+MOST_ROWS = 20_000  # those with the fewest tries go first, the oldest of them: no rubbish washes a count away
 SWEEP = 64  # tries between two looks for what is forgotten
 
 _TABLES = """
@@ -121,10 +121,10 @@ class Tries:
         self._until_sweep = SWEEP
         self._connection.execute("DELETE FROM wrong_try WHERE last < ?", (now - FORGOTTEN,))
         self._connection.execute("DELETE FROM right_place WHERE last < ?", (now - TRUSTED,))
-        for table in ("wrong_try", "right_place"):
+        for table, first in (("wrong_try", "wrong DESC, "), ("right_place", "")):
             self._connection.execute(
-                f"DELETE FROM {table} WHERE rowid IN"  # noqa: S608 - one of the two names above
-                f" (SELECT rowid FROM {table} ORDER BY last DESC LIMIT -1 OFFSET ?)",
+                f"DELETE FROM {table} WHERE rowid IN"  # noqa: S608 - one of the two above
+                f" (SELECT rowid FROM {table} ORDER BY {first}last DESC LIMIT -1 OFFSET ?)",
                 (MOST_ROWS,),
             )
 
