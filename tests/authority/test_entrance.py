@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from commonhold.authority import gate as gates
 from commonhold.authority.authority import Verb, permit
 from commonhold.authority.entrance import COOKIE, credentials
 from commonhold.authority.gate import SUBJECT, gate
@@ -232,6 +233,25 @@ async def test_a_connection_whose_person_is_known_is_not_cut_as_a_stranger_s(off
     writer.close()
     office.served.set()
     assert (await known)[::2] == (200, "done")
+
+
+async def test_half_a_request_after_a_right_password_does_not_keep_a_connection_for_ever(office, monkeypatch):
+    """A guest that is over would hold the server's handles as long as it liked."""
+    monkeypatch.setattr(listening, "STRANGERS_STAY", 0.2)
+    monkeypatch.setattr(gates, "KEEPALIVE", 0.2)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    guest, writer = await asyncio.open_connection(*office.listener.addresses[0], ssl=context)
+    writer.write(
+        f"GET /dav/who HTTP/1.1\r\nHost: x\r\nAuthorization: {basic('bob', GOOD)['Authorization']}\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(20):
+        assert b" 200 " in await guest.readline()
+        writer.write(b"GET /dav/who HTTP/1.1\r\n")
+        with contextlib.suppress(ConnectionError):
+            while await guest.read(65536):
+                pass
+    writer.close()
 
 
 # -- sessions

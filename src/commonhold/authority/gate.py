@@ -19,7 +19,7 @@ from commonhold.authority.authority import Standing, Subject, Verb
 from commonhold.authority.entrance import Entrance, for_people, not_admitted, shows_password_box, signing_in
 from commonhold.authority.watch import NETWORK, Watch, turned_away
 from commonhold.errors import NotAdmitted
-from commonhold.transport import caller_of, vouch
+from commonhold.transport import KEEPALIVE, caller_of, vouch
 from commonhold.wire import to_json
 
 SUBJECT = web.RequestKey("commonhold.subject", Subject)
@@ -55,7 +55,11 @@ def gate(watch: Watch, entrance: Entrance | None = None) -> Any:
         if subject.standing is Standing.STRANGER:
             return await handler(request)
         with watch.begin(subject, f"{request.method} {request.path}", lambda _: _break(request)):
-            return await handler(request)
+            try:
+                return await handler(request)
+            finally:
+                if subject.login is not None:  # it may end before they ask again, if they do
+                    vouch(request, KEEPALIVE)
 
     return guarded
 

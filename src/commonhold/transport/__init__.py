@@ -13,7 +13,7 @@ from commonhold.names import Address
 from commonhold.transport.addresses import DEFAULT_PORT, private_addresses
 from commonhold.transport.answers import answer_lines, caller_of, json_lines, problems
 from commonhold.transport.caller import ROSTER_HEADER, Caller, Knock, Peer
-from commonhold.transport.connections import vouch
+from commonhold.transport.connections import KEEPALIVE, vouch
 from commonhold.transport.documents import document, json_answer
 from commonhold.transport.listener import Listener
 from commonhold.transport.local import Gateway, LocalCaller
@@ -22,6 +22,7 @@ from commonhold.transport.public import PublicCertificate
 
 __all__ = [
     "DEFAULT_PORT",
+    "KEEPALIVE",
     "ROSTER_HEADER",
     "Address",
     "Caller",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,8 @@ class Connection(web.RequestHandler):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.known, self.vouched, self.since = False, False, time.monotonic()
+        self.known, self.since = False, time.monotonic()
+        self.vouched = 0.0  # until when (time.monotonic()), for whoever has shown a secret and no certificate
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -89,9 +91,9 @@ class Runner(web.AppRunner):
         return self.server.connections if self.server is not None else []
 
     def look_again(self) -> None:
-        """Somebody known is so no more: each is looked at anew, but for those whose person has shown a secret."""
+        """Somebody known is so no more: each is looked at anew."""
         for each in self.connections():
-            each.known = each.vouched
+            each.known = False
 
     async def break_strangers(self, recognised: Callable[[asyncio.BaseTransport], bool]) -> None:
         """For ever: break connections of nobody we know that stay long, or are too many, the oldest first.
@@ -102,14 +104,16 @@ class Runner(web.AppRunner):
             await asyncio.sleep(LOOK_EVERY)
             for each in self.connections():
                 each.known = each.known or (each.transport is not None and recognised(each.transport))
-            strangers = sorted((each for each in self.connections() if not each.known), key=lambda each: each.since)
+            now = time.monotonic()
+            unknown = (each for each in self.connections() if not each.known and each.vouched <= now)
+            strangers = sorted(unknown, key=lambda each: each.since)
             for place, each in enumerate(strangers, 1):
-                wanted = len(strangers) - place < STRANGERS and time.monotonic() - each.since < STRANGERS_STAY
+                wanted = len(strangers) - place < STRANGERS and now - each.since < STRANGERS_STAY
                 if not wanted and each.transport is not None:
                     each.transport.abort()
 
 
-def vouch(request: web.Request) -> None:
-    """Whoever asks is known, though by no certificate: the connection is no stranger's any more."""
+def vouch(request: web.Request, seconds: float = math.inf) -> None:
+    """Whoever asks is known, though by no certificate: for so long the connection is no stranger's."""
     if isinstance(request.protocol, Connection):
-        request.protocol.known = request.protocol.vouched = True
+        request.protocol.vouched = time.monotonic() + seconds
