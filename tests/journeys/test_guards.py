@@ -196,6 +196,21 @@ def test_a_client_takes_the_place_of_a_dead_server(computer, tmp_path):
     until(lambda: again(server).role == "client", "the old server is a client")
 
 
+def test_a_server_that_was_taken_out_while_it_was_off_says_so_when_it_is_back(computer):
+    server, first = founded(computer, "first", shape="client-server")
+    server.down()
+    first.net.recover(server.recovery, ["tower"])
+    until(lambda: again(first).role == "server", "first took its place")
+    server.up()
+
+    def told():
+        return [each for each in server.net.doctor() if each.code == "turned-away"]
+
+    (trouble,) = until(told, "the old server hears that it is out")
+    assert trouble.text.startswith("first says: ")
+    assert "computer tower was removed from the network casa." in trouble.text
+
+
 def test_two_servers_after_two_recoveries_are_told_apart_by_a_third(computer):
     server, first, second = founded(computer, "first", "second", shape="client-server")
     server.down()

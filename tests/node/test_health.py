@@ -34,6 +34,7 @@ CASES = (  # what is found, its code, its severity, what the text must say, what
     ({"running": False}, "node-down", "warning", "tower is not running", "commonhold up"),
     ({"not_free": "Port 7440 is in use."}, "address-not-free", "warning", "7440", "settings.json"),
     ({"listening": ()}, "no-door", "warning", "tower listens nowhere", "commonhold up"),
+    ({"turned_away": "nas says: tower was removed."}, "turned-away", "warning", "nas says", "ask its owner"),
     ({"proposals": (WISH,)}, "wish-waits", "warning", "“guard add nas”, signed by laptop", "commonhold guard add nas"),
     ({"missing": (("photos", "/mnt/p"),)}, "share-missing", "warning", "The folder /mnt/p of", "unshare photos"),
     ({"free": LITTLE - 1}, "disk-full", "warning", "511 MB are free", "free some space"),

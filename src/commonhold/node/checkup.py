@@ -42,7 +42,7 @@ class Checkup:
         guards: Guards,
         has_door: bool,
         sandbox: Callable[[], str],
-        ailing: Callable[[], tuple[str, str]],
+        ailing: Callable[[], tuple[str, str, str]],
     ) -> None:
         self._home, self._directory, self._shares, self._guards = home, directory, shares, guards
         self._has_door, self._sandbox, self._ailing = has_door, sandbox, ailing
@@ -59,7 +59,7 @@ class Checkup:
     def alarms(self) -> str:
         """For `status`, which may be asked often: what the roster says."""
         known = _known(self._home, self._directory.roster, self._directory.own, self._shares)
-        witnessed, certificate = self._ailing()
+        witnessed, certificate, _ = self._ailing()
         return alarms(replace(known, witnessed=witnessed)) or certificate
 
     async def troubles(self) -> list[Trouble]:
@@ -69,7 +69,7 @@ class Checkup:
 
     def _seen(self) -> Findings:
         roster, settings = self._directory.roster, self._home.settings()
-        witnessed, certificate = self._ailing()
+        witnessed, certificate, turned_away = self._ailing()
         seen = [peer.seen for peer in self._directory.peers() if peer.seen is not None]
         return replace(
             _known(self._home, roster, self._directory.own, self._shares),
@@ -82,6 +82,7 @@ class Checkup:
             sandbox=self._sandbox(),
             witnessed=witnessed,
             certificate=certificate,
+            turned_away=turned_away,
         )
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from commonhold.authority.exchange import Exchange
-from commonhold.errors import CommonholdError
+from commonhold.errors import CommonholdError, NotAdmitted, Refused
+from commonhold.names import Fingerprint
 from commonhold.node.directory import Directory
 from commonhold.transport import Peer
 
@@ -28,6 +29,7 @@ class Contact:
     def __init__(self, exchange: Exchange, directory: Directory, has_door: Callable[[], bool]) -> None:
         self._exchange, self._directory, self._has_door = exchange, directory, has_door
         self._tasks: set[asyncio.Task[None]] = set()
+        self._refused: dict[Fingerprint, str] = {}  # who refused the last greeting, and how
 
     def begin(self) -> None:
         self._directory.on_found = lambda peer: self.start(self.greet([peer]))  # so that it was seen once
@@ -52,10 +54,20 @@ class Contact:
         async def one(peer: Peer) -> None:
             try:
                 await self._exchange.greet(peer)
+                self._refused.pop(peer.fingerprint, None)
             except CommonholdError as error:
+                if isinstance(error, Refused) and not isinstance(error, NotAdmitted):  # who has not heard yet, will
+                    self._refused[peer.fingerprint] = error.sentence
                 log.info("%s was not greeted: %s", peer.name, error.sentence)
 
         await asyncio.gather(*(one(peer) for peer in peers if peer.addresses))
+
+    def turned_away(self) -> str:
+        """What members say who refuse to talk to this computer: a computer that was removed while it was off hears of
+        it in no other way, since whoever removed it shows it nothing any more.
+        """
+        known = [peer for peer in self._directory.peers() if peer.fingerprint in self._refused]
+        return " ".join(f"{peer.name} says: {self._refused[peer.fingerprint]}" for peer in known)
 
     async def _keep_in_touch(self) -> None:
         for pause in GREETINGS:

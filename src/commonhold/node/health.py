@@ -43,6 +43,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     record: str = ""
     broken: str = ""  # the first line of it that is not what it was
     witnessed: str = ""  # what guards know of other computers' records
+    turned_away: str = ""  # what members say who do not talk to this computer any more
     certificate: str = ""  # what ails the one that a server shows to people's programs
     free: int = LITTLE  # bytes
     behind: timedelta = timedelta(0)  # how much later it was already, by this computer's own clock
@@ -128,6 +129,14 @@ def _proposal(see: Findings) -> Trouble | None:
     return Trouble("wish-waits", "warning", "A wish waits for you", text, cure)
 
 
+def _turned_away(see: Findings) -> Trouble | None:
+    """A warning: it is the word of somebody, and no fact that was signed."""
+    if not see.turned_away or not see.member:
+        return None
+    cure = f"ask its owner; if it is so: move {see.home} away, then commonhold join CODE"
+    return Trouble("turned-away", "warning", "Another computer refuses this one", see.turned_away, cure)
+
+
 def _missing_share(see: Findings) -> Trouble | None:
     if not see.missing:
         return None
@@ -200,6 +209,7 @@ CONDITIONS: tuple[Callable[[Findings], Trouble | None], ...] = (
     _down,
     _not_free,
     _no_door,
+    _turned_away,
     _proposal,
     _missing_share,
     _full,

@@ -166,9 +166,9 @@ class Node:
         """What holds other people's tasks here."""
         return self.processors.kind if self.processors else ""
 
-    def _ailing(self) -> tuple[str, str]:
-        """-> (what witnesses say of others' records, what ails the server's certificate)."""
-        return " ".join(self.witness.alarms()), self.renewal.trouble
+    def _ailing(self) -> tuple[str, str, str]:
+        """-> (what witnesses say of others' records, what ails the server's certificate, who refuses this computer)."""
+        return " ".join(self.witness.alarms()), self.renewal.trouble, self.contact.turned_away()
 
     def _own(self) -> Own:
         return Own(
