@@ -285,6 +285,28 @@ def test_a_full_part_is_put_aside_and_the_chain_goes_on(path):
     assert verify(path).lines == 12
 
 
+def test_without_a_free_handle_the_full_part_grows_on_and_no_line_is_lost(path):
+    """Whoever uses a node's handles up has not silenced it: it cannot even look which parts there are."""
+    audit = Audit(path, lambda: NOON, SMALL)
+    audit.record("clock jump", seconds=0)
+    bounds = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(path, os.O_RDONLY)
+    os.close(lowest)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, bounds[1]))
+        for number in range(1, 6):
+            audit.record("clock jump", seconds=number)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, bounds)
+    assert [each.name for each in parts(path)] == [path.name]
+    for number in range(6, 10):
+        audit.record("clock jump", seconds=number)
+    audit.close()
+    assert len(parts(path)) > 1, "once there are handles again, it goes on in parts"
+    assert (verify(path).lines, broken(path)) == (10, None)
+    assert [entry["seconds"] for entry in entries(path)] == list(range(10))
+
+
 def test_a_record_goes_on_from_a_part_when_the_next_is_still_empty(path):
     grown(path, 4)
     path.unlink()

@@ -126,14 +126,15 @@ class Audit:
         """Put the full part aside under the next number; where that fails, this one grows on."""
         if os.fstat(self._file).st_size < self._part_bytes:
             return
-        full = lines.part(self._path, max(lines.part_numbers(self._path), default=0) + 1)
-        try:
+        full = None
+        try:  # a process without a free handle cannot even look: no reason to lose a line, or to stop what it tells of
+            full = lines.part(self._path, max(lines.part_numbers(self._path), default=0) + 1)
             os.fsync(self._file)  # the next part's first line must never outlive this one's last
             self._path.rename(full)
             fresh = _open(self._path)
         except OSError as error:
             _log.error("the record %s cannot be continued in a new part: %s", self._path, error)
-            if full.exists() and not self._path.exists():
+            if full is not None and full.exists() and not self._path.exists():
                 full.rename(self._path)
             return
         before, self._file = self._file, fresh
