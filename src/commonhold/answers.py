@@ -113,9 +113,16 @@ class GuardWish(msgspec.Struct, frozen=True):
     not_reached: tuple[str, ...] = ()
 
     @property
+    def command(self) -> str:
+        """What its guard has typed; nothing for several changes at once, which no command makes."""
+        return f"commonhold {self.wish}" if self.wish.startswith(("guard ", "remove ")) else ""
+
+    @property
     def agree(self) -> str:
-        """What to type, and where."""
-        return f"commonhold {self.wish}, typed on {' or '.join(self.waiting_for)}"
+        """What to type, and where; or whom to ask."""
+        if not self.command:
+            return f"no command agrees to that: ask at {', '.join(self.signed)} why it was signed"
+        return f"{self.command}, typed on {' or '.join(self.waiting_for)}"
 
 
 class Removal(msgspec.Struct, frozen=True):

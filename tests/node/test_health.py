@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
 
 import pytest
@@ -109,6 +110,17 @@ def test_the_gravest_comes_first_and_alarms_stand_in_one_line():
     assert "Line 7" in line
     assert "7440" not in line
     assert "\n" not in line
+
+
+def test_commands_of_cures_can_be_pasted():
+    """Names of shares and of the home may have spaces, and what a shell would make a command of."""
+    name = "my $(rm -rf ~) photos"
+    (missing,) = troubles(replace(WELL, missing=((name, "/mnt/p"),)))
+    assert shlex.split(missing.cure.partition("or ")[2]) == ["commonhold", "unshare", name]
+    (exposed,) = troubles(replace(WELL, exposed=("/h",)))
+    assert shlex.split(exposed.cure) == ["chmod", "-R", "go=", WELL.home]
+    (behind,) = troubles(replace(WELL, behind=BEHIND))
+    assert f"{WELL.home}/clock," in shlex.split(behind.cure)
 
 
 def test_days_alone_are_counted():

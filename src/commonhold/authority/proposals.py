@@ -111,4 +111,6 @@ class Proposals:
             roster.charter.number + 1,
         ):
             return None
+        if not roster.gone.isdisjoint(charter.guards):  # who was removed meanwhile guards nothing, whoever agrees
+            return None
         return Proposal(envelope, charter, agreed(envelope, roster.charter))

@@ -8,6 +8,7 @@ anything; two computers of one name are told apart by words from their fingerpri
 from __future__ import annotations
 
 import hashlib
+import shlex
 import unicodedata
 from collections.abc import Collection, Iterable
 from copy import copy
@@ -329,7 +330,7 @@ def admit(
         raise Conflict(f"The computer name “{name}” is taken.", "choose another with --computer NAME")
     facts: list[Fact] = [Admit(roster.network_id, certificate.der, name, person)]
     if person_name is not None:
-        _require_nobody(roster, person_name, f"ask for: commonhold invite --person {person_name}")
+        _require_nobody(roster, person_name, f"ask for: commonhold invite --person {shlex.quote(person_name)}")
         facts.append(PersonFact(roster.network_id, person, person_name))
     elif person not in roster.persons:
         raise NotFound("The person whose computer this is to be is not in the network.")
@@ -339,7 +340,9 @@ def admit(
 def introduce(key: Key, roster: Roster, person: PersonId, name: PersonName) -> tuple[Envelope, ...]:
     """The fact that there is a person, who has no computer yet. Raises Conflict when the name is taken, Refused."""
     require_guard(key, roster)
-    _require_nobody(roster, name, f"commonhold person passwd {name} gives an account to somebody who is here")
+    _require_nobody(
+        roster, name, f"commonhold person passwd {shlex.quote(name)} gives an account to somebody who is here"
+    )
     return (signed(key, PersonFact(roster.network_id, person, name)),)
 
 
@@ -358,7 +361,7 @@ def remove(key: Key, roster: Roster, subject: Fingerprint | PersonId) -> tuple[E
         if member.fingerprint in roster.guards:
             raise Refused(
                 f"{member.name} is a guard of the network: a guard leaves by a new charter only.",
-                f"commonhold guard remove {member.name}",
+                f"commonhold guard remove {shlex.quote(member.name)}",
             )
     return (signed(key, Remove(roster.network_id, subject)),)
 

@@ -52,7 +52,7 @@ def command(invocation: Invocation, action: str, name: str, until: datetime | No
 def _line(known: KnownPerson, action: str) -> str:
     end = f", as a guest until {local(known.until)}" if known.guest else ""
     if action == "add":
-        whom = "guests" if known.guest else known.person
+        whom = "guests" if known.guest else shlex.quote(known.person)
         return f"{known.person} has an account{end}. What it opens, rules say: commonhold allow {whom} read SHARE"
     return f"{known.person} has a new password{end}. What the old one opened is over."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
@@ -18,7 +19,9 @@ def command(invocation: Invocation, member: str, yes: bool) -> None:
     """MEMBER is a computer, or a person with all computers. What is removed stays out for ever."""
     if not yes:
         if invocation.out.json or not sys.stdin.isatty():
-            raise WrongUsage("Removing asks first, and nobody is here to answer.", f"commonhold remove {member} --yes")
+            raise WrongUsage(
+                "Removing asks first, and nobody is here to answer.", f"commonhold remove {shlex.quote(member)} --yes"
+            )
         if not click.confirm(f"Remove {member} for ever?", err=True):
             raise CommonholdError("Nothing was removed.")
     with invocation.network() as network:
@@ -30,7 +33,7 @@ def command(invocation: Invocation, member: str, yes: bool) -> None:
         lines = [f"{whose} is removed for ever."]
     else:  # a guard
         lines = [f"{whose} is a guard: signed here, and nothing is removed yet; {wish.missing} more must agree."]
-        lines.append(f"Next: {wish.agree}; or, when too few can, commonhold recover --remove {member}")
+        lines.append(f"Next: {wish.agree}; or, when too few can, commonhold recover --remove {shlex.quote(member)}")
     if removal.told:
         lines.append(f"Told: {', '.join(removal.told)}.")
     if removal.not_reached:

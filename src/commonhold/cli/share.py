@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from commonhold.cli.command import command as declare
@@ -26,5 +28,5 @@ def command(invocation: Invocation, folder: str, name: str | None, to: str | Non
         raise WrongUsage(f"--verb {verb} says nothing without somebody who may.", "give both: --to WHO --verb VERB")
     with invocation.network() as network:
         offer = network.share(folder, name=name, to=to, verb=(verb or "read") if to else None)
-    closed = f"Nobody else may open it yet: commonhold allow WHO read {offer.share}"
+    closed = f"Nobody else may open it yet: commonhold allow WHO read {shlex.quote(offer.share)}"
     invocation.out.answer(offer, f"{offer.folder} is offered as {offer.share}.", *(offer.rules or (closed,)))

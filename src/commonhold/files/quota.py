@@ -19,6 +19,7 @@ for it). Reserving is arithmetic in memory and done on the event loop; everythin
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 import threading
 import unicodedata
@@ -160,7 +161,8 @@ class QuotaLedger:
         needs = f" ({more:,} bytes)" if more else ""
         return NoSpace(
             f"{name} has stored {state} that {keeper} allows; “{storing.path}”{needs} does not fit in.",
-            f"delete something, or ask {keeper}, who can type: commonhold quota {name} --bytes SIZE --files N",
+            f"delete something, or ask {keeper}, who can type:"
+            f" commonhold quota {shlex.quote(name)} --bytes SIZE --files N",
         )
 
     def note(self, storing: Storing, size: int, inode: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Literal
 
 import msgspec
@@ -50,7 +51,9 @@ class GroupDesk:
     def _add(self, change: GroupChange) -> Group:
         self._require_free(change.group)
         if not change.persons:
-            raise WrongUsage("A group is there while somebody is in it.", f"commonhold group add {change.group} PERSON")
+            raise WrongUsage(
+                "A group is there while somebody is in it.", f"commonhold group add {shlex.quote(change.group)} PERSON"
+            )
         return self._group(self._book.join(change.group, *map(self._person, change.persons)))
 
     def _remove(self, change: GroupChange) -> Group:

@@ -6,6 +6,7 @@ told, and each agrees by typing the same command on its own computer.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
@@ -66,19 +67,21 @@ class Guards:
         roster, member = self._asked(name)
         if member.fingerprint in roster.guards:
             raise Conflict(f"{member.name} is a guard already.", "commonhold members")
-        return await self._wish(f"guard add {member.name}", roster.guards | {member.fingerprint})
+        return await self._wish(f"guard add {shlex.quote(member.name)}", roster.guards | {member.fingerprint})
 
     async def remove(self, name: str) -> GuardWish:
         """Let a guard be none any more; it stays a member. Raises NotFound, Conflict (it is none, or the last)."""
         roster, member = self._asked(name)
         if member.fingerprint not in roster.guards:
             raise Conflict(f"{member.name} is no guard.", f"the guards are {_listed(roster, roster.guards)}")
-        return await self._wish(f"guard remove {member.name}", self._without(roster, member))
+        return await self._wish(f"guard remove {shlex.quote(member.name)}", self._without(roster, member))
 
     async def leave(self, name: str) -> GuardWish:
         """Take a guard's computer out of the network, for ever. Raises as `remove` does."""
         roster, member = self._asked(name)
-        return await self._wish(f"remove {member.name}", self._without(roster, member), {member.fingerprint})
+        return await self._wish(
+            f"remove {shlex.quote(member.name)}", self._without(roster, member), {member.fingerprint}
+        )
 
     def open(self) -> tuple[GuardWish, ...]:
         """What guards wish, and others have not agreed to yet; of two charters of one wish the one that is nearer."""
@@ -154,7 +157,7 @@ def _wish_of(roster: Roster, proposal: Proposal) -> str:
     for verb, whom in (("remove", leaving), ("guard add", added), ("guard remove", removed)):
         if len(whom) == 1 and len(leaving | added | removed) == 1:
             known = roster.members.get(Fingerprint(next(iter(whom))))
-            return f"{verb} {known.name if known else next(iter(whom))}"
+            return f"{verb} {shlex.quote(known.name if known else next(iter(whom)))}"
     return f"make guards of {_listed(roster, [Fingerprint(each) for each in proposal.guards])}"
 
 

@@ -7,6 +7,7 @@ better.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -125,7 +126,8 @@ def _proposal(see: Findings) -> Trouble | None:
         return None
     wishes = "; ".join(f"“{wish.wish}”, signed by {', '.join(wish.signed)}" for wish in waiting)
     text = f"{'A wish waits' if len(waiting) == 1 else 'Wishes wait'} for this guard's signature: {wishes}."
-    cure = f"if you agree: {' or '.join(f'commonhold {wish.wish}' for wish in waiting)}"
+    commands = [wish.command for wish in waiting if wish.command]
+    cure = f"if you agree: {' or '.join(commands)}" if commands else waiting[0].agree
     return Trouble("wish-waits", "warning", "A wish waits for you", text, cure)
 
 
@@ -141,7 +143,7 @@ def _missing_share(see: Findings) -> Trouble | None:
     if not see.missing:
         return None
     text = "; ".join(f"the folder {folder} of the share {name} is missing" for name, folder in see.missing)
-    cure = f"bring the disk back, or commonhold unshare {see.missing[0][0]}"
+    cure = f"bring the disk back, or commonhold unshare {shlex.quote(see.missing[0][0])}"
     return Trouble("share-missing", "warning", "A shared folder is missing", f"{text[0].upper()}{text[1:]}.", cure)
 
 
@@ -156,7 +158,7 @@ def _exposed(see: Findings) -> Trouble | None:
     if not see.exposed:
         return None
     text = f"Other users of this machine can read {', '.join(see.exposed)}."
-    return Trouble("home-open", "warning", "The home is open to others", text, f"chmod -R go= {see.home}")
+    return Trouble("home-open", "warning", "The home is open to others", text, f"chmod -R go= {shlex.quote(see.home)}")
 
 
 def _certificate(see: Findings) -> Trouble | None:
@@ -171,7 +173,8 @@ def _clock(see: Findings) -> Trouble | None:
         return None
     minutes = see.behind // timedelta(minutes=1)
     text = f"The clock was set back by {minutes} minutes: whatever ends here ends by the later time."
-    cure = f"set it; where it is right now, and was not before: commonhold down, delete {see.home}/clock, commonhold up"
+    file = shlex.quote(f"{see.home}/clock")
+    cure = f"set it; where it is right now, and was not before: commonhold down, delete {file}, commonhold up"
     return Trouble("clock-back", "warning", "The clock was set back", text, cure)
 
 
