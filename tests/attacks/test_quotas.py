@@ -64,3 +64,12 @@ def test_a_drop_box_does_not_tell_by_the_length_of_a_path_whether_a_name_is_take
     before = stored(folder)
     assert {ask("PUT", f"/dav/inbox/{longest}", b"x").status for _ in range(3)} == {400}
     assert stored(folder) == before
+
+
+def test_one_upload_into_many_new_folders_of_a_drop_box_does_not_exceed_a_quota_of_files(network):
+    tower, desk, folder = network
+    tower.net.set_quota("mallory", files=sum(each.files for each in tower.net.quotas()) + 3)
+    ask = As(tower, desk)
+    assert ask("PUT", f"/dav/inbox/{'/'.join(['deep'] * 200)}", b"x").status == 507
+    assert not (folder / "inbox" / "deep").exists()
+    assert ask("PUT", "/dav/inbox/one/two/three", b"x").status == 201

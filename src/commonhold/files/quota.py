@@ -124,15 +124,18 @@ class QuotaLedger:
 
     # -- storing
 
-    def begin(self, payer: Payer, share: str, path: str, size: int | None) -> Storing:
-        """Reserve room for `size` bytes (None: not known yet) at that path. Raises NoSpace; blocks for nothing."""
-        storing = Storing(self, payer, share, _spelled(path))
-        self.hold(storing, Stored(size or 0, 1))
+    def begin(self, payer: Payer, share: str, path: str, size: int | None, files: int = 1) -> Storing:
+        """Reserve room for `size` bytes (None: not known yet) at that path. Raises NoSpace; blocks for nothing.
+
+        `files` is more than one where folders are made on the way.
+        """
+        storing = Storing(self, payer, share, _spelled(path), files)
+        self.hold(storing, Stored(size or 0, files))
         return storing
 
-    def begin_anew(self, payer: Payer, share: str, path: str, size: int | None) -> Storing:
+    def begin_anew(self, payer: Payer, share: str, path: str, size: int | None, files: int = 1) -> Storing:
         """As `begin`, after counting on the disk; what is to be replaced makes room. Raises NoSpace."""
-        storing = Storing(self, payer, share, _spelled(path))
+        storing = Storing(self, payer, share, _spelled(path), files)
         if payer.person is not None:
             self._follow("person = ?", payer.person)
         with self._writing:
@@ -278,8 +281,8 @@ class QuotaLedger:
 class Storing:
     """One upload on its way, and the room that is held for it; a context manager that gives it back."""
 
-    def __init__(self, ledger: QuotaLedger, payer: Payer, share: str, path: str) -> None:
-        self.payer, self.share, self.path = payer, share, path
+    def __init__(self, ledger: QuotaLedger, payer: Payer, share: str, path: str, files: int) -> None:
+        self.payer, self.share, self.path, self.files = payer, share, path, files
         self.held = self.freed = Stored()
         self.number = 0
         self._ledger = ledger
@@ -292,7 +295,7 @@ class Storing:
 
     def net(self, size: int) -> Stored:
         """What it takes beyond what it replaces."""
-        return Stored(max(0, size - self.freed.bytes), 1 - self.freed.files)
+        return Stored(max(0, size - self.freed.bytes), self.files - self.freed.files)
 
     def grow(self, size: int) -> None:
         """So many bytes have come. Raises NoSpace."""

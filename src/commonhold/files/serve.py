@@ -185,7 +185,7 @@ class _Door:
         share, given = self._permit(request, verb, name, path)
         unseen = not self._may(request, Verb.LIST, name, path)
         try:
-            with await self._storing(request, given, announced(request)) as storing:
+            with await self._storing(request, given, announced(request), unseen) as storing:
                 upload, entry = await self._uploads.receive(
                     request, share, given, storing, lambda: self._permit(request, verb, name, path), unseen=unseen
                 )
@@ -196,9 +196,10 @@ class _Door:
         headers = {"ETag": f'"{entry.etag}"', "Repr-Digest": webdav.digest_header(upload.sha256)}
         return web.Response(status=201 if upload.created else 204, headers=headers)
 
-    async def _storing(self, request: web.Request, given: Permit, size: int | None) -> Storing:
-        """Room for what is to be stored, before a byte of it is read. Raises NoSpace."""
-        what = self._payer(request[SUBJECT]), given.door.id, str(given.path), size
+    async def _storing(self, request: web.Request, given: Permit, size: int | None, unseen: bool) -> Storing:
+        """Room for what is to be stored, before a byte of it is read; unseen, for each folder too. Raises NoSpace."""
+        files = len(given.path.parts) if unseen else 1
+        what = self._payer(request[SUBJECT]), given.door.id, str(given.path), size, files
         try:
             return self._ledger.begin(*what)
         except NoSpace:
@@ -210,7 +211,7 @@ class _Door:
             raise WrongUsage("A folder is made without a body.")
         unseen = not self._may(request, Verb.LIST, name, path)
         try:
-            with await self._storing(request, given, 0) as storing:
+            with await self._storing(request, given, 0, unseen) as storing:
                 await self._run(_mkdir, share, given, storing, unseen)
         except Taken as error:
             return problem(Conflict(error.sentence, error.hint), 405, Allow=FOLDER_METHODS)
