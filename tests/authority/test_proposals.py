@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from commonhold.authority.proposals import MOST, missing
-from commonhold.authority.roster import next_charter
+from commonhold.authority.roster import next_charter, remove
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -49,3 +49,17 @@ async def test_a_guard_can_fill_no_disk_and_others_propose_nothing(tower, member
     tower.proposals.hear([laptop_wish])
     assert len(tower.proposals.open()) == MOST
     assert missing(roster, [nas.key.fingerprint, nas.key.fingerprint]) == 1
+
+
+async def test_a_wish_about_somebody_who_was_removed_meanwhile_is_over_and_is_not_heard_again(tower, member):
+    nas, laptop = await two_guards(tower, member)
+    wish = next_charter(tower.facts.roster, NOON, guards=tower.facts.roster.guards | {laptop.key.fingerprint})
+    envelope, enough = nas.proposals.wish(nas.key, wish)
+    assert not enough
+    tower.proposals.hear([envelope])
+    assert len(tower.proposals.open()) == 1
+    tower.facts.add(remove(tower.key, tower.facts.roster, laptop.key.fingerprint))
+    assert tower.proposals.open() == []
+    tower.proposals.hear([envelope])
+    assert tower.proposals.open() == []
+    assert tower.connection.execute("SELECT count(*) FROM proposals").fetchone() == (0,)
