@@ -179,6 +179,7 @@ def test_a_client_takes_the_place_of_a_dead_server(computer, tmp_path):
     refused = first.cli("recover", "--remove", "tower", "--new-key", input=server.recovery, code=2)
     assert refused.hint == "commonhold recover --remove tower --new-key --yes"
     assert "first becomes the server of casa." in refused.err
+    assert "It begins with no shares, rules and accounts" in refused.err
     done = first.cli("recover", "--yes", input=server.recovery)
     assert done.out.startswith("first is the server now.\n")
     assert again(first).pid == pid, "the same process, begun anew"

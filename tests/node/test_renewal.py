@@ -103,7 +103,7 @@ def test_up_changes_it_and_takes_it_back(office, world, tmp_path):
     server.cli("down")
     server.cli("up")
     assert _shows(server, world, "new.example.org"), "after a restart too"
-    server.cli("up", "--no-certificate")
+    assert "No certificate" in server.cli("up", "--no-certificate").out
     until(lambda: not _shows(server, world, "new.example.org"), "none any more")
     server.net.close()  # it was the node's before
     server.attach()

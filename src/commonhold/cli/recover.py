@@ -19,6 +19,7 @@ from commonhold.node import background
 if TYPE_CHECKING:
     from commonhold.answers import Recovered, RecoveryDraft
 
+EMPTY_SERVER = "It begins with no shares, rules and accounts: those of the server before lie on that computer."
 LONGEST = 400  # bytes: twelve words have fewer
 PATIENCE = 20.0  # seconds for the node to begin anew
 
@@ -41,7 +42,8 @@ def command(
     of the recovery key, or reads them as one line from standard input; they stay in this command, and only sign.
 
     This computer becomes a guard, beside those that are not taken out; in client-server it becomes the server, in
-    the place of the one before. Of two charters of one number, the one made so counts.
+    the place of the one before, whose shares, rules and accounts were its own: what people may is said anew. Of two
+    charters of one number, the one made so counts.
     """
     invocation.home.settings()
     words = _asked()
@@ -80,7 +82,7 @@ def _asked() -> str:
 
 
 def _told(draft: RecoveryDraft) -> list[str]:
-    lines = [f"{draft.computer} becomes the server of {draft.network}."] if draft.server else []
+    lines = [f"{draft.computer} becomes the server of {draft.network}.", EMPTY_SERVER] if draft.server else []
     lines += [] if draft.server else [f"{draft.network} is guarded by {', '.join(draft.guards)}."]
     lines += [f"Removed for ever: {', '.join(draft.removed)}."] if draft.removed else []
     lines += [f"Members again: {', '.join(draft.back)}."] if draft.back else []
@@ -91,6 +93,7 @@ def _lines(done: Recovered) -> list[str]:
     lines = [
         f"{done.server} is the server now." if done.server else f"The network is guarded by {', '.join(done.guards)}."
     ]
+    lines += [EMPTY_SERVER] if done.server else []
     lines += [f"Removed for ever: {', '.join(done.removed)}."] if done.removed else []
     lines += [f"Members again: {', '.join(done.back)}."] if done.back else []
     lines += [f"Members no more: {', '.join(done.out)}."] if done.out else []

@@ -55,5 +55,6 @@ def command(
     invocation.out.answer(
         {"computer": computer, "running": True, "already": already, "certificate": names},
         f"The node of {computer} {'already runs' if already else 'runs'}.",
+        *(["No certificate for people's programs is shown any more."] if no_certificate else []),
         *([f"People's programs that ask for {', '.join(names)} are shown the certificate."] if names else []),
     )
