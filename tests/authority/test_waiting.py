@@ -259,6 +259,35 @@ async def test_a_name_taken_meanwhile_is_told_on_both_sides(tower, ann):
     assert (await tablet).member.name == "tablet"
 
 
+class Pausing(Knock):
+    """A newcomer that takes its time between two questions."""
+
+    def __init__(self, address):
+        super().__init__(address)
+        self.pausing, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def ask(self, path, body):
+        answer = await super().ask(path, body)
+        if path.endswith("/confirm"):
+            self.pausing.set()
+            await self.goes_on.wait()
+        return answer
+
+
+async def test_a_newcomer_hears_why_it_was_not_admitted_also_when_that_fell_between_two_of_its_questions(tower, ann):
+    knock = Pausing(tower.addresses[0])
+    laptop = coming(tower, ann.code, knock=knock)
+    asked = await ann.hears("asks")
+    await knock.pausing.wait()
+    await coming(tower, tower.invitations.invite().code, person="bea")
+    with pytest.raises(Conflict, match="name “laptop” is taken"):
+        ann.says(asked, True)
+    knock.goes_on.set()
+    with pytest.raises(Conflict, match="name “laptop” is taken"):
+        await laptop
+    await knock.close()
+
+
 async def test_a_further_computer_of_a_person_is_announced_as_such(tower):
     with Asked(tower, person="ann") as ann:
         phone = coming(tower, ann.code, "phone", "whoever")

@@ -278,9 +278,9 @@ class Admission:
             envelopes = self._facts_for(invitation, newcomer, confirmation)
         except CommonholdError:
             # It knew the code, and only the name was wrong: the next hello may come with another one.
-            if conversation.waiter is None:
+            if conversation.waiter is None:  # who waits hears why when it asks again, which may be in a moment only
                 self.ledger.give_back(invitation)
-            self._end(confirmation.session)
+                self._end(confirmation.session)
             raise
         self._mending.keep(newcomer.fingerprint, conversation.inviter.remembered)
         if not self.ledger.burn(invitation.id):
