@@ -52,7 +52,10 @@ def knocking(roster: Roster, fingerprint: Fingerprint | None, pass_id: str | Non
 
 
 class Keeper(ABC):
-    """The doors of one computer, kept by `owner` by the rules in `book`."""
+    """The doors of one computer, kept by `owner` by the rules in `book`.
+
+    At a server people may come with a password or in a session: `holds` says whether what let them in still would.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Keeper(ABC):
         computer: Fingerprint,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        holds: Callable[[Subject], bool] = lambda subject: False,
     ) -> None:
         self.roster = roster
         self.book = book
@@ -70,6 +74,7 @@ class Keeper(ABC):
         self.owner = owner
         self.computer = computer
         self.now = now
+        self.holds = holds
         self.note: Note = unnoted
 
     def who(self, fingerprint: Fingerprint | None, pass_id: str | None = None) -> Subject:
@@ -79,17 +84,13 @@ class Keeper(ABC):
         outside = rules.outsider(subject, self.roster().network)
         if outside is not None:
             return outside
-        if subject.login is not None and not self.login_holds(subject):
+        if subject.login is not None and not self.holds(subject):
             return Decision(allowed=False, reason="what let this person in is over", hint="sign in again")
         if subject.pass_id is not None:
             return self._under_pass(subject, verb, door, path)
         if verb in {Verb.GOVERN, Verb.ADMIT}:
             return self._govern(subject, verb, door)
         return self._by_rules(subject, verb, door)
-
-    def login_holds(self, subject: Subject) -> bool:
-        """Whether the password or session that let this person in still would: nowhere but at a server."""
-        return False
 
     @abstractmethod
     def capacity(self, subject: Subject) -> str:

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-
 from msgspec.structs import replace
 
 from commonhold.authority.authority import ROOT, Decision, Door, Subject, Verb
-from commonhold.authority.book import RuleBook
 from commonhold.authority.keeper import Keeper
-from commonhold.authority.passes import Passes
-from commonhold.authority.roster import Roster
 from commonhold.authority.rules import ADMINS
-from commonhold.names import Fingerprint, PersonId, SharePath
+from commonhold.names import SharePath
 
 
 class ServerKeeper(Keeper):
-    """The one computer with doors; its owner and the group `admins` say who may open them, and admit.
-
-    People may come with a password instead of a computer; `holds` says whether what let them in still would.
-    """
-
-    def __init__(
-        self,
-        roster: Callable[[], Roster],
-        book: RuleBook,
-        passes: Passes,
-        owner: PersonId,
-        computer: Fingerprint,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        holds: Callable[[Subject], bool] = lambda subject: False,
-    ) -> None:
-        super().__init__(roster, book, passes, owner, computer, now=now)
-        self._holds = holds
+    """The one computer with doors; its owner and the group `admins` say who may open them, and admit."""
 
     def decide(self, subject: Subject, verb: Verb, door: Door, path: SharePath = ROOT) -> Decision:
         decision = super().decide(subject, verb, door, path)
         return _discreet(decision) if subject.guest else decision
-
-    def login_holds(self, subject: Subject) -> bool:
-        return self._holds(subject)
 
     def capacity(self, subject: Subject) -> str:
         if subject.person == self.owner:

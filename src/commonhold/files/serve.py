@@ -183,7 +183,7 @@ class _Door:
         """To write if that is allowed, else to add: then nothing is replaced."""
         verb = Verb.WRITE if self._may(request, Verb.WRITE, name, path) else Verb.ADD
         share, given = self._permit(request, verb, name, path)
-        unseen = not self._may(request, Verb.LIST, name, path)
+        unseen = verb is Verb.ADD and not self._may(request, Verb.LIST, name, path)  # whoever may write may list
         try:
             with await self._storing(request, given, announced(request), unseen) as storing:
                 upload, entry = await self._uploads.receive(
