@@ -186,3 +186,18 @@ def test_the_server_away_is_unreachable_and_back_again(server, first, projects):
     assert [entry.path for entry in until(lambda: first.net.ls("server:projects"), "the server is back")] == [
         "plan.txt"
     ]
+
+
+def test_a_further_computer_of_a_person_has_that_persons_rights_at_the_server(server, first, projects, computer):
+    """bob's phone joins without a name: the invitation is bound to bob. Removed, it leaves his laptop in."""
+    phone = computer("phone", "whoever")
+    code = server.json("invite", "--person", "bob")["code"]
+    joined = phone.json("join", f"{code}@{server.address}", "--computer", "phone", "--listen", phone.address)
+    assert (joined["person"], joined["role"]) == ("bob", "client")
+    phone.attach()
+    assert b"".join(phone.net.cat("server:projects/plan.txt")) == b"first draft\n"
+    assert {m.computer for m in server.net.members() if m.person == "bob"} == {"client1", "phone"}
+    server.net.remove("phone")
+    with pytest.raises(Refused, match="bob's computer phone was removed from the network office"):
+        phone.net.ls("server:projects")
+    assert first.net.ls("server:projects")
