@@ -275,7 +275,8 @@ async def test_a_computer_that_is_cut_off_serves_the_removed_one_until_it_hears(
     """desk is down while van is removed, and meets nobody when it is back; then tower comes, and tells it."""
     tower, laptop, desk, attic = network
     traffic = Traffic(van)
-    desk.down()
+    for one in (desk, van):  # van's own node would hear of it, and tell desk when the two greet: a thief's would not
+        one.down()
     tower.net.remove(van.name)
     for one in (tower, laptop, attic):
         one.down()
