@@ -16,7 +16,7 @@ from msgspec import structs
 from commonhold.answers import KnownComputer, Status
 from commonhold.compute.job import Input, Job, JobSpec, Task, file_inputs
 from commonhold.errors import CommonholdError, NotFound, WrongUsage
-from commonhold.files import copy, remote
+from commonhold.files.used import copy, remote
 from commonhold.names import RemotePath, SharePath
 from commonhold.transport import Caller, LocalCaller, Peer, json_lines
 from commonhold.wire import convert

@@ -19,10 +19,10 @@ from commonhold.authority.visits import Visits
 from commonhold.authority.watch import Watch
 from commonhold.errors import Refused
 from commonhold.files.quota import Payer, QuotaLedger
-from commonhold.files.remote import Remote
-from commonhold.files.serve import routes
+from commonhold.files.served.serve import routes
 from commonhold.files.share import Share
 from commonhold.files.shares import Shares
+from commonhold.files.used.remote import Remote
 from commonhold.names import ShareName, SharePath
 from commonhold.transport import Address, Caller, Listener, Peer, problems
 

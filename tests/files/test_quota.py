@@ -11,8 +11,9 @@ import pytest
 
 from commonhold.authority.authority import Verb
 from commonhold.errors import NoSpace
-from commonhold.files import copy, webdav
+from commonhold.files import webdav
 from commonhold.files.quota import Limit, QuotaLedger, Stored
+from commonhold.files.used import copy
 from commonhold.names import SharePath
 
 from ..authority.suite import ANN, BOB, CAROL, NOON, fingerprint

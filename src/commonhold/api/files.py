@@ -9,9 +9,9 @@ from typing import IO, cast
 
 from commonhold.api.membership import Membership
 from commonhold.errors import PartlyFailed
-from commonhold.files import copy, remote
-from commonhold.files.copy import Progress, Report
 from commonhold.files.entry import Entry
+from commonhold.files.used import copy, remote
+from commonhold.files.used.copy import Progress, Report
 from commonhold.names import RemotePath
 
 FileProgress = Callable[[Progress], None]

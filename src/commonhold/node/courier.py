@@ -24,8 +24,8 @@ from commonhold.authority.passes import Passes
 from commonhold.compute.papers import LARGEST, RemoteFile
 from commonhold.errors import Changed, CommonholdError, Conflict, Damaged, NotFound, Refused
 from commonhold.files import webdav
-from commonhold.files.remote import Remote, etag_of
 from commonhold.files.shares import Shares
+from commonhold.files.used.remote import Remote, etag_of
 from commonhold.names import Fingerprint, PersonId, SharePath
 from commonhold.transport import Caller, Peer, document, json_answer
 

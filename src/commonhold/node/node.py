@@ -37,7 +37,7 @@ from commonhold.authority.watch import Watch
 from commonhold.authority.witness import Witness
 from commonhold.discovery import AddressBook
 from commonhold.errors import Conflict, Damaged
-from commonhold.files import serve as dav
+from commonhold.files.served import serve as dav
 from commonhold.files.shares import Shares
 from commonhold.home import GatewayCard, Home, write_private
 from commonhold.identity.envelope import Envelope

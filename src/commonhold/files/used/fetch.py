@@ -13,8 +13,8 @@ import aiohttp
 
 from commonhold.errors import Changed, Damaged, Unreachable, WrongUsage
 from commonhold.files import webdav
-from commonhold.files.part import Part, save
-from commonhold.files.remote import Remote, etag_of
+from commonhold.files.used.part import Part, save
+from commonhold.files.used.remote import Remote, etag_of
 from commonhold.names import SharePath
 
 T = TypeVar("T")

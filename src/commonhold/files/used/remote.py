@@ -19,7 +19,7 @@ from commonhold.errors import Changed, CommonholdError, Conflict, Damaged, Unrea
 from commonhold.files import webdav
 from commonhold.files.entry import Entry, Kind
 from commonhold.files.multistatus import QUESTION, Answer, AnswerReader
-from commonhold.files.together import each
+from commonhold.files.used.together import each
 from commonhold.names import SharePath
 from commonhold.transport import Caller, Peer
 

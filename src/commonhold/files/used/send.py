@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 from commonhold.errors import Conflict, Damaged, WrongUsage
 from commonhold.files.disk import explained
-from commonhold.files.part import HERE
-from commonhold.files.remote import Remote
+from commonhold.files.used.part import HERE
+from commonhold.files.used.remote import Remote
 from commonhold.names import SharePath
 
 SMALL = 256 * 1024  # bytes up to which a file is read at once, and sent with its digest ahead

@@ -19,7 +19,7 @@ from commonhold.errors import Conflict, Damaged
 from commonhold.files import webdav
 from commonhold.files.entry import Entry
 from commonhold.files.multistatus import content_type
-from commonhold.files.problem import problem
+from commonhold.files.served.problem import problem
 from commonhold.files.share import Share, unchanged
 
 SMALL = 256 * 1024  # bytes up to which a file is read, hashed and answered in one go

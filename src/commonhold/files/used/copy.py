@@ -20,11 +20,11 @@ import msgspec
 from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.files.disk import explained
 from commonhold.files.entry import Entry
-from commonhold.files.fetch import Fetch
-from commonhold.files.part import HERE
-from commonhold.files.remote import Remote
-from commonhold.files.send import Send
-from commonhold.files.together import each
+from commonhold.files.used.fetch import Fetch
+from commonhold.files.used.part import HERE
+from commonhold.files.used.remote import Remote
+from commonhold.files.used.send import Send
+from commonhold.files.used.together import each
 from commonhold.names import HIDDEN, SharePath
 from commonhold.transport import Caller, Peer
 

@@ -20,13 +20,13 @@ from commonhold.authority.authority import Authority, Permit, Subject, Verb, per
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import Conflict, Damaged, NoSpace, NotFound, WrongUsage
 from commonhold.files import multistatus, webdav
-from commonhold.files.download import Downloads
 from commonhold.files.entry import Entry
-from commonhold.files.problem import problem
 from commonhold.files.quota import Payer, QuotaLedger, Storing
+from commonhold.files.served.download import Downloads
+from commonhold.files.served.problem import problem
+from commonhold.files.served.upload import Uploads, announced
 from commonhold.files.share import NoFile, Share, Taken
 from commonhold.files.shares import Shares
-from commonhold.files.upload import Uploads, announced
 from commonhold.names import SharePath
 
 T = TypeVar("T")

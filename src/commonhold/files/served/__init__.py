@@ -1,0 +1,1 @@
+"""The door `/dav/`: WebDAV over the shares of this computer."""
