@@ -5,6 +5,7 @@ certificate.der  its self-signed certificate
 settings.json    how this computer takes part; written last, so its presence means "has joined"
 joining.json     what finishes a joining of which the last answer is awaited; 0600, gone when this computer has joined
 state.db         SQLite: roster, rules, invitations, shares, addresses, jobs
+files.db         SQLite: what is kept of files beside the files: locks, properties, versions
 gateway.json     where the running node answers its own person's programs, and the secret they show; 0600
 audit.jsonl      what was done; audit-0001.jsonl …: its full parts
 audit.heads      what guards have seen of it, signed by them
@@ -68,6 +69,7 @@ class Home:
         self.settings_file = folder / "settings.json"
         self.joining = folder / "joining.json"
         self.state = folder / "state.db"
+        self.files = folder / "files.db"
         self.gateway_file = folder / "gateway.json"
         self.audit = folder / "audit.jsonl"
         self.clock = folder / "clock"

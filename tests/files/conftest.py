@@ -18,8 +18,9 @@ from commonhold.authority.gate import gate
 from commonhold.authority.visits import Visits
 from commonhold.authority.watch import Watch
 from commonhold.errors import Refused
+from commonhold.files.catalogue import Catalogue
 from commonhold.files.quota import Payer, QuotaLedger
-from commonhold.files.served.serve import routes
+from commonhold.files.served.door import routes
 from commonhold.files.share import Share
 from commonhold.files.shares import Shares
 from commonhold.files.used.remote import Remote
@@ -33,6 +34,10 @@ PERSONS = {"laptop": BOB, "desk": CAROL, "tablet": ANN}
 
 def pytest_asyncio_loop_factories(config, item):
     return {"uvloop": uvloop.new_event_loop}
+
+
+def catalogue(file: str | Path = ":memory:") -> Catalogue:
+    return Catalogue(sqlite3.connect(file, isolation_level=None, check_same_thread=False))
 
 
 @dataclass
@@ -51,7 +56,7 @@ class Tower:
     events: list[tuple[str, dict]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.shares = Shares(sqlite3.connect(":memory:", isolation_level=None), ANN, self.home / "state")
+        self.shares = Shares(sqlite3.connect(":memory:", isolation_level=None), ANN, self.home / "state", catalogue())
         self.casa.authority.note = Visits(self._hear, computer("tower")[0].fingerprint)
         self.callers: dict[str, Caller] = {}
         self.locked: set[str] = set()  # what this door refuses, whatever the rules say
@@ -169,6 +174,6 @@ def folder(tmp_path: Path) -> Folder:
     root = tmp_path / "photos"
     root.mkdir()
     casa = Casa("peer")
-    share = Share(Door("share", "5a17" * 8, "photos", ANN), root)
+    share = Share(Door("share", "5a17" * 8, "photos", ANN), root, catalogue())
     casa.allow(CAROL, Verb.ADD, share.door)
     return Folder(share, casa)

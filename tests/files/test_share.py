@@ -345,7 +345,9 @@ def test_the_rubbish_of_a_killed_process_goes_when_the_share_is_opened_and_a_run
         from pathlib import Path
         from commonhold.authority.authority import Door
         from commonhold.files.share import Share
-        share = Share(Door("share", "1", "photos"), Path(sys.argv[1]))
+        from commonhold.files.catalogue import Catalogue
+        import sqlite3
+        share = Share(Door("share", "1", "photos"), Path(sys.argv[1]), Catalogue(sqlite3.connect(":memory:")))
         share._ground.new_file()
         os.mkdir(Path(sys.argv[1], ".commonhold", "tmp", "removed"))
         Path(sys.argv[1], ".commonhold", "tmp", "removed", "a").write_text("x")
@@ -353,7 +355,7 @@ def test_the_rubbish_of_a_killed_process_goes_when_the_share_is_opened_and_a_run
     """)
     subprocess.run([sys.executable, "-c", dying, str(folder.root)], check=False)
     assert len(folder.rubbish()) == 4
-    Share(folder.share.door, folder.root)
+    Share(folder.share.door, folder.root, folder.share.catalogue)
     assert len(folder.rubbish()) == 1
     running.commit()
     assert folder.read("slow.bin") == b"half"
@@ -380,15 +382,17 @@ def test_more_than_there_is_room_for_is_refused_at_once(folder):
 def test_a_full_disk_changes_nothing(folder, tmp_path):
     """In a mount namespace of its own, so that nothing stays mounted whatever happens."""
     script = textwrap.dedent("""
+        import sqlite3
         import sys
         from pathlib import Path
         from commonhold.authority.authority import Door, Permit, Verb
+        from commonhold.files.catalogue import Catalogue
         from commonhold.authority import authority
         from commonhold.errors import NoSpace
         from commonhold.files.share import Share
         from commonhold.names import SharePath
         root = Path(sys.argv[1])
-        share = Share(Door("share", "1", "photos"), root)
+        share = Share(Door("share", "1", "photos"), root, Catalogue(sqlite3.connect(":memory:")))
         def key(verb, path):
             subject = authority.Subject(authority.Standing.MEMBER)
             return Permit(authority._SEAL, subject, verb, share.door, SharePath.parse(path))

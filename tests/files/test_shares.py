@@ -11,6 +11,8 @@ from commonhold.errors import Conflict, NotFound, WrongUsage
 from commonhold.files.shares import Shares
 from commonhold.names import PersonId, ShareName
 
+from .conftest import catalogue
+
 ANN, BOB = PersonId("a" * 32), PersonId("b" * 32)
 
 
@@ -26,7 +28,7 @@ def shares(connection, tmp_path):
     (tmp_path / "home").mkdir()
     for name in ("photos", "papers", "Été 2026"):
         (tmp_path / name).mkdir()
-    return Shares(connection, ANN, tmp_path / "home")
+    return Shares(connection, ANN, tmp_path / "home", catalogue())
 
 
 def test_a_share_has_its_folder_s_name_or_another_and_is_found_in_any_case(shares, tmp_path):
@@ -41,7 +43,7 @@ def test_a_share_has_its_folder_s_name_or_another_and_is_found_in_any_case(share
 
 def test_shares_are_there_after_a_restart_with_the_same_ids(shares, connection, tmp_path):
     photos = shares.offer(tmp_path / "photos")
-    again = Shares(connection, ANN, tmp_path / "home").find("photos")
+    again = Shares(connection, ANN, tmp_path / "home", catalogue()).find("photos")
     assert again is not None
     assert again.door == photos.door
     assert again.root == photos.root
@@ -71,7 +73,7 @@ def test_what_must_not_be_seen_is_not_offered(shares, tmp_path):
     (tmp_path / "home" / "keys").mkdir()
     (tmp_path / "photos" / ".commonhold" / "tmp").mkdir(parents=True)
     (tmp_path / "file").touch()
-    (tmp_path / "way in").symlink_to(tmp_path / "home")
+    (tmp_path / "way in").symlink_to(tmp_path / "home", catalogue())
     for folder in ("home", "home/keys", ".", "way in", "file", "photos/.commonhold/tmp"):
         with pytest.raises(WrongUsage):
             shares.offer(tmp_path / folder, ShareName("x"))
@@ -86,7 +88,7 @@ def test_what_must_not_be_seen_is_not_offered(shares, tmp_path):
 def test_a_share_whose_disk_was_taken_away_stays_listed(shares, connection, tmp_path):
     shares.offer(tmp_path / "photos")
     (tmp_path / "photos").rmdir()
-    (again,) = Shares(connection, ANN, tmp_path / "home").all()
+    (again,) = Shares(connection, ANN, tmp_path / "home", catalogue()).all()
     assert again.missing
     (tmp_path / "photos").mkdir()
     assert not again.missing

@@ -19,6 +19,8 @@ from commonhold.files.share import Share
 from commonhold.files.webdav import target
 from commonhold.names import HIDDEN, SharePath
 
+from ..files.conftest import catalogue
+
 # Every piece that traversals in the wild were made of; all sequences of up to four are tried.
 PIECES = (
     "..", ".", "/", "//", "\\", "a", "folder", "inner", "%2e", "%2E%2e", "%2f", "%5c", "%252e%252e", "%c0%ae", "%00",
@@ -88,7 +90,7 @@ def trapped(tmp_path_factory):
     (root / HIDDEN / "tmp").mkdir(parents=True)
     (root / HIDDEN / "tmp" / "a").mkdir()
     (root / HIDDEN / "secret").write_text("secret")
-    return Share(DOOR, root)
+    return Share(DOOR, root, catalogue())
 
 
 def test_no_sequence_of_pieces_reads_anything_outside(trapped):

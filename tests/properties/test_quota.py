@@ -18,7 +18,7 @@ from commonhold.files.share import Share
 from commonhold.names import SharePath
 
 from ..authority.suite import ANN, BOB, CAROL, Casa
-from ..files.conftest import Folder
+from ..files.conftest import Folder, catalogue
 
 PEOPLE = {"tower": Payer(None, "ann"), "laptop": Payer(BOB, "bob"), "desk": Payer(CAROL, "carol")}
 LIMIT = 100
@@ -39,7 +39,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         (folder / "photos").mkdir()
-        share = Share(Door("share", "5a17" * 8, "photos", ANN), folder / "photos")
+        share = Share(Door("share", "5a17" * 8, "photos", ANN), folder / "photos", catalogue())
         self.folder = Folder(share, Casa("peer"))
         self.file = folder / "ledger.db"
         self.ledger = self.open()

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
 import stat
+import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from commonhold.errors import Conflict, NotFound
 from commonhold.files.disk import sync_folder
-from commonhold.files.entry import Placed
+from commonhold.files.entry import Entry, Placed
 from commonhold.names import HIDDEN, LONGEST_COMPONENT, SharePath
 from commonhold.trees import erase_in
 
@@ -214,3 +217,26 @@ def numbered(name: str) -> Iterator[str]:
 
 def _fitting(stem: str, rest: str) -> str:
     return stem.encode()[: LONGEST_COMPONENT - len(rest.encode())].decode(errors="ignore") + rest
+
+
+def entry_of(path: str, status: os.stat_result) -> Entry:
+    """The inode and both times are in the etag: a file written twice in one tick of the clock is a new inode."""
+    identity = f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    folder = stat.S_ISDIR(status.st_mode)
+    return Entry(
+        path,
+        "folder" if folder else "file",
+        0 if folder else status.st_size,
+        datetime.fromtimestamp(status.st_mtime, UTC),
+        hashlib.sha256(identity.encode()).hexdigest()[:24],
+    )
+
+
+# Between looking at what a name holds and giving it to another file nobody else may do the same. A fixed set of
+# locks, picked by folder and name, holds for every share of the process, also when one lies inside another.
+_locks = tuple(threading.Lock() for _ in range(64))
+
+
+def name_lock(folder: int, name: str) -> threading.Lock:
+    status = os.fstat(folder)
+    return _locks[hash((status.st_dev, status.st_ino, unicodedata.normalize("NFC", name))) % len(_locks)]

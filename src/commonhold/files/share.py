@@ -1,4 +1,4 @@
-"""One offered folder. With files/ground.py the only file of Commonhold that opens anything inside a share.
+"""One offered folder. With ground, placing and incoming beside it the only file that opens anything inside a share.
 
 Every path is walked from the share's folder component by component with O_NOFOLLOW, so that neither
 `..` nor a symbolic link leads out, not even one swapped in during the request. openat2(2) would do
@@ -12,27 +12,23 @@ Methods block (disk): call them in a thread. Each takes a Permit, and works on t
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
-import threading
-import unicodedata
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 from commonhold.authority.authority import Door, Permit, Verb
-from commonhold.errors import Conflict, Damaged, NotFound, Refused, WrongUsage
+from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
+from commonhold.files.catalogue import Catalogue
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
-from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, look, numbered, require
+from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, entry_of, look, name_lock, require
+from commonhold.files.incoming import Upload
+from commonhold.files.placing import Made, Placing
 from commonhold.names import LONGEST_PATH, SharePath
 from commonhold.trees import erase_in
-
-Made: TypeAlias = list[Placed]
-NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
 
 
 class Taken(Conflict):
@@ -46,11 +42,13 @@ class NoFile(WrongUsage):
 class Share:
     """A folder offered under a name. Raises NotFound, Refused, Conflict, Changed, NoSpace, WrongUsage or Damaged."""
 
-    def __init__(self, door: Door, root: Path) -> None:
-        """Removes what uploads of a process that died have left."""
+    def __init__(self, door: Door, root: Path, catalogue: Catalogue) -> None:
+        """Removes what uploads of a process that died have left. What is kept beside its files is in `catalogue`."""
         self.door = door
+        self.catalogue = catalogue
         self.root = root
         self._ground = Ground(door.name, root)
+        self._placing = Placing(door, self._ground)
         with suppress(OSError, NotFound):
             self._ground.clear_away()
 
@@ -65,7 +63,7 @@ class Share:
         path = permit.path
         with self._explained(path), self._ground.parent(path) as folder:
             status = os.fstat(folder) if not path.parts else require(folder, path.name)[1]
-            return _entry(str(path), status)
+            return entry_of(str(path), status)
 
     def list(self, permit: Permit) -> Iterator[Entry]:
         """What lies in the folder at the permit's path, in no order; nothing that could not be opened through a share.
@@ -81,7 +79,7 @@ class Share:
         """The folder itself, then what lies in it; its handle stays open, since entries are looked up through it."""
         prefix = f"{path}/" if path.parts else ""
         with self._explained(path), self._ground.folder(path) as folder:
-            yield _entry(str(path), os.fstat(folder))
+            yield entry_of(str(path), os.fstat(folder))
             with os.scandir(folder) as found:
                 for item in found:
                     if not _speakable(item.name):
@@ -91,7 +89,7 @@ class Share:
                     except FileNotFoundError:
                         continue
                     if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-                        yield _entry(prefix + item.name, status)
+                        yield entry_of(prefix + item.name, status)
 
     def read(self, permit: Permit) -> tuple[BinaryIO, Entry]:
         """The file at the permit's path, open and unbuffered, and what it is. The caller closes it."""
@@ -108,7 +106,7 @@ class Share:
                 status = os.fstat(handle)
                 if not stat.S_ISREG(status.st_mode):  # swapped since we looked
                     raise FileNotFoundError(errno.ENOENT, "not a file")
-                return os.fdopen(handle, "rb", buffering=0), _entry(str(path), status)
+                return os.fdopen(handle, "rb", buffering=0), entry_of(str(path), status)
             except BaseException:
                 os.close(handle)
                 raise
@@ -127,9 +125,9 @@ class Share:
             with self._ground.folder(around, creating=True) as folder:
                 if size is not None:
                     _require_space(folder, size)
-            return Upload(self, permit, *self._ground.new_file(), unseen=unseen)
+            return Upload(self._ground, self._placing, permit, unseen=unseen)
 
-    def mkdir(self, permit: Permit, *, unseen: bool = False) -> Made:
+    def mkdir(self, permit: Permit, conditions: Conditions = NONE, *, unseen: bool = False) -> Made:
         """Make the folder at the permit's path, and tell what was made; raises Taken when its name is.
 
         `unseen`: as in `write`; a folder that is there already counts as made.
@@ -145,6 +143,7 @@ class Share:
             try:
                 if look(folder, path.name):
                     raise FileExistsError(errno.EEXIST, "in another form of its name")
+                conditions.require(None)
                 os.mkdir(path.name, dir_fd=folder)
             except FileExistsError as error:
                 raise Taken(f"There is a “{path}” in {self.door.name} already.", "choose another name") from error
@@ -178,9 +177,9 @@ class Share:
                 f"“{self.door.name}” itself can't be deleted through the network.", "its owner can unshare it"
             )
         with self._explained(path), self._ground.parent(path) as folder:
-            with _lock(folder, path.name):
+            with name_lock(folder, path.name):
                 name, status = require(folder, path.name)
-                entry = _entry(str(path), status)
+                entry = entry_of(str(path), status)
                 conditions.require(entry)
                 moved = ""
                 if entry.kind == "file":
@@ -204,168 +203,10 @@ class Share:
             # Else it would fit or not by what is there already.
             raise WrongUsage("The path is too long: each name in it may get a number.", "choose shorter names")
 
-    # -- putting an upload in its place
-
-    def _place(self, temporary: str, handle: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
-        """Make the temporary file the file at the permit's path, durably. Returns it, and whether the name is new."""
-        path = permit.path
-        with self._ground.parent(path, creating=True) as folder, self._ground.workshop() as workshop:
-            if before := look(folder, path.name):
-                os.fchmod(handle, stat.S_IMODE(before[1].st_mode) & 0o777)
-            os.fsync(handle)
-            with _lock(folder, path.name):
-                created = self._rename(workshop, temporary, folder, permit, conditions)
-                entry = _entry(str(path), os.fstat(handle))
-            sync_folder(folder)
-            return entry, created
-
-    def _drop(
-        self, temporary: str, handle: int, permit: Permit, conditions: Conditions, made: Made
-    ) -> tuple[Entry, bool]:
-        """As `_place`, unseen: under the first name that is free, in folders `made` for it, whatever is there.
-
-        Where it really lies is told with what was `made`, and not with the answer.
-        """
-        conditions.require(None)
-        path = permit.path
-        with self._ground.dropping(path.parent, made) as (folder, at), self._ground.workshop() as workshop:
-            os.fsync(handle)
-            names = numbered(path.name)
-            while not self._named(workshop, temporary, folder, name := next(names)):
-                pass
-            sync_folder(folder)
-            entry = _entry(str(path.parent / name), os.fstat(handle))
-            made.append(Placed(str(at / name), entry.size, str(os.fstat(handle).st_ino)))
-            return entry, True
-
-    @staticmethod
-    def _named(workshop: int, temporary: str, folder: int, name: str) -> bool:
-        """Give the temporary file that name, unless it is taken.
-
-        By link(2), which never replaces: programs on the owner's disk don't know our lock.
-        """
-        if look(folder, name):
-            return False
-        try:
-            os.link(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            os.rename(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder)
-            return True
-        os.unlink(temporary, dir_fd=workshop)
-        return True
-
-    def _rename(self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions) -> bool:
-        """Give the temporary file its name, if what has that name now is as demanded. True: nothing had it."""
-        while True:
-            before = look(folder, permit.path.name)
-            self._require_replaceable(before, permit, conditions)
-            permit.require(Verb.ADD, self.door.id)  # it may have ended while the bytes went to the disk
-            if before:
-                os.rename(temporary, before[0], src_dir_fd=workshop, dst_dir_fd=folder)
-                return False
-            if self._named(workshop, temporary, folder, permit.path.name):
-                return True
-
-    def _require_replaceable(
-        self, before: tuple[str, os.stat_result] | None, permit: Permit, conditions: Conditions
-    ) -> None:
-        if before and permit.verb is not Verb.WRITE:  # before any condition: an etag is not for them to guess
-            raise Conflict(
-                f"There is a “{permit.path}” in {self.door.name} already, and {permit.subject} may only add.",
-                "choose another name",
-            )
-        if before and stat.S_ISDIR(before[1].st_mode):
-            raise IsADirectoryError(errno.EISDIR, "a folder")
-        if before and not stat.S_ISREG(before[1].st_mode):
-            raise Conflict(
-                f"“{permit.path}” in {self.door.name} is taken by something that is not shared.", "choose another name"
-            )
-        conditions.require(_entry(str(permit.path), before[1]) if before else None)
-
-
-class Upload:
-    """A file on its way in, beside the others: nobody sees it before `commit`, and nothing stays of it after `abort`.
-
-    Methods block; they may be called from any thread, one after the other or not.
-    """
-
-    def __init__(self, share: Share, permit: Permit, temporary: str, handle: int, *, unseen: bool) -> None:
-        self.created = False  # after commit: whether nothing had that name before
-        self.size = 0
-        self.made: Made = []  # unseen: folders on the way, and the file itself
-        self.inode = str(os.fstat(handle).st_ino)  # of the file, under whatever name
-        self._share = share
-        self._permit = permit
-        self._temporary = temporary
-        self._handle = handle
-        self._unseen = unseen
-        self._hash = hashlib.sha256()
-        self._busy = threading.Lock()
-
-    @property
-    def sha256(self) -> bytes:
-        """The digest of what was written so far."""
-        return self._hash.digest()
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append. Raises NoSpace when the disk is full; the upload is then over."""
-        with self._busy, self._ending_on_error():
-            rest = memoryview(data)
-            while rest:
-                written = os.write(self._handle, rest)
-                self._hash.update(rest[:written])
-                rest = rest[written:]
-                self.size += written
-
-    def commit(self, conditions: Conditions = NONE, sha256: bytes | None = None) -> Entry:
-        """Put the file in its place: when this returns, it is there and on the disk; when it raises, nothing changed.
-
-        Raises Damaged when `sha256` is given and is not that of what was written, Changed when a condition
-        fails, Conflict when the permit is to add only and something of that name exists.
-        """
-        with self._busy, self._ending_on_error():
-            if sha256 is not None and sha256 != self._hash.digest():
-                raise Damaged(f"“{self._permit.path}” arrived damaged; nothing was changed.", "send it again")
-            what = self._temporary, self._handle, self._permit, conditions
-            if self._unseen:
-                entry, self.created = self._share._drop(*what, self.made)
-            else:
-                entry, self.created = self._share._place(*what)
-            os.close(self._handle)
-            self._handle = -1
-            return entry
-
-    def abort(self) -> None:
-        """Leave nothing; after `commit` there is nothing to do."""
-        with self._busy:
-            self._end()
-
-    @contextmanager
-    def _ending_on_error(self) -> Iterator[None]:
-        if self._handle < 0:
-            raise Conflict(f"The upload of “{self._permit.path}” is over.", "send it again")
-        try:
-            with self._share._explained(self._permit.path):
-                yield
-        except BaseException:
-            self._end()
-            raise
-
-    def _end(self) -> None:
-        if self._handle >= 0:
-            with suppress(OSError, NotFound):  # the disk is gone: the next one who opens the share tidies up
-                self._share._ground.drop_file(self._temporary)
-            os.close(self._handle)
-            self._handle = -1
-
 
 def unchanged(file: BinaryIO, entry: Entry) -> bool:
     """Whether the open file still is what `read` said: somebody at its own computer may write into it meanwhile."""
-    return _entry("", os.fstat(file.fileno())).etag == entry.etag
+    return entry_of("", os.fstat(file.fileno())).etag == entry.etag
 
 
 def _speakable(name: str) -> bool:
@@ -379,30 +220,7 @@ def _speakable(name: str) -> bool:
     return True
 
 
-def _entry(path: str, status: os.stat_result) -> Entry:
-    """The inode and both times are in the etag: a file written twice in one tick of the clock is a new inode."""
-    identity = f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
-    folder = stat.S_ISDIR(status.st_mode)
-    return Entry(
-        path,
-        "folder" if folder else "file",
-        0 if folder else status.st_size,
-        datetime.fromtimestamp(status.st_mtime, UTC),
-        hashlib.sha256(identity.encode()).hexdigest()[:24],
-    )
-
-
 def _require_space(folder: int, size: int) -> None:
     room = os.fstatvfs(folder)
     if size > room.f_bavail * room.f_frsize:
         raise OSError(errno.ENOSPC, "no room")
-
-
-# Between looking at what a name holds and giving it to another file nobody else may do the same. A fixed set of
-# locks, picked by folder and name, holds for every share of the process, also when one lies inside another.
-_locks = tuple(threading.Lock() for _ in range(64))
-
-
-def _lock(folder: int, name: str) -> threading.Lock:
-    status = os.fstat(folder)
-    return _locks[hash((status.st_dev, status.st_ino, unicodedata.normalize("NFC", name))) % len(_locks)]

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from commonhold.authority.authority import Door
 from commonhold.errors import Conflict, NotFound, WrongUsage
+from commonhold.files.catalogue import Catalogue
 from commonhold.files.entry import Placed
 from commonhold.files.share import Share
 from commonhold.names import HIDDEN, JOB_SHARE, PersonId, ShareName, SharePath
@@ -28,8 +29,9 @@ class Shares:
     (`Share.missing`), since a disk may come back.
     """
 
-    def __init__(self, connection: sqlite3.Connection, owner: PersonId, home: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, owner: PersonId, home: Path, catalogue: Catalogue) -> None:
         """`home` is where Commonhold keeps its own state: never offered, nor is a folder that contains it."""
+        self.catalogue = catalogue
         self.owner = owner
         self.on_withdrawn: list[Callable[[str], None]] = []  # called with the id of a door that is no more
         self._connection = connection
@@ -38,7 +40,7 @@ class Shares:
         self._offered: dict[str, Share] = {}
         connection.execute(TABLE)
         for identity, name, folder in connection.execute("SELECT id, name, folder FROM shares ORDER BY folded"):
-            self._offered[name.casefold()] = Share(Door("share", identity, name, owner), Path(folder))
+            self._offered[name.casefold()] = Share(Door("share", identity, name, owner), Path(folder), catalogue)
 
     def offer(self, folder: Path, name: ShareName | None = None) -> Share:
         """Offer a folder, by default under its own name. A share of the same name in later years is another door.
@@ -53,7 +55,7 @@ class Shares:
                 raise Conflict(f"{folder} is shared already, as {other.door.name}.", "unshare that first")
         if chosen.casefold() in self._offered:
             raise Conflict(f"There is a share {chosen} already.", "choose another name with --name")
-        share = Share(Door("share", secrets.token_hex(16), chosen, self.owner), folder)
+        share = Share(Door("share", secrets.token_hex(16), chosen, self.owner), folder, self.catalogue)
         row = (share.door.id, str(chosen), chosen.casefold(), str(folder))
         self._connection.execute("INSERT INTO shares (id, name, folded, folder) VALUES (?, ?, ?, ?)", row)
         self._offered[chosen.casefold()] = share
@@ -98,7 +100,7 @@ class Shares:
         """Open the folder of a job under its name (`.job-N`) until `drop_job` or the end of the process."""
         if not JOB_SHARE.fullmatch(name) or door.kind != "job":
             raise WrongUsage(f"{name} is no name for the folder of a job.")
-        self._jobs[name] = Share(door, folder)
+        self._jobs[name] = Share(door, folder, self.catalogue)
         return self._jobs[name]
 
     def drop_job(self, name: str) -> None:

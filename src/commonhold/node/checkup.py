@@ -18,6 +18,7 @@ from commonhold.authority.facts import FactStore
 from commonhold.authority.lines import verify
 from commonhold.authority.roster import Roster
 from commonhold.errors import CommonholdError
+from commonhold.files.catalogue import Catalogue
 from commonhold.files.shares import Shares
 from commonhold.home import Home
 from commonhold.identity.keys import Key
@@ -95,7 +96,9 @@ def asleep(home: Home) -> list[Trouble]:
             roster = FactStore(state, settings.network).roster
             key = Key.load(home.key)
             here = roster.members.get(key.fingerprint) or roster.removed_members[key.fingerprint]
-            found = _known(home, roster, key.fingerprint, Shares(state, here.person, home.folder))
+            with closing(Catalogue(open_state(home.files))) as catalogue:
+                shares = Shares(state, here.person, home.folder, catalogue)
+                found = _known(home, roster, key.fingerprint, shares)
             found = replace(found, computer=settings.computer, running=False)
             if roster.server in {None, key.fingerprint}:
                 found = replace(found, not_free=_not_free(settings.listen))

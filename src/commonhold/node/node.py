@@ -37,7 +37,8 @@ from commonhold.authority.watch import Watch
 from commonhold.authority.witness import Witness
 from commonhold.discovery import AddressBook
 from commonhold.errors import Conflict, Damaged
-from commonhold.files.served import serve as dav
+from commonhold.files.catalogue import Catalogue
+from commonhold.files.served import door as dav
 from commonhold.files.shares import Shares
 from commonhold.home import GatewayCard, Home, write_private
 from commonhold.identity.envelope import Envelope
@@ -92,7 +93,8 @@ class Node:
         self.passes = Passes(lambda: self.authority, self.clock.now)
         here = _own_entry(home, self.key, self.facts.roster)
         self.person, self.certificate = here.person, here.certificate
-        self.shares = Shares(self.state, self.person, home.folder)
+        catalogue = Catalogue(open_state(home.files, any_thread=True))
+        self.shares = Shares(self.state, self.person, home.folder, catalogue)
         self.people = People(self.state, self.key, self.facts, lambda: self.authority, self.record, self.clock.now)
         self.directory = Directory(self.facts, AddressBook(self.state), self.key.fingerprint)
         self.authority, self.has_door = self._by_shape()
@@ -313,6 +315,7 @@ class Node:
         self.clock.note()
         self.audit.close()
         self.quotas.ledger.close()
+        self.shares.catalogue.close()
         self.state.close()
 
 

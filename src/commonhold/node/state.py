@@ -1,4 +1,4 @@
-"""What a node remembers: one SQLite file, written through to the disk at every commit."""
+"""What a node remembers: SQLite files, written through to the disk at every commit."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from aiohttp import web
 from commonhold.errors import Damaged, NoSpace
 
 
-def open_state(path: Path) -> sqlite3.Connection:
-    """Open or make the state. WAL: readers never wait. FULL: what was acknowledged outlives a power cut.
+def open_state(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
+    """Open or make a state. WAL: readers never wait. FULL: what was acknowledged outlives a power cut.
 
     A commit costs 144 µs (measured; NORMAL: 11 µs, and may lose the last ones). Raises Damaged, and
     leaves the file as it is, when SQLite finds it broken; NoSpace when the disk is full.
     """
     try:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=not any_thread)
         path.chmod(0o600)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")

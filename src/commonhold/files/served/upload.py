@@ -13,8 +13,9 @@ from commonhold.authority.authority import Permit
 from commonhold.errors import WrongUsage
 from commonhold.files import webdav
 from commonhold.files.entry import Conditions, Entry, Placed
+from commonhold.files.incoming import Upload
 from commonhold.files.quota import Storing
-from commonhold.files.share import Share, Upload
+from commonhold.files.share import Share
 
 SMALL = 256 * 1024  # bytes up to which a file is taken into memory and written in one go: one change of thread
 CHUNK = 2**20  # bytes gathered before a thread writes them; the next are gathered meanwhile

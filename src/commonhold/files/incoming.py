@@ -1,0 +1,91 @@
+"""A file on its way into a share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from commonhold.authority.authority import Permit
+from commonhold.errors import Conflict, Damaged, NotFound
+from commonhold.files.disk import explained
+from commonhold.files.entry import NONE, Conditions, Entry
+from commonhold.files.ground import Ground
+from commonhold.files.placing import Made, Placing
+
+
+class Upload:
+    """A file on its way in, beside the others: nobody sees it before `commit`, and nothing stays of it after `abort`.
+
+    Methods block; they may be called from any thread, one after the other or not.
+    """
+
+    def __init__(self, ground: Ground, placing: Placing, permit: Permit, *, unseen: bool) -> None:
+        self._temporary, self._handle = ground.new_file()
+        self.created = False  # after commit: whether nothing had that name before
+        self.size = 0
+        self.made: Made = []  # unseen: folders on the way, and the file itself
+        self.inode = str(os.fstat(self._handle).st_ino)  # of the file, under whatever name
+        self._ground, self._placing = ground, placing
+        self._permit = permit
+        self._unseen = unseen
+        self._hash = hashlib.sha256()
+        self._busy = threading.Lock()
+
+    @property
+    def sha256(self) -> bytes:
+        """The digest of what was written so far."""
+        return self._hash.digest()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append. Raises NoSpace when the disk is full; the upload is then over."""
+        with self._busy, self._ending_on_error():
+            rest = memoryview(data)
+            while rest:
+                written = os.write(self._handle, rest)
+                self._hash.update(rest[:written])
+                rest = rest[written:]
+                self.size += written
+
+    def commit(self, conditions: Conditions = NONE, sha256: bytes | None = None) -> Entry:
+        """Put the file in its place: when this returns, it is there and on the disk; when it raises, nothing changed.
+
+        Raises Damaged when `sha256` is given and is not that of what was written, Changed when a condition
+        fails, Conflict when the permit is to add only and something of that name exists.
+        """
+        with self._busy, self._ending_on_error():
+            if sha256 is not None and sha256 != self._hash.digest():
+                raise Damaged(f"“{self._permit.path}” arrived damaged; nothing was changed.", "send it again")
+            what = self._temporary, self._handle, self._permit, conditions
+            if self._unseen:
+                entry, self.created = self._placing.drop(*what, self.made)
+            else:
+                entry, self.created = self._placing.place(*what)
+            os.close(self._handle)
+            self._handle = -1
+            return entry
+
+    def abort(self) -> None:
+        """Leave nothing; after `commit` there is nothing to do."""
+        with self._busy:
+            self._end()
+
+    @contextmanager
+    def _ending_on_error(self) -> Iterator[None]:
+        if self._handle < 0:
+            raise Conflict(f"The upload of “{self._permit.path}” is over.", "send it again")
+        try:
+            with explained(self._permit.path, self._permit.door.name):
+                yield
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        if self._handle >= 0:
+            with suppress(OSError, NotFound):  # the disk is gone: the next one who opens the share tidies up
+                self._ground.drop_file(self._temporary)
+            os.close(self._handle)
+            self._handle = -1

@@ -1,0 +1,107 @@
+"""How an upload gets its name in a share, and what happens to what had that name before.
+
+Everything here blocks (disk), and raises OSError as open(2) does beside the errors it names.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TypeAlias
+
+from commonhold.authority.authority import Door, Permit, Verb
+from commonhold.errors import Conflict
+from commonhold.files.disk import sync_folder
+from commonhold.files.entry import Conditions, Entry, Placed
+from commonhold.files.ground import Ground, entry_of, look, name_lock, numbered
+
+Made: TypeAlias = list[Placed]
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
+
+
+class Placing:
+    """Gives names in the share of that door."""
+
+    def __init__(self, door: Door, ground: Ground) -> None:
+        self._door, self._ground = door, ground
+
+    def place(self, temporary: str, handle: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
+        """Make the temporary file the file at the permit's path, durably. Returns it, and whether the name is new."""
+        path = permit.path
+        with self._ground.parent(path, creating=True) as folder, self._ground.workshop() as workshop:
+            if before := look(folder, path.name):
+                os.fchmod(handle, stat.S_IMODE(before[1].st_mode) & 0o777)
+            os.fsync(handle)
+            with name_lock(folder, path.name):
+                created = self._rename(workshop, temporary, folder, permit, conditions)
+                entry = entry_of(str(path), os.fstat(handle))
+            sync_folder(folder)
+            return entry, created
+
+    def drop(
+        self, temporary: str, handle: int, permit: Permit, conditions: Conditions, made: Made
+    ) -> tuple[Entry, bool]:
+        """As `place`, unseen: under the first name that is free, in folders `made` for it, whatever is there.
+
+        Where it really lies is told with what was `made`, and not with the answer.
+        """
+        conditions.require(None)
+        path = permit.path
+        with self._ground.dropping(path.parent, made) as (folder, at), self._ground.workshop() as workshop:
+            os.fsync(handle)
+            names = numbered(path.name)
+            while not self._named(workshop, temporary, folder, name := next(names)):
+                pass
+            sync_folder(folder)
+            entry = entry_of(str(path.parent / name), os.fstat(handle))
+            made.append(Placed(str(at / name), entry.size, str(os.fstat(handle).st_ino)))
+            return entry, True
+
+    @staticmethod
+    def _named(workshop: int, temporary: str, folder: int, name: str) -> bool:
+        """Give the temporary file that name, unless it is taken.
+
+        By link(2), which never replaces: programs on the owner's disk don't know our lock.
+        """
+        if look(folder, name):
+            return False
+        try:
+            os.link(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            os.rename(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder)
+            return True
+        os.unlink(temporary, dir_fd=workshop)
+        return True
+
+    def _rename(self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions) -> bool:
+        """Give the temporary file its name, if what has that name now is as demanded. True: nothing had it."""
+        while True:
+            before = look(folder, permit.path.name)
+            self._require_replaceable(before, permit, conditions)
+            permit.require(Verb.ADD, self._door.id)  # it may have ended while the bytes went to the disk
+            if before:
+                os.rename(temporary, before[0], src_dir_fd=workshop, dst_dir_fd=folder)
+                return False
+            if self._named(workshop, temporary, folder, permit.path.name):
+                return True
+
+    def _require_replaceable(
+        self, before: tuple[str, os.stat_result] | None, permit: Permit, conditions: Conditions
+    ) -> None:
+        if before and permit.verb is not Verb.WRITE:  # before any condition: an etag is not for them to guess
+            raise Conflict(
+                f"There is a “{permit.path}” in {self._door.name} already, and {permit.subject} may only add.",
+                "choose another name",
+            )
+        if before and stat.S_ISDIR(before[1].st_mode):
+            raise IsADirectoryError(errno.EISDIR, "a folder")
+        if before and not stat.S_ISREG(before[1].st_mode):
+            raise Conflict(
+                f"“{permit.path}” in {self._door.name} is taken by something that is not shared.", "choose another name"
+            )
+        conditions.require(entry_of(str(permit.path), before[1]) if before else None)

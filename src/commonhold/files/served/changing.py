@@ -1,0 +1,68 @@
+"""PUT, MKCOL and DELETE."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from commonhold.authority.authority import Permit, Verb
+from commonhold.errors import Conflict, Damaged, WrongUsage
+from commonhold.files import webdav
+from commonhold.files.quota import Storing
+from commonhold.files.served.access import Access
+from commonhold.files.served.looking import FOLDER_METHODS
+from commonhold.files.served.problem import problem
+from commonhold.files.served.upload import Uploads, announced
+from commonhold.files.share import Share, Taken
+from commonhold.names import SharePath
+
+
+class Changing:
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._uploads = Uploads(access.threads)
+
+    async def put(self, request: web.Request, name: str, path: SharePath) -> web.Response:
+        """To write if that is allowed, else to add: then nothing is replaced."""
+        verb = Verb.WRITE if self._access.may(request, Verb.WRITE, name, path) else Verb.ADD
+        share, given = self._access.permit(request, verb, name, path)
+        unseen = verb is Verb.ADD and not self._access.may(request, Verb.LIST, name, path)  # whoever may write may list
+        try:
+            with await self._access.storing(request, given, announced(request), unseen) as storing:
+                upload, entry = await self._uploads.receive(
+                    request,
+                    share,
+                    given,
+                    storing,
+                    lambda: self._access.permit(request, verb, name, path),
+                    unseen=unseen,
+                )
+        except Damaged as error:
+            return problem(error, 400)
+        if not upload.created:
+            self._access.record("overwritten", request, door=share.door.name, path=str(path), size=entry.size)
+        headers = {"ETag": f'"{entry.etag}"', "Repr-Digest": webdav.digest_header(upload.sha256)}
+        return web.Response(status=201 if upload.created else 204, headers=headers)
+
+    async def mkcol(self, request: web.Request, name: str, path: SharePath) -> web.Response:
+        share, given = self._access.permit(request, Verb.ADD, name, path)
+        if request.can_read_body:
+            raise WrongUsage("A folder is made without a body.")
+        unseen = not self._access.may(request, Verb.LIST, name, path)
+        try:
+            with await self._access.storing(request, given, 0, unseen) as storing:
+                await self._access.run(_mkdir, share, given, storing, unseen)
+        except Taken as error:
+            return problem(Conflict(error.sentence, error.hint), 405, Allow=FOLDER_METHODS)
+        return web.Response(status=201)
+
+    async def delete(self, request: web.Request, name: str, path: SharePath) -> web.Response:
+        share, given = self._access.permit(request, Verb.WRITE, name, path)
+        gone = await self._access.run(share.delete, given, webdav.conditions(request.headers))
+        await self._access.run(self._access.ledger.release, share.door.id, str(path))
+        self._access.record("deleted", request, door=share.door.name, path=str(path), kind=gone.kind, size=gone.size)
+        return web.Response(status=204)
+
+
+def _mkdir(share: Share, given: Permit, storing: Storing, unseen: bool) -> None:
+    with storing.placing(0) as placed:
+        placed.extend(share.mkdir(given, unseen=unseen))

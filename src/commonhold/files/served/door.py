@@ -1,0 +1,76 @@
+"""WebDAV, class 1, over the shares of this computer: what other computers and programs ask of its files.
+
+Each request asks the authority before it looks whether anything exists, so that whoever may not
+know learns nothing: the refusal for a share, a file or a folder that is not there is the same, and
+to whoever may add but not list a share is a drop-box, where every name seems to be free. Errors
+are raised as CommonholdError; a middleware (transport.problems) makes the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from commonhold.authority.authority import Authority, Subject
+from commonhold.errors import WrongUsage
+from commonhold.files import webdav
+from commonhold.files.quota import Payer, QuotaLedger
+from commonhold.files.served.access import Access
+from commonhold.files.served.changing import Changing
+from commonhold.files.served.looking import Looking
+from commonhold.files.served.problem import problem
+from commonhold.files.shares import Shares
+from commonhold.names import SharePath
+
+COMPLIANCE = "1"
+
+
+def routes(
+    shares: Shares,
+    authority: Callable[[], Authority],
+    on_event: Callable[..., None],
+    ledger: QuotaLedger,
+    payer: Callable[[Subject], Payer],
+) -> list[web.RouteDef]:
+    """The door `/dav/`; the arguments are those of Access."""
+    door = _Door(Access(shares, authority, on_event, ledger, payer))
+    return [
+        web.route("*", "/dav", door.answer, expect_handler=_expect),
+        web.route("*", "/dav/{path:.*}", door.answer, expect_handler=_expect),
+    ]
+
+
+async def _expect(request: web.Request) -> None:
+    """`100 Continue` is said when the upload was found to be allowed and to fit, not before."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+
+
+class _Door:
+    """Which method is answered by whom."""
+
+    def __init__(self, access: Access) -> None:
+        looking, changing = Looking(access), Changing(access)
+        self._methods = {
+            "OPTIONS": self._options,
+            "PROPFIND": looking.propfind,
+            "GET": looking.get,
+            "HEAD": looking.get,
+            "PUT": changing.put,
+            "MKCOL": changing.mkcol,
+            "DELETE": changing.delete,
+        }
+        self._allow = ", ".join(self._methods)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        method = self._methods.get(request.method)
+        if method is None:
+            return problem(WrongUsage(f"{request.method} is not understood here."), 405, Allow=self._allow)
+        name, path = webdav.target(request.raw_path)
+        if not name and request.method not in {"OPTIONS", "PROPFIND"}:
+            return problem(WrongUsage("That is the list of shares, no file."), 405, Allow="OPTIONS, PROPFIND")
+        return await method(request, name, path)
+
+    async def _options(self, _request: web.Request, _name: str, _path: SharePath) -> web.Response:
+        return web.Response(headers={"DAV": COMPLIANCE, "MS-Author-Via": "DAV", "Allow": self._allow})
