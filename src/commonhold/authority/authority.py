@@ -154,6 +154,8 @@ class Holder(Protocol):
 
     def hold(self, permit: Permit) -> None: ...
 
+    def let_go(self, permit: Permit) -> None: ...
+
 
 WORK: ContextVar[Holder | None] = ContextVar("commonhold.work", default=None)  # in which permits are asked for
 
@@ -194,6 +196,15 @@ def permit(authority: Authority, subject: Subject, verb: Verb, door: Door, path:
     if (work := WORK.get()) is not None:
         work.hold(given)
     return given
+
+
+def let_go(given: Permit) -> None:
+    """It is needed no more, though the work that asked for it goes on: a request of a hundred thousand files
+
+    must not be asked about all that are done, at every look.
+    """
+    if (work := WORK.get()) is not None:
+        work.let_go(given)
 
 
 def refusal(decision: Decision, subject: Subject, verb: Verb, door: Door) -> Refused:

@@ -35,7 +35,7 @@ class Work:
     def __init__(self, watch: Watch, subject: Subject, what: str, end: End) -> None:
         self.subject = subject
         self.what = what
-        self.permits: list[Permit] = []
+        self.permits: dict[Permit, None] = {}  # in the order in which they were given
         self._watch = watch
         self._end = end
         self._token: contextvars.Token[Holder | None] | None = None
@@ -52,7 +52,11 @@ class Work:
     def hold(self, permit: Permit) -> None:
         """This runs under that permit too. One that is over holds nothing: tasks that it left behind may still ask."""
         if self in self._watch.running:
-            self.permits.append(permit)
+            self.permits[permit] = None
+
+    def let_go(self, permit: Permit) -> None:
+        """What that permit was for is done, though the rest runs on."""
+        self.permits.pop(permit, None)
 
     def close(self) -> None:
         """It is over, by itself."""

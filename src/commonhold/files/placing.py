@@ -30,14 +30,24 @@ class Placing:
         """Make the temporary file the file at the permit's path, durably. Returns it, and whether the name is new."""
         path = permit.path
         with self._ground.parent(path, creating=True) as folder, self._ground.workshop() as workshop:
-            if before := look(folder, path.name):
-                os.fchmod(handle, stat.S_IMODE(before[1].st_mode) & 0o777)
+            keep_mode(folder, path.name, handle)
             os.fsync(handle)
-            with name_lock(folder, path.name):
-                created = self._rename(workshop, temporary, folder, permit, conditions)
-                entry = entry_of(str(path), os.fstat(handle))
+            placed = self.hand_over(workshop, temporary, folder, permit, conditions)
             sync_folder(folder)
-            return entry, created
+            return placed
+
+    def hand_over(
+        self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions
+    ) -> tuple[Entry, bool]:
+        """The moment in which a name in that open folder gets the temporary file, if all is as demanded.
+
+        As `place`, and nothing is synced: whoever places one file syncs it before and its folder after, whoever
+        places many does so for all of them together.
+        """
+        with name_lock(folder, permit.path.name):
+            name, created = self._rename(workshop, temporary, folder, permit, conditions)
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            return entry_of(str(permit.path), status), created
 
     def drop(
         self, temporary: str, handle: int, permit: Permit, conditions: Conditions, made: Made
@@ -78,7 +88,9 @@ class Placing:
         os.unlink(temporary, dir_fd=workshop)
         return True
 
-    def _rename(self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions) -> bool:
+    def _rename(
+        self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions
+    ) -> tuple[str, bool]:
         """Give the temporary file its name, if what has that name now is as demanded. True: nothing had it."""
         while True:
             before = look(folder, permit.path.name)
@@ -86,9 +98,9 @@ class Placing:
             permit.require(Verb.ADD, self._door.id)  # it may have ended while the bytes went to the disk
             if before:
                 os.rename(temporary, before[0], src_dir_fd=workshop, dst_dir_fd=folder)
-                return False
+                return before[0], False
             if self._named(workshop, temporary, folder, permit.path.name):
-                return True
+                return permit.path.name, True
 
     def _require_replaceable(
         self, before: tuple[str, os.stat_result] | None, permit: Permit, conditions: Conditions
@@ -105,3 +117,9 @@ class Placing:
                 f"“{permit.path}” in {self._door.name} is taken by something that is not shared.", "choose another name"
             )
         conditions.require(entry_of(str(permit.path), before[1]) if before else None)
+
+
+def keep_mode(folder: int, name: str, handle: int) -> None:
+    """What replaces a file has its mode; before the data is synced, so that the mode is on the disk with it."""
+    if before := look(folder, name):
+        os.fchmod(handle, stat.S_IMODE(before[1].st_mode) & 0o777)
