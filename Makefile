@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test fuzz bench lint fmt docs lock clean
+.PHONY: demo test litmus fuzz bench lint fmt docs lock clean
 
 demo: $(READY)
 	@$(BIN)/commonhold demo
@@ -17,6 +17,10 @@ test: $(READY) programs
 # What is parsed before anybody is known, with a hundred times the rubbish: about an hour.
 fuzz: $(READY)
 	$(BIN)/pytest --hypothesis-profile fuzz --timeout 0 tests/attacks/test_fuzz.py tests/properties
+
+# The WebDAV world's own suite of tests, against a server and against a peer; a failure shows litmus's trace.
+litmus: $(READY) programs
+	$(BIN)/pytest tests/clients/test_litmus.py
 
 bench: $(READY) programs
 	$(BIN)/python bench/run.py
@@ -45,10 +49,12 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 # Programs of the system that the tests use where they may be installed. Without bubblewrap the tests
-# of the sandbox try the weaker one instead; without Chromium no real web page attacks the gateway.
+# of the sandbox try the weaker one instead; without Chromium no real web page attacks the gateway; without
+# litmus, cadaver, rclone and davfs2 only our own client and our own requests ask the files' door.
 .PHONY: programs
 programs:
-	@for each in bwrap:bubblewrap strace:strace chromium:chromium; do \
+	@for each in bwrap:bubblewrap strace:strace chromium:chromium litmus:litmus cadaver:cadaver \
+	  rclone:rclone mount.davfs:davfs2; do \
 	  command -v "$${each%:*}" >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    { [ -n "$$updated" ] || { apt-get -qq update && updated=yes; }; } && \

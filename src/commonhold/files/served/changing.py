@@ -46,7 +46,7 @@ class Changing:
     async def mkcol(self, request: web.Request, name: str, path: SharePath) -> web.Response:
         share, given = self._access.permit(request, Verb.ADD, name, path)
         if request.can_read_body:
-            raise WrongUsage("A folder is made without a body.")
+            return problem(WrongUsage("A folder is made without a body."), 415)
         unseen = not self._access.may(request, Verb.LIST, name, path)
         try:
             with await self._access.storing(request, given, 0, unseen) as storing:
