@@ -26,6 +26,7 @@ class Upload:
         self._temporary, self._handle = ground.new_file()
         self.created = False  # after commit: whether nothing had that name before
         self.size = 0
+        self.modified: int | None = None  # nanoseconds since 1970: the time of change that the file is to have
         self.made: Made = []  # unseen: folders on the way, and the file itself
         self.inode = str(os.fstat(self._handle).st_ino)  # of the file, under whatever name
         self._ground, self._placing = ground, placing
@@ -58,6 +59,8 @@ class Upload:
         with self._busy, self._ending_on_error():
             if sha256 is not None and sha256 != self._hash.digest():
                 raise Damaged(f"“{self._permit.path}” arrived damaged; nothing was changed.", "send it again")
+            if self.modified is not None:
+                os.utime(self._handle, ns=(self.modified, self.modified))
             what = self._temporary, self._handle, self._permit, conditions
             if self._unseen:
                 entry, self.created = self._placing.drop(*what, self.made)

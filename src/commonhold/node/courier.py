@@ -97,10 +97,10 @@ class DoorCourier:
         if size <= SMALL:
             data = await run(self._threads, file.read, SMALL + 1)
             digest = hashlib.sha256(data).digest()
-            found = await there.write(path, data, len(data), etag, digest)
+            found, _ = await there.write(path, data, len(data), etag, digest)
         else:
             hashing = hashlib.sha256()
-            found = await there.write(path, self._pieces(file, hashing.update), size, etag)
+            found, _ = await there.write(path, self._pieces(file, hashing.update), size, etag)
             digest = hashing.digest()
         if found is not None and found != digest:
             raise Damaged(f"“{path}” was stored damaged.", "run it again")

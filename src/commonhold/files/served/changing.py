@@ -41,6 +41,8 @@ class Changing:
         if not upload.created:
             self._access.record("overwritten", request, door=share.door.name, path=str(path), size=entry.size)
         headers = {"ETag": f'"{entry.etag}"', "Repr-Digest": webdav.digest_header(upload.sha256)}
+        if upload.modified is not None:
+            headers["X-OC-Mtime"] = "accepted"
         return web.Response(status=201 if upload.created else 204, headers=headers)
 
     async def mkcol(self, request: web.Request, name: str, path: SharePath) -> web.Response:

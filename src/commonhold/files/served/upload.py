@@ -47,16 +47,18 @@ class Uploads:
             raise WrongUsage("An upload is a whole file as it is, neither a part nor compressed.")
         conditions = webdav.conditions(request.headers)
         sha256 = webdav.parse_digest(request.headers.get("Repr-Digest"))
+        modified = webdav.parse_mtime(request.headers.get("X-OC-Mtime"))
         if request.content_length is not None and request.content_length <= SMALL:
             await _go_on(request)
             body = await _whole(request, request.content_length)
             ask()
             return await asyncio.wrap_future(
-                self._threads.submit(_write_small, share, permit, body, conditions, sha256, storing, unseen)
+                self._threads.submit(_write_small, share, permit, body, modified, conditions, sha256, storing, unseen)
             )
         begun = self._threads.submit(functools.partial(share.write, permit, announced(request), unseen=unseen))
         try:
             upload = await asyncio.wrap_future(begun)
+            upload.modified = modified
             await _go_on(request)
             await self._fill(upload, request, storing)
             ask()
@@ -93,12 +95,14 @@ def _write_small(
     share: Share,
     permit: Permit,
     body: bytes,
+    modified: int | None,
     conditions: Conditions,
     sha256: bytes | None,
     storing: Storing,
     unseen: bool,
 ) -> tuple[Upload, Entry]:
     upload = share.write(permit, len(body), unseen=unseen)
+    upload.modified = modified
     upload.write(body)
     return upload, _commit(upload, storing, conditions, sha256)
 

@@ -13,7 +13,8 @@ import aiohttp
 
 from commonhold.errors import Changed, Damaged, Unreachable, WrongUsage
 from commonhold.files import webdav
-from commonhold.files.used.part import Part, save
+from commonhold.files.used.origin import Origin
+from commonhold.files.used.part import Arrived, Part, save
 from commonhold.files.used.remote import Remote, etag_of
 from commonhold.names import SharePath
 
@@ -36,12 +37,16 @@ class Fetch:
         threads: Executor,
         moved: Callable[[int], None],
         sized: Callable[[int], None] | None = None,
+        computer: str = "",
     ) -> None:
+        """`computer`: the name of this one, under which a local file stays that would be destroyed (`kept`)."""
         self._there, self._path, self._target = there, path, target
         self._threads = threads
         self._moved, self._sized = moved, sized
         self._counted = 0
         self._part: Part | None = None
+        self._arrived = Arrived(computer=computer)
+        self.kept: Path | None = None
 
     async def run(self, size: int | None = None) -> int:
         """Fetch it; its size. `size` is what a listing said: small files leave no parts to go on with.
@@ -77,6 +82,8 @@ class Fetch:
             expected = webdav.parse_digest(answer.headers.get("Repr-Digest"))
             if answer.status == 405:
                 raise WrongUsage(f"“{str(path) or self._there.share}” is a folder.", "copy it and all in it with -r")
+            if answer.status in {200, 206}:
+                self._arrived = self._arrived._replace(modified=_modified(answer), origin=self._origin(answer))
             if answer.status == 200:
                 await self._discard()
                 size = answer.content_length
@@ -92,14 +99,14 @@ class Fetch:
             if answer.status != 416:  # else the part was whole already
                 await self._receive(answer, part)
         await self._verify(part, expected)
-        await self._run(part.finish)
+        self.kept = await self._run(part.finish, self._arrived)
         return part.size
 
     async def _small(self, answer: aiohttp.ClientResponse, expected: bytes) -> int:
-        data = await answer.read()
+        data = b"".join([piece async for piece in self._there.pieces(answer)])
         if hashlib.sha256(data).digest() != expected:
             raise self._damaged()
-        await self._run(save, self._target, data)
+        self.kept = await self._run(save, self._target, data, self._arrived)
         self._count(len(data))
         return len(data)
 
@@ -108,7 +115,7 @@ class Fetch:
         writing = asyncio.ensure_future(self._run(part.write, b""))
         gathered = bytearray()
         try:
-            async for piece in answer.content.iter_any():
+            async for piece in self._there.pieces(answer):
                 gathered += piece
                 if len(gathered) >= CHUNK:
                     await writing
@@ -139,6 +146,10 @@ class Fetch:
             self._part = None
         self._count(0)
 
+    def _origin(self, answer: aiohttp.ClientResponse) -> Origin:
+        there = self._there
+        return Origin(str(there.peer.fingerprint), str(there.share), str(self._path), etag_of(answer))
+
     def _tell(self, size: int | None) -> None:
         if self._sized and size is not None:
             self._sized(size)
@@ -152,6 +163,12 @@ class Fetch:
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _modified(answer: aiohttp.ClientResponse) -> int | None:
+    """When the file there was changed, in nanoseconds; HTTP's dates are in seconds."""
+    moment = webdav.parse_date(answer.headers.get("Last-Modified"))
+    return int(moment.timestamp()) * 10**9 if moment else None
 
 
 def _goes_on(answer: aiohttp.ClientResponse, part: Part) -> bool:

@@ -13,10 +13,12 @@ import re
 import secrets
 import threading
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from commonhold.errors import Conflict
 from commonhold.files.disk import explained, sync_folder
+from commonhold.files.used.conflict import keep
+from commonhold.files.used.origin import Origin
 from commonhold.names import LONGEST_COMPONENT
 
 HERE = "this computer"
@@ -25,12 +27,26 @@ CHUNK = 2**20
 _RESUMABLE = re.compile(r"[0-9a-f]{8,64}")  # other etags might not be fit for a file's name
 
 
-def save(target: Path, data: bytes) -> None:
-    """Make `data` the file `target`, durably and in one step. Raises NoSpace, Refused, Conflict, NotFound."""
+class Arrived(NamedTuple):
+    """What a file that is whole gets: its time of change (nanoseconds since 1970), what it is a copy of, and the name
+
+    of this computer for the file that it would destroy (`conflict.keep`); without one, that is replaced.
+    """
+
+    modified: int | None = None
+    origin: Origin | None = None
+    computer: str = ""
+
+
+def save(target: Path, data: bytes, arrived: Arrived) -> Path | None:
+    """Make `data` the file `target`, durably and in one step; as `Part.finish`.
+
+    Raises NoSpace, Refused, Conflict, NotFound.
+    """
     part = Part.begin(target, "")
     try:
         part.write(data)
-        part.finish()
+        return part.finish(arrived)
     except BaseException:
         part.discard()
         raise
@@ -102,10 +118,15 @@ class Part:
                 self.size += written
                 rest = rest[written:]
 
-    def finish(self) -> None:
-        """Make it the file: on the disk when this returns."""
+    def finish(self, arrived: Arrived) -> Path | None:
+        """Make it the file: on the disk when this returns. Where the file is kept that had the name, if it is."""
         with self._busy, explained(self.target, HERE):
+            if arrived.modified is not None:
+                os.utime(self._handle, ns=(arrived.modified, arrived.modified))
+            if arrived.origin:
+                arrived.origin.note(self._handle)
             os.fsync(self._handle)
+            kept = keep(self.target, self.size, self.sha256, arrived.computer) if arrived.computer else None
             self.path.replace(self.target)
             folder = os.open(self.target.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -113,6 +134,7 @@ class Part:
             finally:
                 os.close(folder)
         self.close()
+        return kept
 
     def close(self) -> None:
         """Leave it for a later transfer."""

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 
@@ -19,12 +20,20 @@ from commonhold.errors import Changed, CommonholdError, Conflict, Damaged, Unrea
 from commonhold.files import webdav
 from commonhold.files.entry import Entry, Kind
 from commonhold.files.multistatus import QUESTION, Answer, AnswerReader
+from commonhold.files.used.pace import Pace
 from commonhold.files.used.together import each
 from commonhold.names import SharePath
 from commonhold.transport import Caller, Peer
 
 FOLDERS_AT_ONCE = 8  # listings under way when a whole tree is listed
 CHUNK = 2**20
+
+
+class Written(NamedTuple):
+    """What the other computer says of a file that it has stored."""
+
+    sha256: bytes | None
+    etag: str  # empty when it does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,7 @@ class Remote:
     peer: Peer
     share: str  # empty: the list of its shares
     pass_id: str = ""
+    pace: Pace | None = None  # the limit on bytes a second, if there is one
 
     def request(
         self,
@@ -49,7 +59,20 @@ class Remote:
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         sent = {**(headers or {}), **({PASS_HEADER: self.pass_id} if self.pass_id else {})}
         address = webdav.href(self.share, str(path))
+        if self.pace and data:
+            if isinstance(data, bytes):
+                sent.setdefault("Content-Length", str(len(data)))
+            data = self.pace.slowed(data)
         return self.caller.request(self.peer, method, address, headers=sent, data=data, ok=ok)
+
+    def pieces(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """The body of an answer as it comes, not faster than it may."""
+        return answer.content.iter_any() if self.pace is None else self._slow(answer, self.pace)
+
+    async def _slow(self, answer: aiohttp.ClientResponse, pace: Pace) -> AsyncIterator[bytes]:
+        async for piece in answer.content.iter_any():
+            await pace(len(piece))
+            yield piece
 
     async def stat(self, path: SharePath) -> Entry:
         """The file or folder there. Raises NotFound, Refused."""
@@ -141,19 +164,23 @@ class Remote:
         size: int,
         etag: str = "",
         sha256: bytes | None = None,
-    ) -> bytes | None:
-        """Make it the file there, and return the SHA-256 that was found there. An iterable gives exactly `size` bytes.
+        modified: int | None = None,
+    ) -> Written:
+        """Make it the file there. An iterable gives exactly `size` bytes.
 
         It replaces the file of that etag, or none: raises Changed. `sha256` is checked before anything changes.
+        `modified`: the time of change that it is to have, in nanoseconds since 1970.
         """
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         headers |= {"If-Match": f'"{etag}"'} if etag else {"If-None-Match": "*"}
         if sha256:
             headers["Repr-Digest"] = webdav.digest_header(sha256)
+        if modified is not None:
+            headers["X-OC-Mtime"] = webdav.mtime_header(modified)
         if not isinstance(data, bytes):
             headers["Expect"] = "100-continue"  # a refusal comes before the bytes
         async with self.request("PUT", path, headers, data) as answer:
-            return webdav.parse_digest(answer.headers.get("Repr-Digest"))
+            return Written(webdav.parse_digest(answer.headers.get("Repr-Digest")), etag_of(answer))
 
     async def mkdir(self, path: SharePath, exist_ok: bool = False) -> bool:
         """Make a folder; whether it is new. Raises Conflict when it exists, or nothing to put it in does."""

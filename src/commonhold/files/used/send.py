@@ -31,6 +31,7 @@ class Send:
         self._threads = threads
         self._moved = moved
         self._counted = 0
+        self.etag = ""  # of what is there, when it has been sent
 
     async def run(self, etag: str = "") -> int:
         """Send it; its size. It replaces the file of that etag, or without one none.
@@ -43,15 +44,16 @@ class Send:
         try:
             if data is not None:
                 digest = hashlib.sha256(data).digest()
-                there = await self._there.write(self._path, data, len(data), etag, digest)
+                there = await self._there.write(self._path, data, len(data), etag, digest, status.st_mtime_ns)
                 self._count(len(data))
             else:
                 hashing = hashlib.sha256()
                 body = self._chunks(file, status, hashing)
-                there = await self._there.write(self._path, body, status.st_size, etag)
+                there = await self._there.write(self._path, body, status.st_size, etag, modified=status.st_mtime_ns)
                 digest = hashing.digest()
-            if there != digest:
+            if there.sha256 != digest:
                 raise Damaged(f"“{self._path}” arrived damaged at {self._there.peer.name}.", "send it again")
+            self.etag = there.etag
             return status.st_size
         except BaseException:
             self._count(0)
