@@ -250,7 +250,7 @@ async def test_ranges_of_small_and_large_files(tower):
             got = await tower.ask("laptop", "GET", f"/dav/photos/{name}", Range=text)
             assert (got.status, got.body) == (206, expected)
             assert got.headers["Content-Range"].endswith(f"/{len(data)}")
-        for text in ("bytes=0-1,3-4", "lines=1-2", "bytes=9-1", "bytes=-", "bytes=a-b"):
+        for text in ("lines=1-2", "bytes=9-1", "bytes=-", "bytes=a-b"):
             got = await tower.ask("laptop", "GET", f"/dav/photos/{name}", Range=text)
             assert (got.status, got.body) == (200, data)
         beyond = await tower.ask("laptop", "GET", f"/dav/photos/{name}", Range=f"bytes={len(data)}-")

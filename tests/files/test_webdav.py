@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonhold.errors import Changed, WrongUsage
-from commonhold.files import webdav
+from commonhold.files import ranges, webdav
 from commonhold.files.entry import ANYTHING, Conditions, Entry
-from commonhold.files.webdav import Unsatisfiable
+from commonhold.files.ranges import Unsatisfiable
 from commonhold.names import SharePath
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -68,7 +68,7 @@ def test_no_text_breaks_what_reads_headers(text):
     for read in (
         lambda: webdav.conditions(headers),
         lambda: webdav.not_modified(headers, FILE),
-        lambda: webdav.wanted_range(headers, FILE),
+        lambda: ranges.wanted(headers, FILE),
         lambda: webdav.parse_digest(text),
         lambda: webdav.parse_date(text),
         lambda: webdav.content_range(text),
@@ -145,29 +145,6 @@ def test_conditions_on_what_is_not_there():
         Conditions(if_none_match=frozenset({"abc"})).require(FILE)
 
 
-@given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 120))
-def test_ranges_are_those_of_a_slice(first, last, size):
-    file = Entry("a", "file", size, NOON, "abc")
-    data = bytes(size)
-    for text, expected in (
-        (f"bytes={first}-{last}", data[first : last + 1]),
-        (f"bytes={first}-", data[first:]),
-        (f"bytes=-{last}", data[-last:] if last else b""),
-    ):
-        try:
-            span = webdav.wanted_range({"Range": text}, file)
-        except Unsatisfiable:
-            assert not expected
-        else:
-            assert span is None or len(data[slice(*span)]) == len(expected) == span[1] - span[0]
-            assert span is not None or last < first
-
-
-def test_a_range_of_another_version_is_the_whole_file():
-    asked = {"Range": "bytes=1-2"}
-    assert webdav.wanted_range(asked | {"If-Range": '"abc"'}, FILE) == (1, 3)
-    assert webdav.wanted_range(asked | {"If-Range": 'W/"abc"'}, FILE) is None
-    assert webdav.wanted_range(asked | {"If-Range": '"other"'}, FILE) is None
-    assert webdav.wanted_range(asked | {"If-Range": webdav.http_date(NOON)}, FILE) == (1, 3)
+def test_where_an_answer_stands_in_the_whole_is_read():
     assert webdav.content_range("bytes 1-2/100") == (1, 3, 100)
     assert webdav.content_range("bytes */100") is None

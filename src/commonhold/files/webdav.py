@@ -1,6 +1,6 @@
-"""WebDAV's and HTTP's words: addresses of files, ranges, conditions, digests. *Pure.*
+"""WebDAV's and HTTP's words: addresses of files, conditions, digests. *Pure.*
 
-RFC 4918 (WebDAV), RFC 9110 (HTTP: conditions, ranges, dates), RFC 9530 (Repr-Digest).
+RFC 4918 (WebDAV), RFC 9110 (HTTP: conditions, dates), RFC 9530 (Repr-Digest).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, unquote_to_bytes
 
-from commonhold.errors import CommonholdError, WrongUsage
+from commonhold.errors import WrongUsage
 from commonhold.files.entry import ANYTHING, Conditions, Entry, later
 from commonhold.names import JOB_SHARE, ShareName, SharePath
 
@@ -25,17 +25,9 @@ EARLIEST, LATEST = -(2**31), 15_032_385_536  # seconds since 1970: 1901 to 2446,
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ETAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
-_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,19})\s*-\s*([0-9]{0,19})\s*", re.IGNORECASE)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 _MTIME = re.compile(r"\s*(-?[0-9]{1,11})(?:\.([0-9]{1,9})[0-9]{0,9})?\s*")
 _SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):\s*(?:;[^,]*)?(?=,|$)", re.IGNORECASE)
-
-
-class Unsatisfiable(CommonholdError):
-    """The range asked for lies outside of the file (RFC 9110, 15.5.17)."""
-
-    exit_code = 2
-    status = 416
 
 
 def target(raw: str, root: str = ROOT) -> tuple[str, SharePath]:
@@ -141,34 +133,6 @@ def not_modified(headers: Mapping[str, str], entry: Entry) -> bool:
         return known == ANYTHING or entry.etag in known
     since = parse_date(headers.get("If-Modified-Since"))
     return since is not None and not later(entry.modified, since)
-
-
-def wanted_range(headers: Mapping[str, str], entry: Entry) -> tuple[int, int] | None:
-    """The bytes asked for as (first, one after the last), or None for the whole file.
-
-    One range only; several, other units and nonsense are ignored, as RFC 9110, 14.2 allows. With If-Range
-    the whole file is the answer when it changed. Raises Unsatisfiable.
-    """
-    match = _RANGE.fullmatch(headers.get("Range", ""))
-    if not match or not (match[1] or match[2]) or not _if_range(headers.get("If-Range"), entry):
-        return None
-    if not match[1]:
-        first, end = max(entry.size - int(match[2]), 0), entry.size
-    else:
-        first, end = int(match[1]), min(int(match[2]) + 1 if match[2] else entry.size, entry.size)
-        if match[2] and int(match[2]) < first:
-            return None
-    if first >= end:
-        raise Unsatisfiable(f"The file has {entry.size} bytes; the range asked for lies outside.", size=entry.size)
-    return first, end
-
-
-def _if_range(header: str | None, entry: Entry) -> bool:
-    if header is None:
-        return True
-    if header.strip().endswith('"'):
-        return header.strip() == f'"{entry.etag}"'
-    return entry.modified is not None and header.strip() == http_date(entry.modified)
 
 
 def content_range(header: str | None) -> tuple[int, int, int] | None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import secrets
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import msgspec
 from aiohttp import web
 
 from commonhold.authority.authority import Permit
 from commonhold.errors import Conflict, Damaged
-from commonhold.files import webdav
+from commonhold.files import ranges, webdav
 from commonhold.files.entry import Entry
 from commonhold.files.multistatus import content_type
+from commonhold.files.ranges import Span
 from commonhold.files.served.problem import problem
 from commonhold.files.share import Share, unchanged
 
@@ -27,26 +29,35 @@ CHUNK = 512 * 1024  # bytes read at a time: with 2 MiB it was no faster over TLS
 REMEMBERED = 4096  # digests of large files
 TRIES = 3  # to read a small file that somebody writes into meanwhile
 
+Plan: TypeAlias = list[bytes | Span]
+
 _WANTS_SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*(?:[1-9]|10)\s*(?:,|$)", re.IGNORECASE)
 
 
 class _Reader:
-    """A large file on its way out, hashed as it is read."""
+    """A large file on its way out, or the spans of it in `plan` with what stands between; hashed as it is read."""
 
-    def __init__(self, file: BinaryIO, first: int, end: int) -> None:
-        file.seek(first)
+    def __init__(self, file: BinaryIO, plan: Plan) -> None:
         self.file = file
-        self.left = end - first
+        self._plan = deque(plan)
+        self._left = 0  # bytes of the span that is being read
         self._hash = hashlib.sha256()
         self._busy = threading.Lock()
 
     def step(self) -> bytes:
         """The next bytes; empty at the end. Raises Damaged when the file has become shorter."""
         with self._busy:
-            data = self.file.read(min(CHUNK, self.left))
+            if not self._left:
+                if not self._plan:
+                    return b""
+                if isinstance(piece := self._plan.popleft(), bytes):
+                    return piece
+                self.file.seek(piece.first)
+                self._left = piece.end - piece.first
+            data = self.file.read(min(CHUNK, self._left))
             self._hash.update(data)
-            self.left -= len(data)
-            if self.left and not data:
+            self._left -= len(data)
+            if not data:
                 raise Damaged("The file became shorter while it was read.", "get it again")
             return data
 
@@ -63,10 +74,18 @@ class _Found(msgspec.Struct):
     """A file that is to be answered: a small one whole in `data`, a large one open; neither when 304 is the answer."""
 
     entry: Entry
-    span: tuple[int, int] | None = None
+    spans: list[Span] = []  # of a whole file none
+    boundary: str = ""  # of several
     data: bytes | None = None
     sha256: bytes | None = None
     reader: _Reader | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The body: spans of the file, and what stands between them."""
+        if self.boundary:
+            return ranges.parts(self.spans, self.entry.size, content_type(self.entry.name), self.boundary)
+        return [*self.spans] or [Span(0, self.entry.size)]
 
 
 class Downloads:
@@ -95,7 +114,7 @@ class Downloads:
             await self._read(found, key, response)
             await response.write_eof()
             return response
-        except webdav.Unsatisfiable as error:
+        except ranges.Unsatisfiable as error:
             return problem(error, error.status, **{"Content-Range": f"bytes */{error.more['size']}"})
         finally:
             looking.add_done_callback(self._close)  # also when we were cancelled before it was done
@@ -110,7 +129,7 @@ class Downloads:
             ahead = self._threads.submit(reader.step)
             if response:
                 await response.write(data)
-        if not found.span and (digest := reader.sha256(found.entry)):
+        if not found.spans and (digest := reader.sha256(found.entry)):
             found.sha256 = self._digests[key] = digest
             while len(self._digests) > REMEMBERED:
                 self._digests.popitem(last=False)
@@ -128,14 +147,17 @@ def _look(share: Share, permit: Permit, headers: Mapping[str, str], head: bool) 
         try:
             if webdav.not_modified(headers, entry):
                 return _Found(entry)
-            span = None if head else webdav.wanted_range(headers, entry)
+            spans = [] if head else ranges.wanted(headers, entry)
+            found = _Found(entry, spans, secrets.token_hex(12) if len(spans) > 1 else "")
             if entry.size > SMALL:
                 kept = True
-                return _Found(entry, span, reader=_Reader(file, *(span or (0, entry.size))))
+                found.reader = _Reader(file, found.plan)
+                return found
             data = file.read(SMALL)
             if unchanged(file, entry):
-                first, end = span or (0, entry.size)
-                return _Found(entry, span, data[first:end], hashlib.sha256(data).digest())
+                found.data = b"".join([each if isinstance(each, bytes) else data[slice(*each)] for each in found.plan])
+                found.sha256 = hashlib.sha256(data).digest()
+                return found
         finally:
             if not kept:
                 file.close()
@@ -144,7 +166,7 @@ def _look(share: Share, permit: Permit, headers: Mapping[str, str], head: bool) 
 
 def _response(found: _Found) -> web.StreamResponse:
     """The answer's status and headers. Pages and pictures of others never run as ours (CSP, nosniff)."""
-    entry, span = found.entry, found.span
+    entry, spans = found.entry, found.spans
     headers = {
         "ETag": f'"{entry.etag}"',
         "Accept-Ranges": "bytes",
@@ -159,11 +181,12 @@ def _response(found: _Found) -> web.StreamResponse:
     headers["Content-Type"] = content_type(entry.name)
     if found.sha256:
         headers["Repr-Digest"] = webdav.digest_header(found.sha256)
-    first, end = span or (0, entry.size)
-    headers["Content-Length"] = str(end - first)
-    if span:
-        headers["Content-Range"] = f"bytes {first}-{end - 1}/{entry.size}"
-    return web.StreamResponse(status=206 if span else 200, headers=headers)
+    headers["Content-Length"] = str(ranges.length(found.plan))
+    if len(spans) > 1:
+        headers["Content-Type"] = f"multipart/byteranges; boundary={found.boundary}"
+    elif spans:
+        headers["Content-Range"] = ranges.header(spans[0], entry.size)
+    return web.StreamResponse(status=206 if spans else 200, headers=headers)
 
 
 def _wants_digest(request: web.Request) -> bool:
