@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,10 +45,18 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
         time.sleep(0.05)
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = set(range(20_000 + 2_000 * _WORKER, 22_000 + 2_000 * _WORKER))  # of this worker; the system gives out others
+
+
 def free_address(host: str) -> str:
-    with socket.socket() as trial:
-        trial.bind((host, 0))
-        return f"{host}:{trial.getsockname()[1]}"
+    """A port that nobody has, that no connection gets by chance, and that no other test is told."""
+    while True:
+        port = secrets.choice(sorted(_ports))
+        _ports.remove(port)
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind((host, port))
+            return f"{host}:{port}"
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from commonhold.discovery import MOST_ADDRESSES, AddressBook, Discovery, find_inviter, understand
 from commonhold.names import Address, Fingerprint
 
+pytestmark = pytest.mark.alone  # other tests' nodes announce themselves too
+
 TOWER, LAPTOP = Fingerprint("a1" * 32), Fingerprint("b2" * 32)
 LOOPBACK = ["127.0.0.2"]
 AT_TOWER = Address("127.0.0.2", 7440)

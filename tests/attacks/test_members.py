@@ -170,6 +170,7 @@ def test_no_date_breaks_an_answer(tower, ask, tmp_path, header, date):
         tower.net.unshare("dates")
 
 
+@pytest.mark.alone
 async def test_rubbish_in_a_guards_name_is_sorted_out_where_it_holds_nobody_up():
     guard, mallory = Key.generate(), Key.generate()
     now = datetime.now(UTC)

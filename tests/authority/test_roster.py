@@ -396,6 +396,7 @@ def test_a_charter_that_makes_no_sense_is_none():
 # Many
 
 
+@pytest.mark.alone
 def test_two_thousand_facts_are_verified_in_a_second_and_one_more_costs_a_few_milliseconds():
     facts = [admitted(Key.generate(), f"computer-{number}") for number in range(2000)]
     keys.verify_digest.cache_clear()

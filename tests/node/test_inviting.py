@@ -14,6 +14,8 @@ from commonhold.node import founding
 
 from ..conftest import town
 
+pytestmark = pytest.mark.alone  # other tests' nodes announce invitations too
+
 LOOPBACK = ["127.0.0.2"]
 
 
