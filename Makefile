@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test litmus fuzz bench lint fmt docs lock clean
+.PHONY: demo test litmus fuzz torture bench lint fmt docs lock clean
 
 demo: $(READY)
 	@$(BIN)/commonhold demo
@@ -23,6 +23,11 @@ fuzz: $(READY)
 # The WebDAV world's own suite of tests, against a server and against a peer; a failure shows litmus's trace.
 litmus: $(READY) programs
 	$(BIN)/pytest tests/clients/test_litmus.py
+
+# A node under load is killed, a thousand times: about 20 minutes. SEED=N repeats what was asked.
+KILLS ?= 1000
+torture: $(READY)
+	KILLS=$(KILLS) $(BIN)/pytest -s --timeout 0 tests/proof/test_torture.py
 
 bench: $(READY) programs
 	$(BIN)/python bench/run.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from datetime import UTC, datetime
 
@@ -188,6 +189,7 @@ def test_a_statement_of_one_kind_never_passes_for_another():
         msgspec.json.encode({**msgspec.to_builtins(Admit(FOUNDING.id, b"", "x", "a" * 32)), "more": 1}),
         msgspec.json.encode(Admit(FOUNDING.id, self_signed(LAPTOP, NOON).der, "laptop", "a" * 32)) + b" " * 70_000,
     ],
+    ids=itertools.count(),  # by content they would differ from worker to worker
 )
 def test_a_hostile_fact_is_ignored_even_from_a_guard(payload):
     assert HOME.merged([sign(payload, TYPES[Admit], [TOWER])]) == HOME

@@ -19,6 +19,7 @@ for it). Reserving is arithmetic in memory and done on the event loop; everythin
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sqlite3
 import threading
@@ -46,6 +47,9 @@ CREATE TABLE IF NOT EXISTS storing (
     number INTEGER PRIMARY KEY, share TEXT NOT NULL, path TEXT NOT NULL, person TEXT NOT NULL, inode TEXT NOT NULL)
     STRICT;
 """
+
+
+_log = logging.getLogger(__name__)
 
 
 class Limit(NamedTuple):
@@ -181,8 +185,11 @@ class QuotaLedger:
             storing.number = cursor.lastrowid or 0
 
     def settle(self, storing: Storing, placed: Iterable[Placed]) -> None:
-        """It lies there: charge it, and let go what lay there before. Nothing placed: it came to nothing."""
-        with self._writing, self._together():
+        """It lies there: charge it, and let go what lay there before. Nothing placed: it came to nothing.
+
+        Where that can't be written, the note stays, and the next start looks what came of it.
+        """
+        with self._done_anyhow(), self._writing, self._together():
             for each in placed:
                 self._charge(storing.share, each._replace(path=_spelled(each.path)), storing.payer.person)
             self._db.execute("DELETE FROM storing WHERE number = ?", (storing.number,))
@@ -212,9 +219,10 @@ class QuotaLedger:
     # -- what is gone
 
     def release(self, share: str, path: str) -> None:
-        """What lay at that path and below was deleted."""
+        """What lay at that path and below was deleted. What can't be struck now counts until all is counted anew."""
         path = _spelled(path)
-        self._follow("share = ? AND (path = ? OR path >= ? AND path < ?)", share, path, f"{path}/", f"{path}0")
+        with self._done_anyhow():
+            self._follow("share = ? AND (path = ? OR path >= ? AND path < ?)", share, path, f"{path}/", f"{path}0")
 
     def forget(self, share: str) -> None:
         """That share is offered no longer: what lies in it is its owner's alone."""
@@ -267,6 +275,14 @@ class QuotaLedger:
                     if there is not None and inode in {there.inode, ""}:
                         self._charge(share, there, PersonId(person) if person else None)
             self._db.execute("DELETE FROM storing")
+
+    @contextmanager
+    def _done_anyhow(self) -> Iterator[None]:
+        """What the ledger is told of has happened: a full disk of its own does not make a failure of it."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            _log.warning("What was stored or deleted could not be written down: %s", error)
 
     @contextmanager
     def _together(self) -> Iterator[None]:

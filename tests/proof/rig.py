@@ -1,0 +1,119 @@
+"""tower's real node shares a folder, bob asks it from a program of his own, and the disk shows what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import sqlite3
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from commonhold.identity.keys import Key
+from commonhold.transport import Address, Caller, Peer
+
+from ..attacks.reach import certificate_of
+from ..conftest import Computer, Make
+from .wishes import Shelf, Wish
+
+EVERY = range(100, 600)
+
+
+class Rig:
+    """`shared` is the folder of the share of that name, in which bob may write. bob's own node sleeps."""
+
+    def __init__(self, make: Make, folder: Path) -> None:
+        self.tower: Computer = make("tower", "ann")
+        self.tower.create("casa")
+        laptop = make("laptop", "bob")
+        laptop.join(self.tower)
+        laptop.down()
+        self.key, self.certificate = Key.load(laptop.home.key), certificate_of(laptop)
+        theirs = certificate_of(self.tower)
+        self.peer = Peer("tower", theirs.fingerprint, theirs, (Address.parse(self.tower.address),))
+        self.shared = folder / "shared"
+        self.shared.mkdir()
+        self.tower.net.share(self.shared, "shared")
+        self.tower.net.allow("bob", "write", "shared")
+
+    @asynccontextmanager
+    async def program(self) -> AsyncIterator[Program]:
+        """Something that speaks WebDAV, with a certificate of bob's; its connections are its own."""
+        caller = Caller(self.key, self.certificate)
+        try:
+            yield Program(caller, self.peer)
+        finally:
+            await caller.close()
+
+    def rubbish(self) -> list[Path]:
+        """Uploads and removals that nobody is at any more."""
+        return list((self.shared / ".commonhold").glob("tmp/*"))
+
+    def charged(self) -> dict[str, int]:
+        """Size by path, as the ledger of quotas has it."""
+        with closing(sqlite3.connect(f"file:{self.tower.home.state}?mode=ro", uri=True)) as ledger:
+            return dict(ledger.execute("SELECT path, size FROM stored"))
+
+
+class Program:
+    def __init__(self, caller: Caller, peer: Peer) -> None:
+        self._caller, self._peer = caller, peer
+
+    async def ask(self, wish: Wish, at: str = "") -> tuple[int, bytes]:
+        """Status and body of a wish about the folder `at` of the share (with its slash).
+
+        Raises Unreachable when the connection breaks.
+        """
+        data = _in_pieces(wish.body) if wish.chunked and wish.body is not None else wish.body
+        path = f"/dav/shared/{at}{wish.path}"
+        asked = self._caller.request(self._peer, wish.method, path, headers=wish.headers, data=data, ok=EVERY)
+        async with asked as answer:
+            return answer.status, await answer.read()
+
+
+async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    step = max(1, len(body) // 5)
+    for at in range(0, len(body), step):
+        yield body[at : at + step]
+        await asyncio.sleep(0)
+
+
+def shelf(folder: Path) -> Shelf:
+    """What lies in a folder: content by path, None for a folder."""
+    found: Shelf = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not name.startswith(".commonhold"):
+            found[name] = path.read_bytes() if path.is_file() else None
+    return found
+
+
+class Vanishing:
+    """The names of a folder that were gone for an instant, as the kernel saw it: no look can be too late."""
+
+    MOVED_FROM, DELETED, OVERFLOWN = 0x40, 0x200, 0x4000
+
+    def __init__(self, folder: Path) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._handle = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        watch = libc.inotify_add_watch(self._handle, os.fsencode(folder), self.MOVED_FROM | self.DELETED)
+        assert watch >= 0, os.strerror(ctypes.get_errno())
+
+    def names(self) -> list[str]:
+        """Since the last call."""
+        found = []
+        while True:
+            try:
+                events = os.read(self._handle, 65536)
+            except BlockingIOError:
+                return found
+            while events:
+                _, mask, _, length = struct.unpack_from("iIII", events)
+                assert not mask & self.OVERFLOWN
+                found.append(events[16 : 16 + length].rstrip(b"\0").decode())
+                events = events[16 + length :]
+
+    def close(self) -> None:
+        os.close(self._handle)

@@ -1,0 +1,75 @@
+"""Acknowledged means on the disk: the order of the system calls of a real node shows it, for every kind of request.
+
+`kill -9` cannot: the page cache survives it and would hide a missing fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .rig import Rig
+from .traces import NAMES, SYNCS, WRITES, Step, Trace, fault
+from .wishes import LARGE, SMALL, Wish
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+WRITTEN = Step("its bytes were written", WRITES, ("/.commonhold/tmp/",), last=True)
+SYNCED = Step("its bytes were synced", SYNCS, ("/.commonhold/tmp/",))
+FOLDER = Step("the folder was synced", SYNCS, ("/shared/here>",))
+
+
+def named(*pieces: str) -> Step:
+    return Step("the name was given", NAMES, ("/shared/here>", *pieces))
+
+
+def put(name: str, size: int) -> Wish:
+    return Wish("PUT", name, {}, bytes(size))
+
+
+# What is asked, and what must have happened before the answer, in this order.
+CASES: dict[str, tuple[Wish, tuple[Step, ...]]] = {
+    "put small": (put("s", SMALL), (WRITTEN, SYNCED, named('"s"'), FOLDER)),
+    "put large": (put("l", LARGE), (WRITTEN, SYNCED, named('"l"'), FOLDER)),
+    "overwrite small": (put("s", SMALL), (WRITTEN, SYNCED, named('"s"'), FOLDER)),
+    "overwrite large": (put("l", LARGE), (WRITTEN, SYNCED, named('"l"'), FOLDER)),
+    "make a folder": (Wish("MKCOL", "f", {}), (named('"f"'), FOLDER)),
+    "delete a file": (Wish("DELETE", "s", {}), (named('"s"'), FOLDER)),
+    "delete a folder": (Wish("DELETE", "f", {}), (named('"f"'), FOLDER)),
+}
+
+
+@pytest.fixture(scope="module")
+def seen(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What tower's node did for each case."""
+    (rig.shared / "here").mkdir()
+    file: Path = tmp_path_factory.mktemp("traces") / "calls"
+
+    async def ask() -> list[list[str]]:
+        async with rig.program() as program:
+            trace = Trace(rig.tower, file)
+            for wish, _ in CASES.values():
+                status, said = await program.ask(wish, "here/")
+                assert status in {201, 204}, said
+            return trace.answers(len(CASES))
+
+    return dict(zip(CASES, asyncio.run(ask()), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_acknowledged_is_on_the_disk(seen: dict[str, list[str]], case: str):
+    assert not fault(seen[case], CASES[case][1]), "\n".join(seen[case])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_call_less_or_an_answer_earlier_would_be_noticed(seen: dict[str, list[str]], case: str):
+    """Of what the test above looks at: the same calls, but for each step as if it had not been taken, or not yet."""
+    calls, steps = seen[case], CASES[case][1]
+    for step in steps:
+        without = [line for line in calls if not step.meets(line)]
+        assert fault(without, steps) == f"answered before {step.what}"
+        first = next(number for number, line in enumerate(calls) if step.meets(line))
+        assert fault(calls[:first] + calls[-1:], steps)

@@ -1,0 +1,31 @@
+"""`kill -9` of a real node at random moments under load: what was acknowledged stays, whole, and nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+
+from .rig import Rig
+from .torture import Torture
+
+KILLS = int(os.environ.get("KILLS", "25"))  # `make torture`: 1,000
+SEED = int(os.environ.get("SEED") or secrets.randbelow(2**32))
+
+
+def test_a_node_that_is_killed_at_any_moment_loses_and_tears_nothing(rig: Rig):
+    print(f"SEED={SEED}")  # what is asked, and when it is killed; what the machine does meanwhile differs each time
+    torture = Torture(rig, SEED)
+    began = time.monotonic()
+    try:
+        for kill in range(1, KILLS + 1):
+            asyncio.run(torture.round())
+            if kill % 25 == 0:
+                seconds = time.monotonic() - began
+                print(f"{kill} kills, {torture.acknowledged} acknowledged, {seconds:.0f} s", flush=True)
+    finally:
+        torture.onlooker.end()
+    torture.check()
+    assert torture.onlooker.looks > KILLS
+    assert torture.acknowledged > KILLS

@@ -1,0 +1,101 @@
+"""Every kind of request that changes something, as one line of a table: what is asked, and what is there afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import TypeAlias
+
+Shelf: TypeAlias = dict[str, bytes | None]
+"""What lies in a folder: content by path, None for a folder."""
+
+SMALL, LARGE = 3_000, 700_000  # bytes: one that is taken into memory, and one that is written as it comes
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One request."""
+
+    method: str
+    path: str
+    after: Shelf  # what is there when it was acknowledged
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    chunked: bool = False
+    between: tuple[Shelf, ...] = ()  # what may be there, beside before and after, when nobody heard the answer
+
+
+Kind: TypeAlias = Callable[[Random, Shelf], list[Wish]]
+"""Requests of one kind, to be sent in this order where that is there; none when they make no sense now."""
+
+
+def sealed(data: bytes) -> bytes:
+    """Content that shows whether it is whole."""
+    return hashlib.sha256(data).digest() + data
+
+
+def whole(content: bytes) -> bool:
+    return content[:32] == hashlib.sha256(content[32:]).digest()
+
+
+def put(dice: Random, there: Shelf, path: str, size: int) -> list[Wish]:
+    body = sealed(dice.randbytes(dice.randrange(size)))
+    return [Wish("PUT", path, {**there, path: body}, body, chunked=dice.random() < 0.5)]
+
+
+def put_new(dice: Random, there: Shelf, size: int = SMALL) -> list[Wish]:
+    return put(dice, there, _new(dice, there), size)
+
+
+def put_new_large(dice: Random, there: Shelf) -> list[Wish]:
+    return put_new(dice, there, LARGE)
+
+
+def overwrite(dice: Random, there: Shelf, size: int = SMALL) -> list[Wish]:
+    return [wish for path in _some(dice, _files(there)) for wish in put(dice, there, path, size)]
+
+
+def overwrite_large(dice: Random, there: Shelf) -> list[Wish]:
+    return overwrite(dice, there, LARGE)
+
+
+def mkdir(dice: Random, there: Shelf) -> list[Wish]:
+    path = _new(dice, there)
+    return [Wish("MKCOL", path, {**there, path: None})]
+
+
+def delete(dice: Random, there: Shelf) -> list[Wish]:
+    """A file, or a folder with all that is in it."""
+    return [Wish("DELETE", path, _without(there, path)) for path in _some(dice, sorted(there))]
+
+
+KINDS: dict[str, Kind] = {
+    kind.__name__: kind for kind in (put_new, put_new_large, overwrite, overwrite_large, mkdir, delete)
+}
+
+
+def drawn(dice: Random, there: Shelf) -> list[Wish]:
+    """Some requests that make sense now; folders neither stay empty nor grow without end."""
+    kinds = [KINDS["delete"]] if len(there) > 30 else list(KINDS.values())
+    while True:
+        if wishes := dice.choice(kinds)(dice, there):
+            return wishes
+
+
+def _new(dice: Random, there: Shelf) -> str:
+    folder = dice.choice(["", *(f"{path}/" for path, content in sorted(there.items()) if content is None)])
+    return f"{folder}{dice.randrange(16**6):06x}"
+
+
+def _files(there: Shelf) -> list[str]:
+    return sorted(path for path, content in there.items() if content is not None)
+
+
+def _some(dice: Random, paths: list[str]) -> list[str]:
+    return [dice.choice(paths)] if paths else []
+
+
+def _without(there: Shelf, path: str) -> Shelf:
+    return {each: content for each, content in there.items() if each != path and not each.startswith(f"{path}/")}
