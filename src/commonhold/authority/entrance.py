@@ -100,7 +100,7 @@ class Entrance:
 def for_people(request: web.Request) -> bool:
     """Whether the route that was found is one for people; the path's text the router might read differently."""
     path = _route(request)
-    return path == FILES or path.startswith(f"{FILES}/") or path in {SESSION, OWN_PASSWORD}
+    return path.startswith(f"{FILES}/") or path in {"/", FILES, SESSION, OWN_PASSWORD}
 
 
 def signing_in(request: web.Request) -> bool:

@@ -33,9 +33,11 @@ def routes(
     ledger: QuotaLedger,
     payer: Callable[[Subject], Payer],
 ) -> list[web.RouteDef]:
-    """The door `/dav/`; the arguments are those of Access."""
+    """The door `/dav/`, and what `/` says of it; the arguments are those of Access."""
     door = _Door(Access(shares, authority, on_event, ledger, payer))
     return [
+        web.route("OPTIONS", "/", door.top),
+        web.route("PROPFIND", "/", door.top),
         web.route("*", "/dav", door.answer, expect_handler=_expect),
         web.route("*", "/dav/{path:.*}", door.answer, expect_handler=_expect),
     ]
@@ -51,7 +53,8 @@ class _Door:
     """Which method is answered by whom."""
 
     def __init__(self, access: Access) -> None:
-        looking, changing = Looking(access), Changing(access)
+        self._looking = looking = Looking(access)
+        changing = Changing(access)
         self._methods = {
             "OPTIONS": self._options,
             "PROPFIND": looking.propfind,
@@ -71,6 +74,12 @@ class _Door:
         if not name and request.method not in {"OPTIONS", "PROPFIND"}:
             return problem(WrongUsage("That is the list of shares, no file."), 405, Allow="OPTIONS, PROPFIND")
         return await method(request, name, path)
+
+    async def top(self, request: web.Request) -> web.StreamResponse:
+        """`/`: Windows takes no share for one of WebDAV before the root of its computer says that it is."""
+        if request.method == "OPTIONS":
+            return await self._options(request, "", SharePath())
+        return await self._looking.top(request)
 
     async def _options(self, _request: web.Request, _name: str, _path: SharePath) -> web.Response:
         return web.Response(headers={"DAV": COMPLIANCE, "MS-Author-Via": "DAV", "Allow": self._allow})

@@ -27,6 +27,14 @@ class Looking:
         self._access = access
         self._downloads = Downloads(access.threads)
 
+    async def top(self, request: web.Request) -> web.StreamResponse:
+        """PROPFIND of `/`, where Windows begins, wherever it is going: there is `dav`, and no more to be learnt."""
+        if (depth := webdav.depth(request.headers.get("Depth"))) is None:
+            return web.Response(status=403, body=multistatus.FINITE_DEPTH, content_type="application/xml")
+        question = multistatus.parse_question(await _small_body(request))
+        entries = [("/", Entry("", "folder", 0, None, "")), (webdav.ROOT, Entry("dav", "folder", 0, None, ""))]
+        return await self._listing(request, question, iter(entries[: depth + 1]))
+
     async def propfind(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
         depth = webdav.depth(request.headers.get("Depth"))
         if depth is None:
