@@ -10,6 +10,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import NamedTuple
 
 from commonhold.identity.keys import Key
 from commonhold.transport import Address, Caller, Peer
@@ -57,12 +58,18 @@ class Rig:
             return dict(ledger.execute("SELECT path, size FROM stored"))
 
 
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+    etag: str  # as it was sent, with its quotes
+
+
 class Program:
     def __init__(self, caller: Caller, peer: Peer) -> None:
         self._caller, self._peer = caller, peer
 
-    async def ask(self, wish: Wish, at: str = "") -> tuple[int, bytes]:
-        """Status and body of a wish about the folder `at` of the share (with its slash).
+    async def ask(self, wish: Wish, at: str = "") -> Answer:
+        """What is answered to a wish about the folder `at` of the share (with its slash).
 
         Raises Unreachable when the connection breaks.
         """
@@ -70,7 +77,7 @@ class Program:
         path = f"/dav/shared/{at}{wish.path}"
         asked = self._caller.request(self._peer, wish.method, path, headers=wish.headers, data=data, ok=EVERY)
         async with asked as answer:
-            return answer.status, await answer.read()
+            return Answer(answer.status, await answer.read(), answer.headers.get("ETag", ""))
 
 
 async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -28,7 +28,7 @@ def asked(rig: Rig, *wishes: Wish) -> list[int]:
 
     async def ask() -> list[int]:
         async with rig.program() as program:
-            return [(await program.ask(wish))[0] for wish in wishes]
+            return [(await program.ask(wish)).status for wish in wishes]
 
     return asyncio.run(ask())
 

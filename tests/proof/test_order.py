@@ -52,8 +52,8 @@ def seen(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[s
         async with rig.program() as program:
             trace = Trace(rig.tower, file)
             for wish, _ in CASES.values():
-                status, said = await program.ask(wish, "here/")
-                assert status in {201, 204}, said
+                answer = await program.ask(wish, "here/")
+                assert answer.status in {201, 204}, answer
             return trace.answers(len(CASES))
 
     return dict(zip(CASES, asyncio.run(ask()), strict=True))

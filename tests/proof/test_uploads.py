@@ -81,16 +81,16 @@ def test_readers_see_the_old_file_or_the_new_one_and_never_a_mixture(rig: Rig):
     async def overwrite(program: Program) -> None:
         for size in [SMALL, LARGE] * 15:
             body = sealed(dice.randbytes(dice.randrange(size)))
-            status, said = await program.ask(Wish("PUT", "read", {}, body, chunked=dice.random() < 0.5))
-            assert status == 204, said
+            answer = await program.ask(Wish("PUT", "read", {}, body, chunked=dice.random() < 0.5))
+            assert answer.status == 204, answer
 
     async def read(program: Program, writing: asyncio.Task[None]) -> int:
         seen = set()
         while not writing.done():
-            status, content = await program.ask(GET)
-            assert status == 200, content
-            assert whole(content)
-            seen.add(content)
+            answer = await program.ask(GET)
+            assert answer.status == 200, answer
+            assert whole(answer.body)
+            seen.add(answer.body)
         return len(seen)
 
     async def both() -> list[int]:
