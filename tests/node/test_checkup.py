@@ -111,6 +111,18 @@ def test_a_shared_folder_whose_disk_is_away(tower):
     assert "share-missing" not in found(tower.home)
 
 
+def test_links_in_a_share_and_in_its_folders(tower):
+    inner = tower.folder / "photos" / "2026" / "05"
+    inner.mkdir(parents=True)
+    laid = [tower.folder / "photos" / "out", inner / "up"]
+    for each in laid:
+        each.symlink_to("/")
+    assert "share: photos/out, photos/2026/05/up." in found(tower.home)["links"].text
+    for each in laid:
+        each.unlink()
+    assert "links" not in found(tower.home)
+
+
 def test_a_line_of_the_record_that_was_changed(tower):
     record = tower.home.audit.read_bytes()
     tower.home.audit.write_bytes(record.replace(b"founding", b"pounding", 1))

@@ -1,4 +1,4 @@
-"""One offered folder. With ground, placing and incoming beside it the only file that opens anything inside a share.
+"""One offered folder. With ground, placing, incoming and strays the only file that opens anything inside a share.
 
 Every path is walked from the share's folder component by component with O_NOFOLLOW, so that neither
 `..` nor a symbolic link leads out, not even one swapped in during the request. openat2(2) would do
@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
+from commonhold.files import strays
 from commonhold.files.catalogue import Catalogue
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
@@ -56,6 +57,10 @@ class Share:
     def missing(self) -> bool:
         """Whether the folder is gone, for instance because its disk was taken away."""
         return not self.root.is_dir()
+
+    def links(self) -> list[str]:
+        """Where some symbolic links lie: for its owner, whom nobody has to permit anything."""
+        return strays.links(self._ground)
 
     def stat(self, permit: Permit) -> Entry:
         """The file or folder at the permit's path."""

@@ -19,6 +19,7 @@ from commonhold.authority.lines import verify
 from commonhold.authority.roster import Roster
 from commonhold.errors import CommonholdError
 from commonhold.files.catalogue import Catalogue
+from commonhold.files.share import Share
 from commonhold.files.shares import Shares
 from commonhold.home import Home
 from commonhold.identity.keys import Key
@@ -65,7 +66,7 @@ class Checkup:
 
     async def troubles(self) -> list[Trouble]:
         """Everything, the record too, whose lines are all read in a thread."""
-        looked = await asyncio.to_thread(_looked_at, self._home, self._seen())
+        looked = await asyncio.to_thread(_looked_at, self._home, self._seen(), self._shares.all())
         return troubles(looked)
 
     def _seen(self) -> Findings:
@@ -91,6 +92,7 @@ def asleep(home: Home) -> list[Trouble]:
     """What can be seen on the disk while no node runs. Raises NotFound before `create` or `join`."""
     settings = home.settings()
     found = Findings(home=str(home), computer=settings.computer, running=False)
+    offered: list[Share] = []
     try:
         with hold(home), closing(open_state(home.state)) as state:
             roster = FactStore(state, settings.network).roster
@@ -98,14 +100,14 @@ def asleep(home: Home) -> list[Trouble]:
             here = roster.members.get(key.fingerprint) or roster.removed_members[key.fingerprint]
             with closing(Catalogue(open_state(home.files))) as catalogue:
                 shares = Shares(state, here.person, home.folder, catalogue)
-                found = _known(home, roster, key.fingerprint, shares)
+                found, offered = _known(home, roster, key.fingerprint, shares), shares.all()
             found = replace(found, computer=settings.computer, running=False)
             if roster.server in {None, key.fingerprint}:
                 found = replace(found, not_free=_not_free(settings.listen))
     except (CommonholdError, KeyError) as error:
         damage = error.sentence if isinstance(error, CommonholdError) else f"{home.key} is not the key that joined."
         found = replace(found, damage=damage)
-    return troubles(_looked_at(home, found))
+    return troubles(_looked_at(home, found, offered))
 
 
 def _known(home: Home, roster: Roster, own: Fingerprint, shares: Shares) -> Findings:
@@ -122,7 +124,7 @@ def _known(home: Home, roster: Roster, own: Fingerprint, shares: Shares) -> Find
     )
 
 
-def _looked_at(home: Home, found: Findings) -> Findings:
+def _looked_at(home: Home, found: Findings, shares: Sequence[Share]) -> Findings:
     """With what the disk itself shows. Blocks: the record is read to its end."""
     return replace(
         found,
@@ -130,6 +132,7 @@ def _looked_at(home: Home, found: Findings) -> Findings:
         broken=_broken(home.audit),
         free=shutil.disk_usage(home.folder).free,
         behind=_behind(home.clock),
+        links=tuple((each.door.name, link) for each in shares for link in each.links()),
         exposed=tuple(str(path) for path in (home.folder, home.key, home.gateway_file) if _open_to_others(path)),
     )
 

@@ -39,6 +39,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     listening: tuple[str, ...] = ()
     alone: timedelta = timedelta(0)  # since any other computer answered
     missing: tuple[tuple[str, str], ...] = ()  # shares and folders
+    links: tuple[tuple[str, str], ...] = ()  # some symbolic links: shares, and where in them
     lends: bool = False
     sandbox: str = ""
     record: str = ""
@@ -195,6 +196,15 @@ def _one_guard(see: Findings) -> Trouble | None:
     return Trouble("one-guard", "note", "One guard", text, cure)
 
 
+def _links(see: Findings) -> Trouble | None:
+    if not see.links:
+        return None
+    where = ", ".join(f"{share}/{path}" for share, path in see.links)
+    text = f"Nobody meets symbolic links through the network, since they may lead out of a share: {where}."
+    cure = "share the folder that such a link leads to as one of its own: commonhold share FOLDER"
+    return Trouble("links", "note", "Links in a share", text, cure)
+
+
 def _weak_sandbox(see: Findings) -> Trouble | None:
     if not see.lends or see.sandbox in {"", "bubblewrap"}:
         return None
@@ -221,5 +231,6 @@ CONDITIONS: tuple[Callable[[Findings], Trouble | None], ...] = (
     _clock,
     _alone,
     _one_guard,
+    _links,
     _weak_sandbox,
 )
