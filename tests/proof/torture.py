@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,6 +22,7 @@ from .wishes import Shelf, Wish, drawn, put, whole
 
 WORKERS = 6
 SOON, LATE = 0.03, 0.45  # seconds of load until the kill
+AGAIN, STARTED = 0.15, 0.6  # how often a node is killed as it starts, and seconds until it has started
 ALWAYS = "always"  # a file that is overwritten all the time, and never gone
 
 
@@ -122,6 +125,8 @@ class Torture:
         for end in ends:
             if not isinstance(end, Unreachable):
                 raise end  # type: ignore[misc]
+        if self.dice.random() < AGAIN:
+            self.kill_as_it_starts(self.dice.uniform(0, STARTED))
         await asyncio.to_thread(self.rig.tower.up)
         self.check()
 
@@ -129,6 +134,14 @@ class Torture:
         node = psutil.Process(self.rig.tower.pid)
         os.kill(node.pid, signal.SIGKILL)
         node.wait(PATIENCE)
+
+    def kill_as_it_starts(self, after: float) -> None:
+        """What puts the last kill's remains in order may be killed, too."""
+        words = self.rig.tower.words("up", "--foreground")
+        node = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(after)
+        node.kill()
+        node.wait()
 
     def check(self) -> None:
         for worker in self.workers:
