@@ -103,6 +103,16 @@ def test_somebody_at_the_computer_who_writes_into_an_open_file_is_noticed(folder
         assert not unchanged(file, entry)
 
 
+def test_who_reads_a_file_has_it_whole_also_when_it_is_replaced_and_deleted_meanwhile(folder):
+    folder.put("a", b"one")
+    file, entry = folder.share.read(folder.permit(Verb.READ, "a"))
+    with file:
+        folder.put("a", b"two")
+        folder.share.delete(folder.permit(Verb.WRITE, "a"))
+        assert unchanged(file, entry)
+        assert file.read() == b"one"
+
+
 def test_of_many_who_replace_the_same_version_one_wins(folder):
     before = folder.put("a.txt", b"old").etag
     uploads = []

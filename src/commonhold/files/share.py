@@ -210,8 +210,12 @@ class Share:
 
 
 def unchanged(file: BinaryIO, entry: Entry) -> bool:
-    """Whether the open file still is what `read` said: somebody at its own computer may write into it meanwhile."""
-    return entry_of("", os.fstat(file.fileno())).etag == entry.etag
+    """Whether the open file still holds what `read` said: somebody at its own computer may write into it meanwhile.
+
+    That it was replaced, deleted or given another name shows in its ctime, and changes nothing of what it holds.
+    """
+    now = entry_of("", os.fstat(file.fileno()))
+    return (now.size, now.modified) == (entry.size, entry.modified)
 
 
 def _speakable(name: str) -> bool:
