@@ -10,7 +10,8 @@
      ├─ Unreachable            5   the other computer does not answer
      │   └─ NodeNotRunning     5   this computer's own node does not
      ├─ Conflict               6   a name is taken, or something else stands in the way
-     │   └─ Changed            6   it is not what the asker had seen: a condition of the request failed
+     │   ├─ Changed            6   it is not what the asker had seen: a condition of the request failed
+     │   └─ Locked             6   somebody has locked it, and says until when
      ├─ NoSpace                7   the disk is full
      ├─ PartlyFailed           8   some of many failed
      ├─ Damaged                1   a file of our own, or a transfer, is not what it was
@@ -96,6 +97,12 @@ class Changed(Conflict):
     status = 412
 
 
+class Locked(Conflict):
+    """Somebody's lock forbids it (RFC 4918, 11.3); `more["path"]` is what they have locked."""
+
+    status = 423
+
+
 class NoSpace(CommonholdError):
     exit_code = 7
     status = 507
@@ -127,6 +134,7 @@ KINDS: dict[str, type[CommonholdError]] = {
         NodeNotRunning,
         Conflict,
         Changed,
+        Locked,
         NoSpace,
         PartlyFailed,
         Damaged,
@@ -141,6 +149,7 @@ BY_STATUS: dict[int, type[CommonholdError]] = {
     404: NotFound,
     409: Conflict,
     412: Changed,
+    423: Locked,
     429: TooManyTries,
     504: Unreachable,
     507: NoSpace,

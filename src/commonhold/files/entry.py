@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from commonhold.errors import Changed
+from commonhold.files.ifheader import Claims
 
 Kind = Literal["file", "folder", "share", "computer"]
 
@@ -43,14 +44,17 @@ ANYTHING = frozenset({"*"})
 
 
 class Conditions(msgspec.Struct, frozen=True):
-    """`If-Match`, `If-Unmodified-Since` and `If-None-Match` of a request that changes something.
+    """`If-Match`, `If-Unmodified-Since`, `If-None-Match` and `If` of a request that changes something.
 
-    A set holds etags without quotes, or is ANYTHING for `*`; None means that the header was not sent.
+    A set holds etags without quotes, or is ANYTHING for `*`; None means that the header was not sent. `tokens` are
+    those of locks that it shows. What `lists` say of locks and other files is judged in files/clearance.py.
     """
 
     if_match: frozenset[str] | None = None
     if_none_match: frozenset[str] | None = None
     unmodified_since: datetime | None = None
+    lists: tuple[Claims, ...] = ()
+    tokens: frozenset[str] = frozenset()
 
     def require(self, current: Entry | None) -> None:
         """Raise Changed unless `current` (None: nothing is there) is as the request demands (RFC 9110, 13.2.2)."""

@@ -12,19 +12,22 @@ from typing import TypeAlias
 
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import Conflict
+from commonhold.files.clearance import Clearance, Cleared
 from commonhold.files.disk import sync_folder
 from commonhold.files.entry import Conditions, Entry, Placed
 from commonhold.files.ground import Ground, entry_of, look, name_lock, numbered
+from commonhold.files.locks import How
+from commonhold.names import SharePath
 
 Made: TypeAlias = list[Placed]
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
 
 
 class Placing:
-    """Gives names in the share of that door."""
+    """Gives names in the share of that door, and takes them away: with a `Cleared`, and in no other way."""
 
-    def __init__(self, door: Door, ground: Ground) -> None:
-        self._door, self._ground = door, ground
+    def __init__(self, door: Door, ground: Ground, clearance: Clearance) -> None:
+        self._door, self._ground, self._clearance = door, ground, clearance
 
     def place(self, temporary: str, handle: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
         """Make the temporary file the file at the permit's path, durably. Returns it, and whether the name is new."""
@@ -56,37 +59,30 @@ class Placing:
 
         Where it really lies is told with what was `made`, and not with the answer.
         """
-        conditions.require(None)
+        cleared = self._clearance.unseen(conditions)
         path = permit.path
         with self._ground.dropping(path.parent, made) as (folder, at), self._ground.workshop() as workshop:
             os.fsync(handle)
             names = numbered(path.name)
-            while not self._named(workshop, temporary, folder, name := next(names)):
+            while not _named(cleared, workshop, temporary, folder, path.parent / (name := next(names))):
                 pass
             sync_folder(folder)
             entry = entry_of(str(path.parent / name), os.fstat(handle))
             made.append(Placed(str(at / name), entry.size, str(os.fstat(handle).st_ino)))
             return entry, True
 
-    @staticmethod
-    def _named(workshop: int, temporary: str, folder: int, name: str) -> bool:
-        """Give the temporary file that name, unless it is taken.
+    def make_folder(self, cleared: Cleared, folder: int, path: SharePath) -> None:
+        """The folder of that path, in the open folder that is to hold it. Raises FileExistsError."""
+        cleared.require(path, How.COMES)
+        os.mkdir(path.name, dir_fd=folder)
 
-        By link(2), which never replaces: programs on the owner's disk don't know our lock.
-        """
-        if look(folder, name):
-            return False
-        try:
-            os.link(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            os.rename(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder)
-            return True
-        os.unlink(temporary, dir_fd=workshop)
-        return True
+    def take_away(self, cleared: Cleared, folder: int, name: str, entry: Entry) -> str:
+        """Let that name in the open folder go. Of a folder: under which name it waits in the workshop to be erased."""
+        cleared.require(SharePath.parse(entry.path), How.GOES)
+        if entry.kind == "folder":
+            return self._ground.move_away(folder, name)
+        os.unlink(name, dir_fd=folder)
+        return ""
 
     def _rename(
         self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions
@@ -94,17 +90,19 @@ class Placing:
         """Give the temporary file its name, if what has that name now is as demanded. True: nothing had it."""
         while True:
             before = look(folder, permit.path.name)
-            self._require_replaceable(before, permit, conditions)
-            permit.require(Verb.ADD, self._door.id)  # it may have ended while the bytes went to the disk
-            if before:
-                os.rename(temporary, before[0], src_dir_fd=workshop, dst_dir_fd=folder)
-                return before[0], False
-            if self._named(workshop, temporary, folder, permit.path.name):
-                return permit.path.name, True
+            self._require_replaceable(before, permit)
+            current = entry_of(str(permit.path), before[1]) if before else None
+            what = permit.path, How.CHANGES if before else How.COMES
+            with self._clearance.changing(permit, conditions, current, what) as cleared:
+                permit.require(Verb.ADD, self._door.id)  # it may have ended while the bytes went to the disk
+                if before:
+                    cleared.require(*what)
+                    os.rename(temporary, before[0], src_dir_fd=workshop, dst_dir_fd=folder)
+                    return before[0], False
+                if _named(cleared, workshop, temporary, folder, permit.path):
+                    return permit.path.name, True
 
-    def _require_replaceable(
-        self, before: tuple[str, os.stat_result] | None, permit: Permit, conditions: Conditions
-    ) -> None:
+    def _require_replaceable(self, before: tuple[str, os.stat_result] | None, permit: Permit) -> None:
         if before and permit.verb is not Verb.WRITE:  # before any condition: an etag is not for them to guess
             raise Conflict(
                 f"There is a “{permit.path}” in {self._door.name} already, and {permit.subject} may only add.",
@@ -116,7 +114,28 @@ class Placing:
             raise Conflict(
                 f"“{permit.path}” in {self._door.name} is taken by something that is not shared.", "choose another name"
             )
-        conditions.require(entry_of(str(permit.path), before[1]) if before else None)
+
+
+def _named(cleared: Cleared, workshop: int, temporary: str, folder: int, path: SharePath) -> bool:
+    """Give the temporary file the name of that path, in the open folder that is to hold it, unless it is taken.
+
+    By link(2), which never replaces: programs on the owner's disk don't know our lock.
+    """
+    cleared.require(path, How.COMES)
+    name = path.name
+    if look(folder, name):
+        return False
+    try:
+        os.link(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        os.rename(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder)
+        return True
+    os.unlink(temporary, dir_fd=workshop)
+    return True
 
 
 def keep_mode(folder: int, name: str, handle: int) -> None:

@@ -23,10 +23,12 @@ from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
 from commonhold.files import strays
 from commonhold.files.catalogue import Catalogue
+from commonhold.files.clearance import Clearance
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, entry_of, look, name_lock, require
 from commonhold.files.incoming import Upload
+from commonhold.files.locks import How, Locks
 from commonhold.files.placing import Made, Placing
 from commonhold.names import LONGEST_PATH, SharePath
 from commonhold.trees import erase_in
@@ -43,13 +45,18 @@ class NoFile(WrongUsage):
 class Share:
     """A folder offered under a name. Raises NotFound, Refused, Conflict, Changed, NoSpace, WrongUsage or Damaged."""
 
-    def __init__(self, door: Door, root: Path, catalogue: Catalogue) -> None:
-        """Removes what uploads of a process that died have left. What is kept beside its files is in `catalogue`."""
+    def __init__(self, door: Door, root: Path, catalogue: Catalogue, locks: Locks | None = None) -> None:
+        """Removes what uploads of a process that died have left. What is kept beside its files is in `catalogue`.
+
+        `locks` are those of the computer; a share that is alone there reads them itself.
+        """
         self.door = door
         self.catalogue = catalogue
         self.root = root
         self._ground = Ground(door.name, root)
-        self._placing = Placing(door, self._ground)
+        self.locks = Locks(catalogue) if locks is None else locks
+        self._clearance = Clearance(door, root, self.locks, self._glance)
+        self._placing = Placing(door, self._ground, self._clearance)
         with suppress(OSError, NotFound):
             self._ground.clear_away()
 
@@ -148,8 +155,8 @@ class Share:
             try:
                 if look(folder, path.name):
                     raise FileExistsError(errno.EEXIST, "in another form of its name")
-                conditions.require(None)
-                os.mkdir(path.name, dir_fd=folder)
+                with self._clearance.changing(permit, conditions, None, (path, How.COMES)) as cleared:
+                    self._placing.make_folder(cleared, folder, path)
             except FileExistsError as error:
                 raise Taken(f"There is a “{path}” in {self.door.name} already.", "choose another name") from error
             sync_folder(folder)
@@ -170,6 +177,13 @@ class Share:
                 raise
             return Placed(str(path), 0 if stat.S_ISDIR(status.st_mode) else status.st_size, str(status.st_ino))
 
+    def _glance(self, path: SharePath) -> Entry | None:
+        """What lies there, for conditions that speak of it: of what cannot be opened, nothing."""
+        with suppress(OSError, NotFound), self._ground.parent(path) as folder:
+            status = os.fstat(folder) if not path.parts else require(folder, path.name)[1]
+            return entry_of(str(path), status)
+        return None
+
     def delete(self, permit: Permit, conditions: Conditions = NONE) -> Entry:
         """Remove the file, or the folder with all that is in it, at the permit's path. Returns what was removed.
 
@@ -185,12 +199,8 @@ class Share:
             with name_lock(folder, path.name):
                 name, status = require(folder, path.name)
                 entry = entry_of(str(path), status)
-                conditions.require(entry)
-                moved = ""
-                if entry.kind == "file":
-                    os.unlink(name, dir_fd=folder)
-                else:
-                    moved = self._ground.move_away(folder, name)
+                with self._clearance.changing(permit, conditions, entry, (path, How.GOES)) as cleared:
+                    moved = self._placing.take_away(cleared, folder, name, entry)
             sync_folder(folder)
             if moved:
                 with self._ground.workshop() as workshop:

@@ -6,6 +6,7 @@ import itertools
 import secrets
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from commonhold.authority.authority import Door
 from commonhold.errors import Conflict, NotFound, WrongUsage
 from commonhold.files.catalogue import Catalogue
 from commonhold.files.entry import Placed
+from commonhold.files.locks import Locks
 from commonhold.files.share import Share
 from commonhold.names import HIDDEN, JOB_SHARE, PersonId, ShareName, SharePath
 
@@ -29,9 +31,20 @@ class Shares:
     (`Share.missing`), since a disk may come back.
     """
 
-    def __init__(self, connection: sqlite3.Connection, owner: PersonId, home: Path, catalogue: Catalogue) -> None:
-        """`home` is where Commonhold keeps its own state: never offered, nor is a folder that contains it."""
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        owner: PersonId,
+        home: Path,
+        catalogue: Catalogue,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`home` is where Commonhold keeps its own state: never offered, nor is a folder that contains it.
+
+        `now` says when locks end.
+        """
         self.catalogue = catalogue
+        self.locks = Locks(catalogue, now)
         self.owner = owner
         self.on_withdrawn: list[Callable[[str], None]] = []  # called with the id of a door that is no more
         self._connection = connection
@@ -40,7 +53,8 @@ class Shares:
         self._offered: dict[str, Share] = {}
         connection.execute(TABLE)
         for identity, name, folder in connection.execute("SELECT id, name, folder FROM shares ORDER BY folded"):
-            self._offered[name.casefold()] = Share(Door("share", identity, name, owner), Path(folder), catalogue)
+            door = Door("share", identity, name, owner)
+            self._offered[name.casefold()] = Share(door, Path(folder), catalogue, self.locks)
 
     def offer(self, folder: Path, name: ShareName | None = None) -> Share:
         """Offer a folder, by default under its own name. A share of the same name in later years is another door.
@@ -55,7 +69,7 @@ class Shares:
                 raise Conflict(f"{folder} is shared already, as {other.door.name}.", "unshare that first")
         if chosen.casefold() in self._offered:
             raise Conflict(f"There is a share {chosen} already.", "choose another name with --name")
-        share = Share(Door("share", secrets.token_hex(16), chosen, self.owner), folder, self.catalogue)
+        share = Share(Door("share", secrets.token_hex(16), chosen, self.owner), folder, self.catalogue, self.locks)
         row = (share.door.id, str(chosen), chosen.casefold(), str(folder))
         self._connection.execute("INSERT INTO shares (id, name, folded, folder) VALUES (?, ?, ?, ?)", row)
         self._offered[chosen.casefold()] = share
@@ -68,6 +82,7 @@ class Shares:
             raise NotFound(f"There is no share {name}.", "see the shares with: commonhold status")
         self._connection.execute("DELETE FROM shares WHERE id = ?", (share.door.id,))
         del self._offered[name.casefold()]
+        self.locks.forget(share=share.door.id)
         for callback in self.on_withdrawn:
             callback(share.door.id)
         return share
@@ -100,11 +115,12 @@ class Shares:
         """Open the folder of a job under its name (`.job-N`) until `drop_job` or the end of the process."""
         if not JOB_SHARE.fullmatch(name) or door.kind != "job":
             raise WrongUsage(f"{name} is no name for the folder of a job.")
-        self._jobs[name] = Share(door, folder, self.catalogue)
+        self._jobs[name] = Share(door, folder, self.catalogue, self.locks)
         return self._jobs[name]
 
     def drop_job(self, name: str) -> None:
-        self._jobs.pop(name, None)
+        if (share := self._jobs.pop(name, None)) is not None:
+            self.locks.forget(share=share.door.id)
 
     def _suitable(self, folder: Path) -> Path:
         try:

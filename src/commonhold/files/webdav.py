@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from commonhold.errors import WrongUsage
 from commonhold.files.entry import ANYTHING, Conditions, Entry, later
+from commonhold.files.ifheader import parse_if, submitted
 from commonhold.names import JOB_SHARE, ShareName, SharePath
 
 ROOT = "/dav/"
@@ -118,10 +119,13 @@ def parse_etags(header: str | None, *, weak: bool) -> frozenset[str] | None:
 
 def conditions(headers: Mapping[str, str]) -> Conditions:
     """What a request that changes something demands. Raises WrongUsage."""
+    lists = parse_if(headers["If"]) if "If" in headers else ()
     return Conditions(
         if_match=parse_etags(headers.get("If-Match"), weak=False),
         if_none_match=parse_etags(headers.get("If-None-Match"), weak=True),
         unmodified_since=parse_date(headers.get("If-Unmodified-Since")),
+        lists=lists,
+        tokens=submitted(lists),
     )
 
 

@@ -94,7 +94,7 @@ class Node:
         here = _own_entry(home, self.key, self.facts.roster)
         self.person, self.certificate = here.person, here.certificate
         catalogue = Catalogue(open_state(home.files, any_thread=True))
-        self.shares = Shares(self.state, self.person, home.folder, catalogue)
+        self.shares = Shares(self.state, self.person, home.folder, catalogue, self.clock.now)
         self.people = People(self.state, self.key, self.facts, lambda: self.authority, self.record, self.clock.now)
         self.directory = Directory(self.facts, AddressBook(self.state), self.key.fingerprint)
         self.authority, self.has_door = self._by_shape()
