@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonhold.errors import NotFound, WrongUsage
-from commonhold.submit import Submission, matches
+from commonhold.files.used.globs import matches
+from commonhold.submit import Submission
 
 PARTS = st.text("ab.", min_size=1, max_size=3).filter(lambda part: part.strip("."))
 PATHS = st.lists(PARTS, min_size=1, max_size=5).map("/".join)
@@ -120,5 +121,5 @@ async def test_a_glob_over_nothing_is_not_found(computer, tmp_path):
     one.create("casa")
     (tmp_path / "docs").mkdir()
     one.net.share(tmp_path / "docs")
-    with pytest.raises(NotFound, match=r"No file of one matches docs/\*\.txt"):
+    with pytest.raises(NotFound, match=r"Nothing of one matches docs/\*\.txt"):
         one.net.run("cat {}", ["one:docs/*.txt"])

@@ -5,7 +5,6 @@ The hub is the computer whose node runs the jobs of this person: this one, or th
 
 from __future__ import annotations
 
-import fnmatch
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -17,13 +16,13 @@ from commonhold.answers import KnownComputer, Status
 from commonhold.compute.job import Input, Job, JobSpec, Task, file_inputs
 from commonhold.errors import CommonholdError, NotFound, WrongUsage
 from commonhold.files.used import copy, remote
+from commonhold.files.used.globs import is_glob, named
 from commonhold.names import RemotePath, SharePath
 from commonhold.transport import Caller, LocalCaller, Peer, json_lines
 from commonhold.wire import convert
 
 JobEvent = dict[str, Any]
 Found = tuple[Literal["remote", "local"], str, tuple[str, ...]]
-WILD = frozenset("*?[")
 
 
 class Hub(Protocol):
@@ -147,19 +146,13 @@ class Submission:
         target = RemotePath.parse(f"{computer}:{rest}")
         if not target.path.parts:
             raise WrongUsage(f"{target} is no file.", f"name the files in it: {target}/*" if target.share else "")
-        if not any(WILD & set(part) for part in target.path.parts):
+        if not is_glob(target.path):
             return [_found(target)]
-        fixed = 0
-        while not WILD & set(target.path.parts[fixed]):
-            fixed += 1
-        top = SharePath(target.path.parts[:fixed])
-        entries = await remote.ls(
-            self._caller, await self._find(computer), target.share, top, recursive=len(target.path.parts) > fixed + 1
-        )
+        there = remote.Remote(self._caller, await self._find(computer), target.share)
         matching = [
             _found(RemotePath(target.computer, target.share, SharePath.parse(entry.path)))
-            for entry in entries
-            if entry.kind == "file" and matches(entry.path, str(target.path))
+            async for entry in named(there, target.path)
+            if entry.kind == "file"
         ]
         if not matching:
             raise NotFound(
@@ -187,21 +180,3 @@ def _found(target: RemotePath) -> Found:
 def _folded(name: str) -> str:
     """As names of computers are compared."""
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def matches(path: str, pattern: str) -> bool:
-    """Whether a path fits a glob, component by component, in NFC; `**` stands for any number of folders.
-
-    >>> matches("a/b/c.py", "a/**/*.py"), matches("a/c.py", "a/**/*.py"), matches("a/b/c.py", "a/*.py")
-    (True, True, False)
-    """
-    parts, patterns = (unicodedata.normalize("NFC", text).split("/") for text in (path, pattern))
-    return _fits(tuple(parts), tuple(patterns))
-
-
-def _fits(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
-    if not patterns:
-        return not parts
-    if patterns[0] == "**":
-        return _fits(parts, patterns[1:]) or (bool(parts) and _fits(parts[1:], patterns))
-    return bool(parts) and fnmatch.fnmatchcase(parts[0], patterns[0]) and _fits(parts[1:], patterns[1:])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonhold.cli.output import Output, aligned, copied, counted, local, shown, size
+from commonhold.cli.output import Output, aligned, counted, local, shown, size
 from commonhold.errors import CommonholdError, PartlyFailed, Refused
 from commonhold.names import ComputerName
 
@@ -146,7 +146,6 @@ def test_sizes_are_read_at_a_glance(octets, text):
 def test_counting_words():
     assert counted(1, "file") == "1 file"
     assert counted(0, "file") == "0 files"
-    assert copied(2, 1500) == "2 files copied, 1.5 kB."
 
 
 def test_a_moment_nobody_knows_is_a_dash():

@@ -14,8 +14,8 @@ from aiohttp import web
 from commonhold.authority.authority import ROOT, Verb
 from commonhold.errors import Changed, Conflict, Damaged, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.files.used import copy, remote
-from commonhold.files.used.copy import Progress
 from commonhold.files.used.part import Part
+from commonhold.files.used.tally import Progress
 from commonhold.names import SharePath
 from commonhold.transport import Address, Caller, Listener, Peer
 

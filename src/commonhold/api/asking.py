@@ -22,6 +22,7 @@ class Asking:
 
     def __init__(self, home: Home) -> None:
         card = home.gateway()
+        self._computer = home.settings().computer
         key, certificate = Key.load(home.key), _certificate(home)
         self._loop = LoopThread()
         self._node = LocalCaller(card.url, card.secret)

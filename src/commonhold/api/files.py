@@ -3,44 +3,77 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TypedDict, Unpack, cast
 
+from commonhold.answers import Status
 from commonhold.api.membership import Membership
-from commonhold.errors import PartlyFailed
+from commonhold.errors import CommonholdError, Conflict, PartlyFailed, WrongUsage
 from commonhold.files.entry import Entry
-from commonhold.files.used import copy, remote
-from commonhold.files.used.copy import Progress, Report
-from commonhold.names import RemotePath
+from commonhold.files.used import moving, remote
+from commonhold.files.used.copy import Copies
+from commonhold.files.used.globs import is_glob, named
+from commonhold.files.used.remote import Remote
+from commonhold.files.used.tally import Counts, Progress, Report
+from commonhold.files.used.tree import Manner
+from commonhold.names import RemotePath, SharePath
+from commonhold.wire import convert
 
 FileProgress = Callable[[Progress], None]
 SPOOLED = 8 * 2**20  # bytes of a remote file that `open` keeps in memory before it takes a temporary file
 
 
+class CopyOptions(TypedDict, total=False):
+    """How `get`, `put` and `cp` copy."""
+
+    checksum: bool  # what is the same is told by SHA-256, not by size and time
+    delete: bool  # what the source folder has not goes from the target
+    dry_run: bool  # only say what would be done
+    ignore: Sequence[str] | None  # patterns to leave out, beside the usual ones; None: nothing is left out
+    limit: int | None  # bytes a second
+
+
 class Files(Membership):
-    """Look, copy, make and delete; `COMPUTER:SHARE/PATH` says where."""
+    """Look, copy, make and delete; `COMPUTER:SHARE/PATH` says where, and `*`, `?`, `[…]`, `**` in it stand for names.
+
+    Where several may be named, one that fails does not hold up the others. What was asked for and failed is raised: the
+    error itself, or PartlyFailed when something else was done. Conflict says that a file was changed at both ends; both
+    are kept, and `more["kept"]` tells where.
+    """
 
     def ls(self, where: str = "", recursive: bool = False) -> list[Entry]:
-        """What lies at `COMPUTER:SHARE/PATH`; `COMPUTER:` lists its shares, nothing lists the computers."""
+        """What lies at `COMPUTER:SHARE/PATH`; `COMPUTER:` lists its shares, nothing lists the computers.
+
+        Of a glob, what fits.
+        """
         if not where:
             return [
                 Entry(path=f"{m.computer}:", kind="computer", size=0, modified=m.seen, etag="") for m in self.members()
             ]
-        target = RemotePath.parse(where)
-        return self._loop.run(self._ls(target, recursive))
+        return self._loop.run(self._ls(RemotePath.parse(where), recursive))
 
     async def _ls(self, target: RemotePath, recursive: bool) -> list[Entry]:
         peer = await self._peer(target.computer)
         if not target.share:
             return await remote.shares(self._caller, peer)
-        return await remote.ls(self._caller, peer, target.share, target.path, recursive=recursive)
+        there = Remote(self._caller, peer, target.share)
+        if not is_glob(target.path):
+            return await there.ls(target.path, recursive=recursive)
+        found = [entry async for entry in named(there, target.path)]
+        for folder in [entry for entry in found if recursive and entry.kind == "folder"]:
+            found += await there.ls(SharePath.parse(folder.path), recursive=True)
+        return sorted(found, key=lambda entry: entry.path)
 
     def cat(self, where: str) -> Iterator[bytes]:
-        """The bytes of a remote file, as they come."""
+        """The bytes of a remote file, as they come; of a glob, of all files that fit, by name."""
         target = RemotePath.parse(where)
         peer = self._loop.run(self._peer(target.computer))
-        return self._loop.iterate(remote.read(self._caller, peer, target.share, target.path))
+        paths = [target.path]
+        if is_glob(target.path):
+            paths = [SharePath.parse(entry.path) for entry in self.ls(where) if entry.kind == "file"]
+        for path in paths:
+            yield from self._loop.iterate(remote.read(self._caller, peer, target.share, path))
 
     def open(self, where: str) -> IO[bytes]:
         """A remote file, read whole into a spooled temporary file that starts at its beginning."""
@@ -51,37 +84,143 @@ class Files(Membership):
         return cast("IO[bytes]", spooled)
 
     def get(
-        self, where: str, local: str | Path = ".", recursive: bool = False, progress: FileProgress | None = None
+        self,
+        where: str | Sequence[str],
+        local: str | Path = ".",
+        recursive: bool = False,
+        progress: FileProgress | None = None,
+        **how: Unpack[CopyOptions],
     ) -> Report:
-        """Copy a remote file, or with `recursive` a folder, to this computer; verified by SHA-256, renamed when whole.
+        """Copy remote files, or with `recursive` folders, to this computer; verified by SHA-256, renamed when whole.
 
-        A transfer that broke is taken up where it stopped. Raises PartlyFailed when some files failed.
+        Several go into the folder `local`, made when it is not there. Of a folder that ends with a slash, what is in it
+        goes to `local`. A transfer that broke is taken up where it stopped.
         """
-        target = RemotePath.parse(where)
-        return _whole(self._loop.run(self._get(target, Path(local).expanduser(), recursive, progress)))
+        goal = Path(local).expanduser()
 
-    async def _get(self, target: RemotePath, local: Path, recursive: bool, progress: FileProgress | None) -> Report:
-        peer = await self._peer(target.computer)
-        return await copy.get(
-            self._caller, peer, target.share, target.path, local, recursive=recursive, progress=progress
-        )
+        async def one(copies: Copies, word: str, into: bool | None) -> None:
+            target = RemotePath.parse(word)
+            there = copies.remote(self._caller, await self._peer(target.computer), target.share)
+            await copies.get(there, target.path, goal, into)
+
+        return self._copying(where, one, self._manner(recursive, progress, how), several=lambda: _local_folder(goal))
 
     def put(
-        self, local: str | Path, where: str, recursive: bool = False, progress: FileProgress | None = None
+        self,
+        local: str | Path | Sequence[str | Path],
+        where: str,
+        recursive: bool = False,
+        progress: FileProgress | None = None,
+        **how: Unpack[CopyOptions],
     ) -> Report:
-        """Copy a local file, or with `recursive` a folder, to `COMPUTER:SHARE/PATH`; each file replaces atomically.
+        """Copy local files, or with `recursive` folders, to `COMPUTER:SHARE/PATH`; each file replaces atomically.
 
-        The answer comes when the bytes are on the other computer's disk. Raises Conflict when a file
-        changed there meanwhile, PartlyFailed when some files failed.
+        The answer comes when the bytes are on the other computer's disk. As `get`.
         """
-        target = RemotePath.parse(where)
-        return _whole(self._loop.run(self._put(Path(local).expanduser(), target, recursive, progress)))
+        goal = RemotePath.parse(where)
 
-    async def _put(self, local: Path, target: RemotePath, recursive: bool, progress: FileProgress | None) -> Report:
-        peer = await self._peer(target.computer)
-        return await copy.put(
-            self._caller, peer, local, target.share, target.path, recursive=recursive, progress=progress
+        async def one(copies: Copies, word: str, into: bool | None) -> None:
+            there = copies.remote(self._caller, await self._peer(goal.computer), goal.share)
+            source = Path(word).expanduser()
+            await self._require_outside(source, there, goal.path)
+            await copies.put(source, there, goal.path, into)
+
+        manner = self._manner(recursive, progress, how)
+        return self._copying(local, one, manner, several=lambda: self._remote_folder(goal))
+
+    def cp(
+        self,
+        where: str | Sequence[str],
+        to: str,
+        recursive: bool = False,
+        progress: FileProgress | None = None,
+        **how: Unpack[CopyOptions],
+    ) -> Report:
+        """Copy remote files, or with `recursive` folders, to another place of the network, `COMPUTER:SHARE/PATH`.
+
+        Within one computer it copies by itself; between two the bytes go through this one, and not over its disk.
+        """
+        manner = self._manner(recursive, progress, how)
+        return self._across(where, to, manner, Copies.across)
+
+    def mv(self, where: str | Sequence[str], to: str, progress: FileProgress | None = None) -> Report:
+        """Move remote files and folders to another place of the network; nothing that is there is replaced.
+
+        Between two computers each file is deleted when it is on the other's disk, and only if it is still the same.
+        """
+        manner = Manner(recursive=True, checksum=True, ignore=None, progress=progress)
+        return self._across(where, to, manner, Copies.move)
+
+    def _across(
+        self, where: str | Sequence[str], to: str, manner: Manner, work: Callable[..., Awaitable[None]]
+    ) -> Report:
+        goal = RemotePath.parse(to)
+
+        async def one(copies: Copies, word: str, into: bool | None) -> None:
+            source = RemotePath.parse(word)
+            here = copies.remote(self._caller, await self._peer(source.computer), source.share)
+            there = copies.remote(self._caller, await self._peer(goal.computer), goal.share)
+            await work(copies, here, source.path, there, goal.path, into)
+
+        return self._copying(where, one, manner, several=lambda: self._remote_folder(goal))
+
+    def _manner(self, recursive: bool, progress: FileProgress | None, how: CopyOptions) -> Manner:
+        ignore = how.get("ignore", ())
+        manner = Manner(
+            recursive,
+            how.get("checksum", False),
+            how.get("delete", False),
+            how.get("dry_run", False),
+            None if ignore is None else tuple(ignore),
+            how.get("limit"),
+            self._computer,
+            progress,
         )
+        if manner.delete and not recursive:
+            raise WrongUsage("What a single file has not cannot be deleted.", "name a folder, and -r with --delete")
+        return manner
+
+    def _copying(
+        self,
+        sources: str | Path | Sequence[str | Path],
+        one: Callable[[Copies, str, bool | None], Awaitable[None]],
+        manner: Manner,
+        several: Callable[[], Awaitable[None]],
+    ) -> Report:
+        """One copy after the other; `several` makes the folder that they all go into."""
+        words = [str(sources)] if isinstance(sources, str | Path) else list(map(str, sources))
+        if manner.delete and len(words) != 1:
+            raise WrongUsage("A mirror is of one folder.", "name one folder with --delete")
+        return self._loop.run(self._copy_each(words, one, manner, several))
+
+    async def _copy_each(
+        self,
+        words: list[str],
+        one: Callable[[Copies, str, bool | None], Awaitable[None]],
+        manner: Manner,
+        several: Callable[[], Awaitable[None]],
+    ) -> Report:
+        with Copies(manner) as copies:
+            if len(words) > 1 and not manner.dry_run:
+                await several()
+            for word in words:
+                into = True if len(words) > 1 else None
+                await _told(copies.tally, word, len(words), one(copies, word, False if word.endswith("/") else into))
+            return _whole(copies.tally)
+
+    async def _remote_folder(self, where: RemotePath) -> None:
+        if where.path.parts:
+            peer = await self._peer(where.computer)
+            await remote.mkdir(self._caller, peer, where.share, where.path, parents=True)
+
+    async def _require_outside(self, source: Path, there: Remote, goal: SharePath) -> None:
+        """Raise WrongUsage when a folder would be copied into itself: the share lies on this very computer."""
+        if there.peer.name.casefold() != self._computer.casefold() or not source.is_dir():
+            return
+        for shared in convert(await self._node.ask("GET", "/api/status"), Status).shares:
+            target = Path(shared.folder).joinpath(*goal.parts).resolve()
+            if shared.share.casefold() == there.share.casefold() and target.is_relative_to(source.resolve()):
+                raise WrongUsage(f"{source} would go into itself.", "choose another place")
 
     def mkdir(self, where: str, parents: bool = False) -> None:
         """Make a folder; with `parents` those above it too, and no error when it is there."""
@@ -91,23 +230,63 @@ class Files(Membership):
     async def _mkdir(self, target: RemotePath, parents: bool) -> None:
         await remote.mkdir(self._caller, await self._peer(target.computer), target.share, target.path, parents=parents)
 
-    def rm(self, where: str, recursive: bool = False) -> None:
-        """Delete a file, or with `recursive` a folder and all in it."""
-        self._loop.run(self._rm(RemotePath.parse(where), recursive))
+    def rm(self, where: str | Sequence[str], recursive: bool = False) -> int:
+        """Delete files, or with `recursive` folders and all in them; how many were deleted."""
+        return self._loop.run(self._rm([where] if isinstance(where, str) else list(where), recursive))
 
-    async def _rm(self, target: RemotePath, recursive: bool) -> None:
-        await remote.rm(self._caller, await self._peer(target.computer), target.share, target.path, recursive=recursive)
+    async def _rm(self, words: list[str], recursive: bool) -> int:
+        tally = Counts()
+
+        async def one(word: str) -> None:
+            target = RemotePath.parse(word)
+            there = Remote(self._caller, await self._peer(target.computer), target.share)
+            await moving.remove(there, target.path, recursive, tally)
+
+        for word in words:
+            await _told(tally, word, len(words), one(word))
+        return _whole(tally).removed
 
 
-def _whole(report: Report) -> Report:
-    """The report, or PartlyFailed with what failed; the error itself when nothing else was asked for."""
-    if not report.failed:
-        return report
-    path, sentence = report.failed[0]
-    raise PartlyFailed(
-        f"{len(report.failed)} of {report.files + len(report.failed)} files failed; the first, {path}: {sentence}",
-        "the same command takes up what is missing",
-        failed=[{"path": path, "error": sentence} for path, sentence in report.failed],
-        files=report.files,
-        bytes=report.bytes,
-    )
+async def _told(tally: Counts, word: str, of: int, work: Awaitable[None]) -> None:
+    """Do it; of several what fails is told to the tally, and holds up no other."""
+    try:
+        await work
+    except CommonholdError as error:
+        if of == 1:
+            raise
+        tally.strict = False
+        tally.fail(word, error)
+
+
+async def _local_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise Conflict(f"{folder} is a file, and several were to go into it.", "choose another name")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _whole(tally: Counts) -> Report:
+    """The report. Raises PartlyFailed with what failed, or its own error where nothing else was done; Conflict where
+
+    two versions of a file are kept.
+    """
+    report = tally.report()
+    done = report.files + report.same + report.removed
+    counts = ("files", "bytes", "same", "removed")
+    more: dict[str, object] = {name: getattr(report, name) for name in counts}
+    kept = [{"path": path, "kept": kept} for path, kept in report.kept]
+    if report.failed:
+        failed = [{"path": path, "error": sentence} for path, sentence in report.failed]
+        path, sentence = report.failed[0]
+        first = f"{len(failed)} of {done + len(failed)} files failed; the first, {path}: {sentence}"
+        more |= {"failed": failed, "kept": kept}
+        if not done and len(tally.errors) == 1:
+            ((kind, error),) = tally.errors.items()
+            raise kind(error.sentence if len(failed) == 1 else first, error.hint, **{**error.more, **more})
+        raise PartlyFailed(first, "the same command takes up what is missing", **more)
+    if kept:
+        path, beside = report.kept[0]
+        sentence = f"“{path}” was changed at both ends, and both are kept: this computer's is “{beside}”."
+        if len(kept) > 1:
+            sentence = f"{len(kept)} files were changed at both ends, and both are kept; the first: {sentence}"
+        raise Conflict(sentence, "compare them, and delete the one that is not wanted", kept=kept, **more)
+    return report

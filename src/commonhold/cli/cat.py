@@ -12,12 +12,13 @@ from commonhold.errors import WrongUsage
 
 
 @declare("cat", "commonhold cat tower:notes/todo.txt", "commonhold cat tower:logs/today.log | grep error")
-@click.argument("remote")
-def command(invocation: Invocation, remote: str) -> None:
+@click.argument("remote", nargs=-1, required=True, metavar="REMOTE...")
+def command(invocation: Invocation, remote: tuple[str, ...]) -> None:
     """The bytes go to standard output as they are."""
     if invocation.out.json:
         raise WrongUsage(
-            "cat prints the file itself, which is no JSON document.", f"commonhold cat {shlex.quote(remote)}"
+            "cat prints the file itself, which is no JSON document.", f"commonhold cat {shlex.join(remote)}"
         )
     with invocation.network() as network:
-        invocation.out.content(network.cat(remote))
+        for each in remote:
+            invocation.out.content(network.cat(each))

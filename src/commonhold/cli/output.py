@@ -165,8 +165,3 @@ def size(count: int) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 file`, `2 files`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def copied(files: int, octets: int) -> str:
-    """What a transfer did, in one sentence."""
-    return f"{counted(files, 'file')} copied, {size(octets)}."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from commonhold.cli.output import Output, shown
 
 if TYPE_CHECKING:
-    from commonhold.files.used.copy import Progress
+    from commonhold.files.used.tally import Progress
     from commonhold.submit import JobEvent
 
 

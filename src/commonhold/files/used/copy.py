@@ -1,4 +1,4 @@
-"""Files and whole folders between this computer and a share of another: what `get` and `put` do.
+"""Files and whole folders between this computer and shares of others: what `get`, `put` and `cp` do.
 
 Runs in the process of the command, not in the node: bytes take the short way. Small files go many at
 a time over kept connections; every file is atomic and durable by itself, and the report says which failed.
@@ -6,97 +6,186 @@ a time over kept connections; every file is atomic and durable by itself, and th
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import stat
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import aclosing
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
-import msgspec
+from msgspec import structs
 
-from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, Unreachable, WrongUsage
+from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
 from commonhold.files.disk import explained
 from commonhold.files.entry import Entry
-from commonhold.files.used.fetch import Fetch
+from commonhold.files.used import ignoring
+from commonhold.files.used.carriers import Cloner, Getter, Passer, Putter
+from commonhold.files.used.globs import is_glob, named
+from commonhold.files.used.ignoring import Ignoring
+from commonhold.files.used.moving import Mover, bare
+from commonhold.files.used.pace import Pace
 from commonhold.files.used.part import HERE
 from commonhold.files.used.remote import Remote
-from commonhold.files.used.send import Send
-from commonhold.files.used.together import each
-from commonhold.names import HIDDEN, SharePath
+from commonhold.files.used.sides import Item, LocalSide, RemoteSide
+from commonhold.files.used.tally import Counts, Progress, Report
+from commonhold.files.used.tree import Manner, Top, Tree
+from commonhold.names import SharePath
 from commonhold.transport import Caller, Peer
 
 AT_ONCE = 12  # files under way: fewer than the caller keeps connections, so that other requests find one
 THREADS = 12
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """How far a copy is. The totals grow as folders are read."""
+class Copies:
+    """The copies of one command: one tally, one limit, one set of threads. A context manager."""
 
-    done_files: int
-    total_files: int
-    done_bytes: int
-    total_bytes: int
-    current: str  # the file that moved last
+    def __init__(self, manner: Manner) -> None:
+        self.manner = manner
+        self.tally = Counts(manner.progress)
+        self._pace = Pace(manner.limit) if manner.limit else None
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="copy")
 
+    def __enter__(self) -> Self:
+        return self
 
-class Report(msgspec.Struct, frozen=True):
-    """What a copy did: files and bytes that arrived, and what failed as (path, sentence)."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._threads.shutdown(wait=False)  # what they still do ends by itself
 
-    files: int
-    bytes: int
-    failed: list[tuple[str, str]]
+    def remote(self, caller: Caller, peer: Peer, share: str) -> Remote:
+        """A share, within the limit of this command. Raises WrongUsage without one."""
+        if not share:
+            raise WrongUsage(f"A copy needs one share of {peer.name}.", f"write {peer.name}:SHARE/PATH")
+        return Remote(caller, peer, share, pace=self._pace)
 
+    async def get(self, there: Remote, path: SharePath, local: Path, into: bool | None = None) -> None:
+        """Copy what `path` names (or fits, as a glob) to `local`, or into it: as `into` says, else if it is a folder.
 
-class _Tally:
-    """Counts, and tells."""
+        A single file that fails raises its error; of many the tally hears, except that Unreachable ends all. A local
+        file is replaced in one step.
+        """
+        side = LocalSide(self._threads, there)
+        inside = is_glob(path) or (local.is_dir() if into is None else into)
 
-    def __init__(self, tell: Callable[[Progress], None] | None) -> None:
-        self._tell = tell
-        self.done_files = self.total_files = self.done_bytes = self.total_bytes = self.whole_bytes = 0
-        self.failed: list[tuple[str, str]] = []
+        async def tops() -> AsyncIterator[Top]:
+            async with aclosing(named(there, path)) as entries:
+                async for entry in entries:
+                    target = local / (SharePath.parse(entry.path).name or there.share) if inside else local
+                    yield await self._top(there, entry, str(target), _here(side, target))
 
-    def expect(self, files: int, size: int) -> None:
-        self.total_files += files
-        self.total_bytes += size
-        self._say("")
+        tree = Tree(RemoteSide(there), side, Getter(there, self._threads, self.tally, self.manner), *self._how())
+        await tree.run(tops())
 
-    def moved(self, path: str) -> Callable[[int], None]:
-        """What hears of the bytes of one file."""
+    async def put(self, local: Path, there: Remote, path: SharePath, into: bool | None = None) -> None:
+        """Copy a local file, or a folder, to `path`; `into` as in `get`.
 
-        def move(count: int) -> None:
-            self.done_bytes += count
-            if count:
-                self._say(path)
+        What is there is replaced only if nobody changed it since this began to look. Failures are told as in `get`.
+        """
+        side = LocalSide(self._threads, there)
+        with explained(local, HERE):
+            status = local.stat()
+        folder = stat.S_ISDIR(status.st_mode)
+        if folder and not self.manner.recursive:
+            raise WrongUsage(f"{local} is a folder.", "copy it and all in it with -r")
+        if not folder and not stat.S_ISREG(status.st_mode):
+            raise WrongUsage(f"{local} is no ordinary file.", "name a file or folder")
+        target, before = await self._target(there, path, local.resolve().name, folder, into)
+        item = side.item(str(local), status)
+        if folder:
+            top = Top(Item(str(local), "folder"), str(target), None, self._ignoring(_lines(local / ignoring.FILE)))
+        else:
+            top = Top(item, str(target), _named_alike(item, before))
+        self.tally.strict = not folder
+        tree = Tree(side, RemoteSide(there), Putter(there, self._threads, self.tally, self.manner), *self._how())
+        await tree.run(_only(top))
 
-        return move
+    async def across(
+        self, here: Remote, path: SharePath, there: Remote, goal: SharePath, into: bool | None = None
+    ) -> None:
+        """Copy from one share to another: within one computer it does so itself, else through this one. As `put`."""
+        carrier = Cloner if here.peer.fingerprint == there.peer.fingerprint else Passer
+        tree = Tree(RemoteSide(here), RemoteSide(there), self._carrying(carrier, here, there), *self._how())
+        await tree.run(self._tops_across(here, path, there, goal, into))
 
-    def arrived(self, path: str, size: int) -> None:
-        self.done_files += 1
-        self.whole_bytes += size
-        self._say(path)
+    async def move(
+        self, here: Remote, path: SharePath, there: Remote, goal: SharePath, into: bool | None = None
+    ) -> None:
+        """Move to another place: within one computer by name, else each file goes when it has arrived.
 
-    def fail(self, path: str, error: CommonholdError) -> None:
-        self.failed.append((path, error.sentence))
+        What is at the goal is never replaced: raises Changed.
+        """
+        folders: list[SharePath] = []
 
-    def _say(self, current: str) -> None:
-        if self._tell:
-            self._tell(Progress(self.done_files, self.total_files, self.done_bytes, self.total_bytes, current))
+        async def tops() -> AsyncIterator[Top]:
+            async for top in self._tops_across(here, path, there, goal, into):
+                if not await self._by_name(here, top, there):
+                    folders.extend([SharePath.parse(top.source.path)] if top.source.kind == "folder" else [])
+                    yield top
 
-    def report(self) -> Report:
-        return Report(self.done_files, self.whole_bytes, sorted(self.failed))
+        tree = Tree(RemoteSide(here), RemoteSide(there), self._carrying(Mover, here, there), *self._how())
+        await tree.run(tops())
+        for folder in folders:
+            if await bare(here, folder):
+                await here.remove(folder)
 
+    async def _by_name(self, here: Remote, top: Top, there: Remote) -> bool:
+        if here.peer.fingerprint != there.peer.fingerprint:
+            return False
+        source, target = SharePath.parse(top.source.path), SharePath.parse(top.target)
+        if not await here.relocate("MOVE", source, there.share, target):
+            return False
+        self.tally.expect(1, 0)
+        self.tally.arrived(top.target, 0)
+        return True
 
-@contextmanager
-def _pool() -> Iterator[ThreadPoolExecutor]:
-    """Threads that wait for the local disk; left without waiting, since what they still do ends by itself."""
-    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="copy")
-    try:
-        yield threads
-    finally:
-        threads.shutdown(wait=False)
+    async def _tops_across(
+        self, here: Remote, path: SharePath, there: Remote, goal: SharePath, into: bool | None
+    ) -> AsyncIterator[Top]:
+        into = True if is_glob(path) else into
+        async with aclosing(named(here, path)) as entries:
+            async for entry in entries:
+                name = SharePath.parse(entry.path).name or here.share
+                target, before = await self._target(there, goal, name, entry.kind != "file", into)
+                _require_elsewhere(here, entry, there, target)
+                yield await self._top(here, entry, str(target), before)
+
+    def _carrying(self, kind: type[Passer], here: Remote, there: Remote) -> Passer:
+        return kind(here, there, self._threads, self.tally, self.manner)
+
+    def _how(self) -> tuple[Manner, Counts, int]:
+        return self.manner, self.tally, AT_ONCE
+
+    async def _top(self, there: Remote, entry: Entry, target: str, before: Item | None) -> Top:
+        """What was named at another computer."""
+        item = Item.of(entry)
+        if item.kind == "file":
+            self.tally.strict = True
+            return Top(item, target, _named_alike(item, before))
+        if not self.manner.recursive:
+            raise WrongUsage(f"“{item.path or there.share}” is a folder.", "copy it and all in it with -r")
+        self.tally.strict = False
+        lines = (
+            await _small(there, SharePath.parse(item.path) / ignoring.FILE) if self.manner.ignore is not None else b""
+        )
+        return Top(item, target, None, self._ignoring(lines))
+
+    async def _target(
+        self, there: Remote, path: SharePath, name: str, folder: bool, into: bool | None
+    ) -> tuple[SharePath, Item | None]:
+        """Where something of that name goes that is copied to `path`, and the file that is there."""
+        before = await _seen(there, path) if path.parts else Entry("", "folder", 0, None, "")
+        if before and before.kind == "file" and (folder or into):
+            goes = f"{name} is a folder" if folder else f"{name} was to go into it"
+            raise Conflict(f"“{path}” is a file, and {goes}.", "choose another name")
+        if into or (into is None and before and before.kind == "folder"):
+            path = path / name
+            before = None if folder else await _seen(there, path)
+        return path, Item.of(before) if before else None
+
+    def _ignoring(self, lines: bytes) -> Ignoring | None:
+        if self.manner.ignore is None:
+            return None
+        return Ignoring([*ignoring.USUAL, *self.manner.ignore, *ignoring.lines_of(lines)])
 
 
 async def get(
@@ -108,44 +197,11 @@ async def get(
     *,
     recursive: bool = False,
     progress: Callable[[Progress], None] | None = None,
-    pass_id: str = "",
 ) -> Report:
-    """Copy a file, or with `recursive` a folder, to `local`: into it if that is a folder, else under that name.
-
-    A single file that fails raises its error; of a folder's files the report says which failed, except that
-    Unreachable ends all. A local file is replaced in one step.
-    """
-    there, tally = Remote(caller, peer, _named(share, peer), pass_id), _Tally(progress)
-    target = local / (path.name or share) if local.is_dir() else local
-    with _pool() as threads:
-        top = await there.stat(path) if recursive else None
-        if top is None or top.kind == "file":
-
-            def sized(size: int) -> None:
-                tally.expect(0, size - tally.total_bytes)
-
-            tally.expect(1, top.size if top else 0)
-            fetch_one = Fetch(there, path, target, threads, tally.moved(str(path)), sized)
-            size = await fetch_one.run(top.size if top else None)
-            sized(size)
-            tally.arrived(str(path), size)
-            return tally.report()
-        entries = await there.ls(path, recursive=True, failed=tally.fail)
-        files = [entry for entry in entries if entry.kind == "file"]
-        tally.expect(len(files), sum(entry.size for entry in files))
-
-        def below(entry: Entry) -> Path:
-            return target.joinpath(*SharePath.parse(entry.path).parts[len(path.parts) :])
-
-        folders = [target, *(below(entry) for entry in entries if entry.kind == "folder")]
-        await asyncio.get_running_loop().run_in_executor(threads, _make_folders, folders)
-
-        async def fetch(entry: Entry) -> None:
-            fetching = Fetch(there, SharePath.parse(entry.path), below(entry), threads, tally.moved(entry.path))
-            await _counted(tally, entry.path, fetching.run(entry.size))
-
-        await each(files, fetch, AT_ONCE)
-        return tally.report()
+    """One copy by itself, as `Copies.get`."""
+    with Copies(Manner(recursive=recursive, progress=progress)) as copies:
+        await copies.get(copies.remote(caller, peer, share), path, local)
+        return copies.tally.report()
 
 
 async def put(
@@ -157,39 +213,36 @@ async def put(
     *,
     recursive: bool = False,
     progress: Callable[[Progress], None] | None = None,
-    pass_id: str = "",
 ) -> Report:
-    """Copy a local file, or with `recursive` a folder, to `path`: into it if that is a folder, else under that name.
-
-    What is there is replaced only if nobody changed it since this began to look. A single file that fails
-    raises its error; of a folder's files the report says which failed, except that Unreachable ends all.
-    """
-    there, tally = Remote(caller, peer, _named(share, peer), pass_id), _Tally(progress)
-    with explained(local, HERE):
-        status = local.stat()
-    folder = stat.S_ISDIR(status.st_mode)
-    if folder and not recursive:
-        raise WrongUsage(f"{local} is a folder.", "copy it and all in it with -r")
-    before = await _seen(there, path) if path.parts else Entry("", "folder", 0, None, "")
-    if before and before.kind == "file" and folder:
-        raise Conflict(f"“{path}” is a file, and {local} is a folder.", "choose another name")
-    if before and before.kind == "folder":
-        path = path / local.resolve().name
-        before = None if folder else await _seen(there, path)
-    with _pool() as threads:
-        if folder:
-            await _Tree(there, tally, threads).put(local, path)
-        else:
-            tally.expect(1, status.st_size)
-            sending = Send(there, local, path, threads, tally.moved(str(path)))
-            tally.arrived(str(path), await sending.run(before.etag if before else ""))
-        return tally.report()
+    """One copy by itself, as `Copies.put`."""
+    with Copies(Manner(recursive=recursive, progress=progress)) as copies:
+        await copies.put(local, copies.remote(caller, peer, share), path)
+        return copies.tally.report()
 
 
-def _named(share: str, peer: Peer) -> str:
-    if not share:
-        raise WrongUsage(f"A copy needs one share of {peer.name}.", f"write {peer.name}:SHARE/PATH")
-    return share
+def _require_elsewhere(here: Remote, entry: Entry, there: Remote, target: SharePath) -> None:
+    same = (here.peer.fingerprint, here.share.casefold()) == (there.peer.fingerprint, there.share.casefold())
+    if same and target.within(SharePath.parse(entry.path)):
+        what = "is itself" if str(target) == entry.path else "would go into itself"
+        raise WrongUsage(f"“{entry.path or here.share}” {what}.", "choose another place")
+
+
+async def _only(top: Top) -> AsyncIterator[Top]:
+    yield top
+
+
+def _named_alike(item: Item, before: Item | None) -> Item | None:
+    """What is there; of another name it is no copy of this file, whatever its size and time."""
+    if before is None or before.name == item.name:
+        return before
+    return structs.replace(before, modified=-1)
+
+
+def _here(side: LocalSide, target: Path) -> Item | None:
+    try:
+        return side.item(str(target), target.lstat())
+    except OSError:
+        return None
 
 
 async def _seen(there: Remote, path: SharePath) -> Entry | None:
@@ -200,98 +253,24 @@ async def _seen(there: Remote, path: SharePath) -> Entry | None:
         return None
 
 
-async def _counted(tally: _Tally, path: str, work: Awaitable[int]) -> None:
-    """Wait for one file of many: its failure is noted, unless the other computer is gone."""
+def _lines(file: Path) -> bytes:
+    """What is in a small file; nothing when there is none."""
     try:
-        tally.arrived(path, await work)
-    except Unreachable:
-        raise
-    except CommonholdError as error:
-        tally.fail(path, error)
+        with file.open("rb") as opened:
+            return opened.read(ignoring.LONGEST_FILE)
+    except OSError:
+        return b""
 
 
-def _make_folders(folders: list[Path]) -> None:
-    for folder in folders:
-        with explained(folder, HERE):
-            folder.mkdir(parents=True, exist_ok=True)
-
-
-class _Local(msgspec.Struct):
-    """A local folder and where all that is in it is to go. Folders come before what is in them."""
-
-    folders: list[tuple[Path, SharePath]]
-    files: list[tuple[Path, SharePath]] = []
-    size: int = 0
-    failed: list[tuple[Path, CommonholdError]] = []
-
-    @classmethod
-    def scan(cls, local: Path, path: SharePath) -> Self:
-        """Links are not followed, so that nothing is sent that the person did not mean."""
-        found = cls([(local, path)])
-        for source, target in found.folders:  # grows as folders are found
-            try:
-                with explained(source, HERE):
-                    items = sorted(source.iterdir())
-            except CommonholdError as error:
-                found.failed.append((source, error))
-                continue
-            for item in items:
-                try:
-                    found.add(item, target)
-                except CommonholdError as error:
-                    found.failed.append((item, error))
-        return found
-
-    def add(self, item: Path, folder: SharePath) -> None:
-        if item.name.casefold() == HIDDEN:  # the folder is a share here: what we keep in it is no file of theirs
-            return
-        with explained(item, HERE):
-            status = item.lstat()
-        if stat.S_ISDIR(status.st_mode):
-            self.folders.append((item, folder / item.name))
-        elif stat.S_ISREG(status.st_mode):
-            self.files.append((item, folder / item.name))
-            self.size += status.st_size
-        else:
-            raise WrongUsage(f"{item} is a link or a device, which are not copied.")
-
-
-class _Tree:
-    """A local folder on its way to a share."""
-
-    def __init__(self, there: Remote, tally: _Tally, threads: ThreadPoolExecutor) -> None:
-        self._there = there
-        self._tally = tally
-        self._threads = threads
-        self._etags: dict[str, str] = {}  # of the files that were there before
-
-    async def put(self, local: Path, path: SharePath) -> None:
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, _Local.scan, local, path)
-        self._tally.expect(len(found.files), found.size)
-        for item, error in found.failed:
-            self._tally.fail(str(item), error)
-        await self._folder(path)
-        rest = [target for _, target in found.folders[1:]]
-        for _, level in itertools.groupby(rest, lambda target: len(target.parts)):
-            await each(list(level), self._inner_folder, AT_ONCE)
-        await each(found.files, self._file, AT_ONCE)
-
-    async def _folder(self, path: SharePath) -> None:
-        """Make the folder, or learn what is in it."""
-        if await self._there.mkdir(path, exist_ok=True):
-            return
-        with suppress(Refused):  # whoever may only add replaces nothing
-            self._etags.update({e.path: e.etag for e in await self._there.ls(path) if e.kind == "file"})
-
-    async def _inner_folder(self, path: SharePath) -> None:
-        try:
-            await self._folder(path)
-        except Unreachable:
-            raise
-        except CommonholdError as error:
-            self._tally.fail(str(path), error)
-
-    async def _file(self, job: tuple[Path, SharePath]) -> None:
-        source, path = job
-        sending = Send(self._there, source, path, self._threads, self._tally.moved(str(path)))
-        await _counted(self._tally, str(path), sending.run(self._etags.get(str(path), "")))
+async def _small(there: Remote, path: SharePath) -> bytes:
+    """What is in a small file there; nothing when there is none, or none for this person."""
+    found = b""
+    try:
+        async with aclosing(there.read(path)) as pieces:
+            async for piece in pieces:
+                found += piece
+                if len(found) >= ignoring.LONGEST_FILE:
+                    break
+    except (NotFound, Refused, WrongUsage):
+        return b""
+    return found[: ignoring.LONGEST_FILE]

@@ -35,10 +35,9 @@ class Origin(msgspec.Struct, frozen=True):
         except (OSError, AttributeError, msgspec.MsgspecError, UnicodeDecodeError):
             return None  # no such attribute, none on this disk or system, or somebody else's
 
-    def note(self, file: int) -> None:
-        """Keep it with the open file as that is now, if its disk keeps such things."""
+    def note(self, file: int, status: os.stat_result) -> None:
+        """Keep it with the open file, which was so when it was the same as there; if its disk keeps such things."""
         with suppress(OSError, AttributeError):
-            status = os.fstat(file)
             left = structs.replace(self, size=status.st_size, modified=status.st_mtime_ns)
             os.setxattr(file, ATTRIBUTE, msgspec.json.encode(left))
 

@@ -124,7 +124,7 @@ class Part:
             if arrived.modified is not None:
                 os.utime(self._handle, ns=(arrived.modified, arrived.modified))
             if arrived.origin:
-                arrived.origin.note(self._handle)
+                arrived.origin.note(self._handle, os.fstat(self._handle))
             os.fsync(self._handle)
             kept = keep(self.target, self.size, self.sha256, arrived.computer) if arrived.computer else None
             self.path.replace(self.target)

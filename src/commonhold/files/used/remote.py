@@ -7,10 +7,10 @@ entry that does not lie where it was asked for is no entry.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import aiohttp
 
@@ -111,6 +111,14 @@ class Remote:
             inner += level
         return sorted(inner, key=lambda entry: entry.path)
 
+    async def entries(self, path: SharePath) -> AsyncGenerator[Entry, None]:
+        """What lies in the folder as it is told, in no order: nothing is gathered. Of a file nothing."""
+        first = True
+        async for entry in self._propfind(path, 1):
+            if not first:
+                yield entry
+            first = False
+
     async def _propfind(self, path: SharePath, depth: int) -> AsyncIterator[Entry]:
         """The thing itself, then with depth 1 what lies in it."""
         reader, count = AnswerReader(), 0
@@ -137,7 +145,7 @@ class Remote:
         kind: Kind = "file" if not item.folder else "folder" if self.share else "share"
         return Entry(str(path), kind, item.size, item.modified, item.etag)
 
-    async def read(self, path: SharePath) -> AsyncIterator[bytes]:
+    async def read(self, path: SharePath) -> AsyncGenerator[bytes, None]:
         """The bytes of a file as they come; Damaged at the end when they were not right."""
         digest = hashlib.sha256()
         async with self.request("GET", path) as answer:
@@ -187,15 +195,32 @@ class Remote:
         async with self.request("MKCOL", path, ok=(405,) if exist_ok else ()) as answer:
             return answer.status != 405
 
+    async def relocate(
+        self, method: Literal["COPY", "MOVE"], path: SharePath, share: str, goal: SharePath, etag: str = ""
+    ) -> bool:
+        """Copy or move what is there to `goal` of a share of the same computer; whether that computer can.
+
+        It takes the place of the file of that etag, or of none: raises Changed.
+        """
+        headers = {"Destination": webdav.href(share, str(goal)), "Overwrite": "T" if etag else "F"}
+        if etag:
+            headers["If"] = f'<{headers["Destination"]}> (["{etag}"])'
+        async with self.request(method, path, headers, ok=(405,)) as answer:
+            return answer.status != 405
+
     async def rm(self, path: SharePath, recursive: bool = False) -> None:
         """Delete a file; with `recursive` a folder and all in it, too."""
-        headers = {}
+        etag = ""
         if not recursive and path.parts:  # of a share itself the other computer says why not
             entry = await self.stat(path)
             if entry.kind != "file":
                 raise WrongUsage(f"“{path}” is a folder.", "delete it and all that is in it with -r")
-            headers["If-Match"] = f'"{entry.etag}"'
-        async with self.request("DELETE", path, headers):
+            etag = entry.etag
+        await self.remove(path, etag)
+
+    async def remove(self, path: SharePath, etag: str = "") -> None:
+        """Delete what is there, a folder with all that is in it; with `etag` only a file that is still that one."""
+        async with self.request("DELETE", path, {"If-Match": f'"{etag}"'} if etag else {}):
             pass
 
 

@@ -11,8 +11,11 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec import structs
+
 from commonhold.errors import Conflict, Damaged, WrongUsage
 from commonhold.files.disk import explained
+from commonhold.files.used.origin import Origin
 from commonhold.files.used.part import HERE
 from commonhold.files.used.remote import Remote
 from commonhold.names import SharePath
@@ -31,7 +34,6 @@ class Send:
         self._threads = threads
         self._moved = moved
         self._counted = 0
-        self.etag = ""  # of what is there, when it has been sent
 
     async def run(self, etag: str = "") -> int:
         """Send it; its size. It replaces the file of that etag, or without one none.
@@ -53,13 +55,17 @@ class Send:
                 digest = hashing.digest()
             if there.sha256 != digest:
                 raise Damaged(f"“{self._path}” arrived damaged at {self._there.peer.name}.", "send it again")
-            self.etag = there.etag
+            if there.etag and (known := Origin.of(file.fileno())) and known.names(*self._place()):
+                structs.replace(known, etag=there.etag).note(file.fileno(), status)
             return status.st_size
         except BaseException:
             self._count(0)
             raise
         finally:
             self._threads.submit(file.close)
+
+    def _place(self) -> tuple[str, str, str]:
+        return str(self._there.peer.fingerprint), self._there.share, str(self._path)
 
     async def _chunks(self, file: BinaryIO, status: os.stat_result, hashing: hashlib._Hash) -> AsyncIterator[bytes]:
         """The file, read and hashed ahead in a thread. The last bytes go only if it did not change meanwhile:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -17,10 +17,15 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once
         for item in rest:
             await work(item)
 
+    await all_of(*(worker() for _ in range(at_once)))
+
+
+async def all_of(*works: Coroutine[Any, Any, None]) -> None:
+    """All at the same time. The first error ends all, and is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(worker())
+            for work in works:
+                group.create_task(work)
     except BaseExceptionGroup as errors:
         first: BaseException = errors
         while isinstance(first, BaseExceptionGroup):

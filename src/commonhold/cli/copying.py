@@ -1,0 +1,57 @@
+"""What `get`, `put`, `cp` and `mv` have in common: options, the bar, and what is said at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from commonhold.cli.output import Output, counted, size
+from commonhold.cli.progress import files_progress
+from commonhold.cli.words import Size
+
+if TYPE_CHECKING:
+    from commonhold.files.used.tally import Report
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OPTIONS = (
+    click.option("-r", "--recursive", is_flag=True, help="Folders with everything in them."),
+    click.option("--checksum", is_flag=True, help="Compare by digest what has the same size; slower than by time."),
+    click.option("--delete", is_flag=True, help="Delete at the target what the source folder has not."),
+    click.option("--dry-run", is_flag=True, help="Only say what would be copied and deleted."),
+    click.option("--ignore", multiple=True, metavar="PATTERN", help="Leave out what fits; may be given again."),
+    click.option("--no-ignore", is_flag=True, help="Leave nothing out, not even what systems strew into folders."),
+    click.option("--limit", type=Size(), metavar="SIZE", help="At most so many bytes a second, e.g. 5MB."),
+)
+
+
+def copying(function: F) -> F:
+    """Add the options of a copy; `how` makes arguments of the API of them."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def how(options: dict[str, Any]) -> dict[str, Any]:
+    """What was typed, as the API takes it."""
+    typed = dict(options)
+    ignore = typed.pop("ignore")
+    typed["ignore"] = None if typed.pop("no_ignore") else ignore
+    return typed
+
+
+def copy(out: Output, verb: str, work: Callable[[Any], Report], done: str = "copied") -> None:
+    """Do it with one bar for all, and say what was done."""
+    with files_progress(out, verb) as progress:
+        report = work(progress)
+    if report.would:
+        kinds = [kind for kind, _ in report.would]
+        total = f"Nothing was done; {kinds.count('copy')} would be copied, {kinds.count('delete')} deleted."
+        out.answer(report, *(f"{kind}  {path}" for kind, path in report.would), total)
+        return
+    amount = f", {size(report.bytes)}" if report.bytes or done == "copied" else ""
+    more = [f"{report.same} the same already"] if report.same else []
+    more += [f"{report.removed} deleted"] if report.removed else []
+    out.answer(report, f"{counted(report.files, 'file')} {done}{amount}{''.join(f'; {each}' for each in more)}.")

@@ -1,0 +1,32 @@
+"""`commonhold cp`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from commonhold.cli.command import command as declare
+from commonhold.cli.copying import copy, copying, how
+from commonhold.cli.invocation import Invocation
+
+
+@declare(
+    "cp",
+    "commonhold cp tower:photos/cat.jpg nas:backup",
+    "commonhold cp 'tower:photos/*.jpg' tower:chosen",
+    "commonhold cp -r tower:photos/2026 nas:backup",
+)
+@click.argument("source", nargs=-1, required=True, metavar="REMOTE...")
+@click.argument("target", metavar="REMOTE")
+@copying
+def command(invocation: Invocation, /, source: tuple[str, ...], target: str, **options: Any) -> None:
+    """From one place of the network to another. Within one computer it copies by itself; between two the bytes go
+    through this one, without being stored here, and are on the other's disk when this is done.
+    """
+    with invocation.network() as network:
+        copy(
+            invocation.out,
+            "cp",
+            lambda progress: network.cp(list(source), target, progress=progress, **how(options)),
+        )

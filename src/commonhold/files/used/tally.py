@@ -1,0 +1,101 @@
+"""What a copy counts and tells: how far it is, and at the end what became of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from commonhold.errors import CommonholdError
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a copy is. The totals grow as folders are read."""
+
+    done_files: int
+    total_files: int
+    done_bytes: int
+    total_bytes: int
+    current: str  # the file that moved last
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a copy did: files and bytes that arrived, and what failed as (path, sentence).
+
+    `same`: files that were the same already. `kept`: (path, where it is now) of files of this computer that stay beside
+    another version. `removed`: files and folders taken away at the target. `would`: of a dry run, (`copy` or `delete`,
+    path); then nothing was done.
+    """
+
+    files: int
+    bytes: int
+    failed: list[tuple[str, str]]
+    same: int = 0
+    kept: list[tuple[str, str]] = []
+    removed: int = 0
+    would: list[tuple[str, str]] = []
+
+
+class Counts:
+    """Counts for one command, and tells `tell`. With `strict` what fails is raised, and not counted."""
+
+    def __init__(self, tell: Callable[[Progress], None] | None = None) -> None:
+        self._tell = tell
+        self.done_files = self.total_files = self.done_bytes = self.total_bytes = self.whole_bytes = 0
+        self.same = self.removed = 0
+        self.failed: list[tuple[str, str]] = []
+        self.errors: dict[type[CommonholdError], CommonholdError] = {}  # the first of each kind
+        self.kept: list[tuple[str, str]] = []
+        self.would: list[tuple[str, str]] = []
+        self.strict = False
+
+    def expect(self, files: int, size: int) -> None:
+        self.total_files += files
+        self.total_bytes += size
+        self._say("")
+
+    def moved(self, path: str) -> Callable[[int], None]:
+        """What hears of the bytes of one file."""
+
+        def move(count: int) -> None:
+            self.done_bytes += count
+            if count:
+                self._say(path)
+
+        return move
+
+    def arrived(self, path: str, size: int) -> None:
+        self.done_files += 1
+        self.whole_bytes += size
+        self._say(path)
+
+    def found_same(self, size: int) -> None:
+        """A file that was expected, and need not be copied."""
+        self.same += 1
+        self.total_files -= 1
+        self.total_bytes -= size
+        self._say("")
+
+    def fail(self, path: str, error: CommonholdError) -> None:
+        if self.strict:
+            raise error
+        self.failed.append((path, error.sentence))
+        self.errors.setdefault(type(error), error)
+
+    def keep(self, path: str, kept: object) -> None:
+        self.kept.append((path, str(kept)))
+
+    def report(self) -> Report:
+        return Report(
+            self.done_files,
+            self.whole_bytes,
+            sorted(self.failed),
+            self.same,
+            sorted(self.kept),
+            self.removed,
+            sorted(self.would),
+        )
+
+    def _say(self, current: str) -> None:
+        if self._tell:
+            self._tell(Progress(self.done_files, self.total_files, self.done_bytes, self.total_bytes, current))
