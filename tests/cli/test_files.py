@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from commonhold.cli.ls import _columns
+from commonhold.cli.ls import _long
+from commonhold.files.entry import Entry
+
+from ..conftest import NOON
 
 
 @pytest.mark.parametrize(
@@ -58,5 +61,7 @@ def test_cat_is_no_document(cli):
 
 
 def test_sizes_of_a_long_listing_stand_to_the_right():
-    assert _columns([("1 B", "-", "a"), ("20.0 kB", "-", "b/")]) == ["    1 B  -  a", "20.0 kB  -  b/"]
-    assert _columns([]) == []
+    small, large = Entry("d/a", "file", 1, None, "e"), Entry("d/b", "file", 999_900_000, NOON, "e")
+    assert _long(small, "a") == "     1 B  -                 a"
+    assert _long(large, "d/b").startswith("999.9 MB  2026-11-2")
+    assert _long(Entry("d", "folder", 0, None, "e"), "d") == "       -  -                 d/"

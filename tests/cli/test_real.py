@@ -202,7 +202,7 @@ def test_ls_lists_computers_shares_and_files(laptop, photos):
     assert "photos/" in laptop("ls", "tower:").stdout.splitlines()
     assert laptop("ls", "tower:photos").stdout == "2026/\ncat.txt\n"
     assert "2026/dog.txt" in laptop("ls", "-r", "tower:photos").stdout.splitlines()
-    size, _, name = laptop("ls", "-l", "tower:photos").stdout.splitlines()[1].partition("  ")
+    size, _, name = laptop("ls", "-l", "tower:photos").stdout.splitlines()[1].strip().partition("  ")
     assert (size.strip(), name.rpartition(" ")[2]) == ("5 B", "cat.txt")
     entry = next(e for e in laptop.json("ls", "tower:photos") if e["path"] == "cat.txt")
     assert (entry["kind"], entry["size"]) == ("file", 5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TypedDict, Unpack, cast
 
@@ -21,6 +21,7 @@ from commonhold.names import RemotePath, SharePath
 from commonhold.wire import convert
 
 FileProgress = Callable[[Progress], None]
+BATCH = 500  # entries of a listing that are handed over at a time
 SPOOLED = 8 * 2**20  # bytes of a remote file that `open` keeps in memory before it takes a temporary file
 
 
@@ -60,10 +61,39 @@ class Files(Membership):
         there = Remote(self._caller, peer, target.share)
         if not is_glob(target.path):
             return await there.ls(target.path, recursive=recursive)
-        found = [entry async for entry in named(there, target.path)]
-        for folder in [entry for entry in found if recursive and entry.kind == "folder"]:
-            found += await there.ls(SharePath.parse(folder.path), recursive=True)
+        found = [entry async for entry in self._found(there, target.path, recursive)]
         return sorted(found, key=lambda entry: entry.path)
+
+    def entries(self, where: str = "", recursive: bool = False) -> Iterator[Entry]:
+        """As `ls`, as they come and in no order: a folder of any size takes no memory."""
+        target = RemotePath.parse(where) if where else None
+        if target is None or not target.share:
+            yield from self.ls(where)
+            return
+        for batch in self._loop.iterate(self._batches(target, recursive)):
+            yield from batch
+
+    async def _batches(self, target: RemotePath, recursive: bool) -> AsyncIterator[list[Entry]]:
+        """Some at a time: each change of thread takes as long as ten entries."""
+        there = Remote(self._caller, await self._peer(target.computer), target.share)
+        batch: list[Entry] = []
+        async for entry in self._found(there, target.path, recursive):
+            batch.append(entry)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        yield batch
+
+    async def _found(self, there: Remote, path: SharePath, recursive: bool) -> AsyncIterator[Entry]:
+        if not is_glob(path):
+            async for entry in there.walk(path, recursive):
+                yield entry
+            return
+        async for fitting in named(there, path):
+            yield fitting
+            if recursive and fitting.kind == "folder":
+                async for entry in there.walk(SharePath.parse(fitting.path), recursive):
+                    yield entry
 
     def cat(self, where: str) -> Iterator[bytes]:
         """The bytes of a remote file, as they come; of a glob, of all files that fit, by name."""
@@ -205,8 +235,8 @@ class Files(Membership):
                 await several()
             for word in words:
                 into = True if len(words) > 1 else None
-                await _told(copies.tally, word, len(words), one(copies, word, False if word.endswith("/") else into))
-            return _whole(copies.tally)
+                await _told(copies.counts, word, len(words), one(copies, word, False if word.endswith("/") else into))
+            return _whole(copies.counts)
 
     async def _remote_folder(self, where: RemotePath) -> None:
         if where.path.parts:
@@ -235,27 +265,27 @@ class Files(Membership):
         return self._loop.run(self._rm([where] if isinstance(where, str) else list(where), recursive))
 
     async def _rm(self, words: list[str], recursive: bool) -> int:
-        tally = Counts()
+        counts = Counts()
 
         async def one(word: str) -> None:
             target = RemotePath.parse(word)
             there = Remote(self._caller, await self._peer(target.computer), target.share)
-            await moving.remove(there, target.path, recursive, tally)
+            await moving.remove(there, target.path, recursive, counts)
 
         for word in words:
-            await _told(tally, word, len(words), one(word))
-        return _whole(tally).removed
+            await _told(counts, word, len(words), one(word))
+        return _whole(counts).removed
 
 
-async def _told(tally: Counts, word: str, of: int, work: Awaitable[None]) -> None:
-    """Do it; of several what fails is told to the tally, and holds up no other."""
+async def _told(counts: Counts, word: str, of: int, work: Awaitable[None]) -> None:
+    """Do it; of several what fails is counted, and holds up no other."""
     try:
         await work
     except CommonholdError as error:
         if of == 1:
             raise
-        tally.strict = False
-        tally.fail(word, error)
+        counts.strict = False
+        counts.fail(word, error)
 
 
 async def _local_folder(folder: Path) -> None:
@@ -264,23 +294,23 @@ async def _local_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _whole(tally: Counts) -> Report:
+def _whole(counts: Counts) -> Report:
     """The report. Raises PartlyFailed with what failed, or its own error where nothing else was done; Conflict where
 
     two versions of a file are kept.
     """
-    report = tally.report()
+    report = counts.report()
     done = report.files + report.same + report.removed
-    counts = ("files", "bytes", "same", "removed")
-    more: dict[str, object] = {name: getattr(report, name) for name in counts}
+    fields = ("files", "bytes", "same", "removed")
+    more: dict[str, object] = {name: getattr(report, name) for name in fields}
     kept = [{"path": path, "kept": kept} for path, kept in report.kept]
     if report.failed:
         failed = [{"path": path, "error": sentence} for path, sentence in report.failed]
         path, sentence = report.failed[0]
         first = f"{len(failed)} of {done + len(failed)} files failed; the first, {path}: {sentence}"
         more |= {"failed": failed, "kept": kept}
-        if not done and len(tally.errors) == 1:
-            ((kind, error),) = tally.errors.items()
+        if not done and len(counts.errors) == 1:
+            ((kind, error),) = counts.errors.items()
             raise kind(error.sentence if len(failed) == 1 else first, error.hint, **{**error.more, **more})
         raise PartlyFailed(first, "the same command takes up what is missing", **more)
     if kept:

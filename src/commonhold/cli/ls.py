@@ -8,12 +8,13 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.cli.output import aligned, local, size
+from commonhold.cli.output import local, size
 
 if TYPE_CHECKING:
     from commonhold.files.entry import Entry
 
 WILD = frozenset("*?[")
+WIDEST, MINUTE = len("999.9 MB"), len("2026-11-24 19:30")
 ENDING = {"computer": "", "share": "/", "folder": "/"}  # computers come with their colon
 
 
@@ -30,19 +31,30 @@ ENDING = {"computer": "", "share": "/", "folder": "/"}  # computers come with th
 @click.option("-l", "--long", is_flag=True, help="With size and time of change.")
 def command(invocation: Invocation, remote: tuple[str, ...], recursive: bool, long: bool) -> None:
     """Without REMOTE it lists the computers; `COMPUTER:` lists that computer's shares."""
-    with invocation.network() as network:
-        entries = [entry for each in remote or [""] for entry in network.ls(each, recursive=recursive)]
     whole = recursive or len(remote) > 1 or any(WILD & set(each) for each in remote)
-    names = [(entry.path if whole else entry.name) + ENDING.get(entry.kind, "") for entry in entries]
-    lines = [_long(entry, name) for entry, name in zip(entries, names, strict=True)]
-    invocation.out.answer(entries, *(_columns(lines) if long else names))
+    line = _document if invocation.out.json else _long if long else _short
+    with invocation.network() as network:
+        # Of each only its line is kept, which is a fifth of it: a folder may have hundreds of thousands.
+        found = [
+            (entry.path, line(entry, entry.path if whole else entry.name))
+            for each in remote or [""]
+            for entry in network.entries(each, recursive=recursive)
+        ]
+    found.sort()
+    invocation.out.lines(text for _, text in found)
 
 
-def _long(entry: Entry, name: str) -> tuple[str, str, str]:
-    return (size(entry.size) if entry.kind == "file" else "-", local(entry.modified), name)
+def _short(entry: Entry, name: str) -> str:
+    return name + ENDING.get(entry.kind, "")
 
 
-def _columns(rows: list[tuple[str, str, str]]) -> list[str]:
+def _long(entry: Entry, name: str) -> str:
     """Sizes to the right, so that their digits stand below one another."""
-    width = max((len(row[0]) for row in rows), default=0)
-    return aligned([(row[0].rjust(width), *row[1:]) for row in rows]) if rows else []
+    amount = size(entry.size) if entry.kind == "file" else "-"
+    return f"{amount.rjust(WIDEST)}  {local(entry.modified).ljust(MINUTE)}  {_short(entry, name)}"
+
+
+def _document(entry: Entry, _name: str) -> str:
+    from commonhold.wire import to_json  # noqa: PLC0415 - late: --help needs no msgspec
+
+    return to_json(entry).decode()

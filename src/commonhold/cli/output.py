@@ -50,6 +50,18 @@ class Output:
             for line in lines:
                 click.echo(shown(line))
 
+    def lines(self, lines: Iterable[str]) -> None:
+        """One line for each record of a list; with `--json` each line is a record's document."""
+        if not self.json:
+            for line in lines:
+                click.echo(shown(line))
+            return
+        self._answered = True
+        click.echo("[", nl=False)
+        for number, line in enumerate(lines):
+            click.echo(f"{',' if number else ''}{line}", nl=False)
+        click.echo("]")
+
     def table(self, value: object, heads: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
         """A list of records: `value` as the document, or `rows` under `heads`, or the sentence `empty`."""
         if self.json:

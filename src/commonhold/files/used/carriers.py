@@ -31,20 +31,20 @@ class OneByOne:
 
     most = 1
 
-    def __init__(self, there: Remote, threads: Executor, tally: Counts, manner: Manner) -> None:
-        self.there, self.threads, self.tally, self.manner = there, threads, tally, manner
+    def __init__(self, there: Remote, threads: Executor, counts: Counts, manner: Manner) -> None:
+        self.there, self.threads, self.counts, self.manner = there, threads, counts, manner
 
     async def carry(self, jobs: Sequence[Errand]) -> None:
         for job in jobs:
             try:
                 if await self.known(job):
-                    self.tally.found_same(job.source.size)
+                    self.counts.found_same(job.source.size)
                 else:
-                    self.tally.arrived(self.where(job), await self.one(job))
+                    self.counts.arrived(self.where(job), await self.one(job))
             except Unreachable:
                 raise
             except CommonholdError as error:
-                self.tally.fail(self.where(job), error)
+                self.counts.fail(self.where(job), error)
 
     def where(self, job: Errand) -> str:
         """How the file is called when something is told of it: by its path at the other computer."""
@@ -88,11 +88,11 @@ class Getter(OneByOne):
 
     async def one(self, job: Errand) -> int:
         path, target = SharePath.parse(job.source.path), Path(job.target)
-        moved = self.tally.moved(job.source.path)
+        moved = self.counts.moved(job.source.path)
         fetching = Fetch(self.there, path, target, self.threads, moved, computer=self.manner.computer)
         size = await fetching.run(job.source.size)
         if fetching.kept:
-            self.tally.keep(job.target, fetching.kept)
+            self.counts.keep(job.target, fetching.kept)
         return size
 
 
@@ -129,12 +129,12 @@ class Putter(OneByOne):
                 size = await self._send(job, path.parent / name, "")
             except Changed:
                 continue
-            self.tally.keep(job.target, path.parent / name)
+            self.counts.keep(job.target, path.parent / name)
             return size
         raise AssertionError("names never end")
 
     async def _send(self, job: Errand, path: SharePath, etag: str) -> int:
-        moved = self.tally.moved(job.target)
+        moved = self.counts.moved(job.target)
         return await Send(self.there, Path(job.source.path), path, self.threads, moved).run(etag)
 
 
@@ -149,10 +149,10 @@ class Passer(OneByOne):
         here: Remote,
         there: Remote,
         threads: Executor,
-        tally: Counts,
+        counts: Counts,
         manner: Manner,
     ) -> None:
-        super().__init__(there, threads, tally, manner)
+        super().__init__(there, threads, counts, manner)
         self._here = here
 
     async def alike(self, job: Errand) -> bool:
@@ -163,7 +163,7 @@ class Passer(OneByOne):
         source, path = SharePath.parse(job.source.path), SharePath.parse(job.target)
         before = job.before.etag if job.before and job.before.kind == "file" else ""
         hashing, size = hashlib.sha256(), job.source.size
-        moved = self.tally.moved(job.target)
+        moved = self.counts.moved(job.target)
         async with self._here.request("GET", source, {"If-Match": f'"{job.source.etag}"'}) as answer:
             expected = webdav.parse_digest(answer.headers.get("Repr-Digest"))
             modified = webdav.parse_date(answer.headers.get("Last-Modified"))
@@ -192,5 +192,5 @@ class Cloner(Passer):
         source, path = SharePath.parse(job.source.path), SharePath.parse(job.target)
         if not await self._here.relocate("COPY", source, self.there.share, path, etag):
             return await super().one(job)
-        self.tally.moved(job.target)(job.source.size)
+        self.counts.moved(job.target)(job.source.size)
         return job.source.size

@@ -7,16 +7,16 @@ a time over kept connections; every file is atomic and durable by itself, and th
 from __future__ import annotations
 
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from msgspec import structs
 
-from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
+from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.files.disk import explained
 from commonhold.files.entry import Entry
 from commonhold.files.used import ignoring
@@ -38,11 +38,11 @@ THREADS = 12
 
 
 class Copies:
-    """The copies of one command: one tally, one limit, one set of threads. A context manager."""
+    """The copies of one command: one count, one limit, one set of threads. A context manager."""
 
     def __init__(self, manner: Manner) -> None:
         self.manner = manner
-        self.tally = Counts(manner.progress)
+        self.counts = Counts(manner.progress)
         self._pace = Pace(manner.limit) if manner.limit else None
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="copy")
 
@@ -61,8 +61,8 @@ class Copies:
     async def get(self, there: Remote, path: SharePath, local: Path, into: bool | None = None) -> None:
         """Copy what `path` names (or fits, as a glob) to `local`, or into it: as `into` says, else if it is a folder.
 
-        A single file that fails raises its error; of many the tally hears, except that Unreachable ends all. A local
-        file is replaced in one step.
+        What was named by itself and fails raises its error; of many it is counted, except that Unreachable ends all.
+        A local file is replaced in one step.
         """
         side = LocalSide(self._threads, there)
         inside = is_glob(path) or (local.is_dir() if into is None else into)
@@ -71,9 +71,10 @@ class Copies:
             async with aclosing(named(there, path)) as entries:
                 async for entry in entries:
                     target = local / (SharePath.parse(entry.path).name or there.share) if inside else local
-                    yield await self._top(there, entry, str(target), _here(side, target))
+                    with self._counted(path, entry):
+                        yield await self._top(there, entry, str(target), _here(side, target))
 
-        tree = Tree(RemoteSide(there), side, Getter(there, self._threads, self.tally, self.manner), *self._how())
+        tree = Tree(RemoteSide(there), side, Getter(there, self._threads, self.counts, self.manner), *self._how())
         await tree.run(tops())
 
     async def put(self, local: Path, there: Remote, path: SharePath, into: bool | None = None) -> None:
@@ -95,8 +96,8 @@ class Copies:
             top = Top(Item(str(local), "folder"), str(target), None, self._ignoring(_lines(local / ignoring.FILE)))
         else:
             top = Top(item, str(target), _named_alike(item, before))
-        self.tally.strict = not folder
-        tree = Tree(side, RemoteSide(there), Putter(there, self._threads, self.tally, self.manner), *self._how())
+        self.counts.alone, self.counts.strict = True, not folder
+        tree = Tree(side, RemoteSide(there), Putter(there, self._threads, self.counts, self.manner), *self._how())
         await tree.run(_only(top))
 
     async def across(
@@ -134,8 +135,8 @@ class Copies:
         source, target = SharePath.parse(top.source.path), SharePath.parse(top.target)
         if not await here.relocate("MOVE", source, there.share, target):
             return False
-        self.tally.expect(1, 0)
-        self.tally.arrived(top.target, 0)
+        self.counts.expect(1, 0)
+        self.counts.arrived(top.target, 0)
         return True
 
     async def _tops_across(
@@ -145,25 +146,39 @@ class Copies:
         async with aclosing(named(here, path)) as entries:
             async for entry in entries:
                 name = SharePath.parse(entry.path).name or here.share
-                target, before = await self._target(there, goal, name, entry.kind != "file", into)
-                _require_elsewhere(here, entry, there, target)
-                yield await self._top(here, entry, str(target), before)
+                with self._counted(path, entry):
+                    target, before = await self._target(there, goal, name, entry.kind != "file", into)
+                    _require_elsewhere(here, entry, there, target)
+                    yield await self._top(here, entry, str(target), before)
 
     def _carrying(self, kind: type[Passer], here: Remote, there: Remote) -> Passer:
-        return kind(here, there, self._threads, self.tally, self.manner)
+        return kind(here, there, self._threads, self.counts, self.manner)
+
+    @contextmanager
+    def _counted(self, path: SharePath, entry: Entry) -> Iterator[None]:
+        """What fits a glob and fails holds up nothing else; what was named by itself raises its error."""
+        self.counts.alone = not is_glob(path)
+        try:
+            yield
+        except Unreachable:
+            raise
+        except CommonholdError as error:
+            if self.counts.alone:
+                raise
+            self.counts.fail(entry.path, error)
 
     def _how(self) -> tuple[Manner, Counts, int]:
-        return self.manner, self.tally, AT_ONCE
+        return self.manner, self.counts, AT_ONCE
 
     async def _top(self, there: Remote, entry: Entry, target: str, before: Item | None) -> Top:
         """What was named at another computer."""
         item = Item.of(entry)
         if item.kind == "file":
-            self.tally.strict = True
+            self.counts.strict = self.counts.alone
             return Top(item, target, _named_alike(item, before))
         if not self.manner.recursive:
             raise WrongUsage(f"“{item.path or there.share}” is a folder.", "copy it and all in it with -r")
-        self.tally.strict = False
+        self.counts.strict = False
         lines = (
             await _small(there, SharePath.parse(item.path) / ignoring.FILE) if self.manner.ignore is not None else b""
         )
@@ -201,7 +216,7 @@ async def get(
     """One copy by itself, as `Copies.get`."""
     with Copies(Manner(recursive=recursive, progress=progress)) as copies:
         await copies.get(copies.remote(caller, peer, share), path, local)
-        return copies.tally.report()
+        return copies.counts.report()
 
 
 async def put(
@@ -217,7 +232,7 @@ async def put(
     """One copy by itself, as `Copies.put`."""
     with Copies(Manner(recursive=recursive, progress=progress)) as copies:
         await copies.put(local, copies.remote(caller, peer, share), path)
-        return copies.tally.report()
+        return copies.counts.report()
 
 
 def _require_elsewhere(here: Remote, entry: Entry, there: Remote, target: SharePath) -> None:

@@ -50,12 +50,12 @@ async def bare(here: Remote, folder: SharePath) -> bool:
     return True
 
 
-async def remove(there: Remote, path: SharePath, recursive: bool, tally: Counts) -> None:
+async def remove(there: Remote, path: SharePath, recursive: bool, counts: Counts) -> None:
     """Delete what `path` names or, as a glob, fits: a file, with `recursive` a folder and all in it, too.
 
-    What is named by itself and fails raises its error; of what fits a glob the tally hears.
+    What is named by itself and fails raises its error; of what fits a glob it is counted.
     """
-    tally.strict = not is_glob(path)
+    counts.strict = not is_glob(path)
     if not path.parts:  # the other computer says why not
         await there.remove(path)
     next_one = asyncio.Lock()
@@ -70,15 +70,15 @@ async def remove(there: Remote, path: SharePath, recursive: bool, tally: Counts)
                 await one(entry)
 
         async def one(entry: Entry) -> None:
-            tally.expect(1, 0)
+            counts.expect(1, 0)
             try:
                 if entry.kind != "file" and not recursive:
                     raise WrongUsage(f"“{entry.path}” is a folder.", "delete it and all that is in it with -r")
                 await there.remove(SharePath.parse(entry.path), entry.etag if entry.kind == "file" else "")
-                tally.removed += 1
+                counts.removed += 1
             except Unreachable:
                 raise
             except CommonholdError as error:
-                tally.fail(entry.path, error)
+                counts.fail(entry.path, error)
 
         await all_of(*(worker() for _ in range(AT_ONCE)))

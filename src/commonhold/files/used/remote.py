@@ -111,6 +111,18 @@ class Remote:
             inner += level
         return sorted(inner, key=lambda entry: entry.path)
 
+    async def walk(self, path: SharePath, recursive: bool = False) -> AsyncGenerator[Entry, None]:
+        """As `ls`, in no order, and as it is told: nothing is gathered but the names of folders."""
+        first = await self.stat(path)
+        if first.kind == "file":
+            yield first
+        folders = [path] if first.kind != "file" else []
+        while folders:
+            async for entry in self.entries(folders.pop()):
+                yield entry
+                if recursive and entry.kind == "folder":
+                    folders.append(SharePath.parse(entry.path))
+
     async def entries(self, path: SharePath) -> AsyncGenerator[Entry, None]:
         """What lies in the folder as it is told, in no order: nothing is gathered. Of a file nothing."""
         first = True

@@ -37,7 +37,10 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Counts:
-    """Counts for one command, and tells `tell`. With `strict` what fails is raised, and not counted."""
+    """Counts for one command, and tells `tell`.
+
+    `alone`: one thing was named, and its own failure is raised; `strict`: so is any, since that is a file.
+    """
 
     def __init__(self, tell: Callable[[Progress], None] | None = None) -> None:
         self._tell = tell
@@ -47,7 +50,7 @@ class Counts:
         self.errors: dict[type[CommonholdError], CommonholdError] = {}  # the first of each kind
         self.kept: list[tuple[str, str]] = []
         self.would: list[tuple[str, str]] = []
-        self.strict = False
+        self.alone = self.strict = False
 
     def expect(self, files: int, size: int) -> None:
         self.total_files += files

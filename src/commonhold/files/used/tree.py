@@ -67,7 +67,7 @@ class Carrier(Protocol):
     most: int  # jobs that it takes at a time
 
     async def carry(self, jobs: Sequence[Errand]) -> None:
-        """Copy them, and tell the tally what became of each. Raises Unreachable only."""
+        """Copy them, and count what became of each. Raises Unreachable only."""
         ...
 
 
@@ -87,10 +87,10 @@ class Tree:
     """One copy of files and folders."""
 
     def __init__(
-        self, source: Side, target: Side, carrier: Carrier, manner: Manner, tally: Counts, at_once: int
+        self, source: Side, target: Side, carrier: Carrier, manner: Manner, counts: Counts, at_once: int
     ) -> None:
         self._source, self._target, self._carrier = source, target, carrier
-        self._manner, self._tally, self._at_once = manner, tally, at_once
+        self._manner, self._counts, self._at_once = manner, counts, at_once
         self._jobs, self._extra = Spool(Errand), Spool(_Extra)
         self._folders: asyncio.LifoQueue[_Folder | None] = asyncio.LifoQueue()
         self._open = 0  # folders that nobody has finished
@@ -99,7 +99,7 @@ class Tree:
         self._ignoring: Ignoring | None = None
 
     async def run(self, tops: AsyncIterable[Top]) -> None:
-        """Copy. What fails is told to the tally; raises Unreachable, and what keeps a folder that was named from
+        """Copy. What fails is counted; raises Unreachable, and what keeps a folder that was named from
 
         being looked into.
         """
@@ -147,10 +147,10 @@ class Tree:
         except Unreachable:
             raise
         except CommonholdError as error:
-            if not folder.below:
+            if not folder.below and self._counts.alone:
                 raise
             self._whole = False
-            self._tally.fail(folder.source, error)
+            self._counts.fail(folder.source, error)
 
     async def _there(self, folder: str, alone: AsyncExitStack) -> dict[str, bytes]:
         """What the target has in that folder, by name."""
@@ -178,12 +178,12 @@ class Tree:
             try:
                 SharePath((item.name,))
             except WrongUsage as error:
-                self._tally.fail(item.path, error)
+                self._counts.fail(item.path, error)
                 continue
             if item.kind == "folder":
                 self._push(_Folder(item.path, target, f"{folder.below}{name}/", folder.ignoring))
             elif item.kind == "other":
-                self._tally.fail(item.path, WrongUsage(f"{item.path} is a link or a device, which are not copied."))
+                self._counts.fail(item.path, WrongUsage(f"{item.path} is a link or a device, which are not copied."))
             else:
                 self._job(item, target, Item.unpack(target, packed) if packed else None)
         if not found and not folder.below and self._manner.delete:
@@ -201,11 +201,11 @@ class Tree:
                 self._extra.put(_Extra(item, folder.below + name))
 
     def _job(self, item: Item, target: str, before: Item | None) -> None:
-        self._tally.expect(1, item.size)
+        self._counts.expect(1, item.size)
         if before is not None and not self._manner.checksum and self._same(item, before):
-            self._tally.found_same(item.size)
+            self._counts.found_same(item.size)
         elif self._manner.dry_run:
-            self._tally.would.append(("copy", target))
+            self._counts.would.append(("copy", target))
         else:
             self._jobs.put(Errand(item, target, before))
 
@@ -229,7 +229,7 @@ class Tree:
             trouble = Conflict(
                 "Not all of the source could be listed, and so nothing was deleted.", "correct that first"
             )
-            self._tally.fail("--delete", trouble)
+            self._counts.fail("--delete", trouble)
             return
         while (extra := await self._extra.take()) is not None:
             try:
@@ -237,7 +237,7 @@ class Tree:
             except Unreachable:
                 raise
             except CommonholdError as error:
-                self._tally.fail(extra.item.path, error)
+                self._counts.fail(extra.item.path, error)
 
     async def _take_away(self, item: Item, below: str) -> bool:
         """Remove it, but nothing that is left out of the copy; whether nothing is left of it."""
@@ -247,10 +247,10 @@ class Tree:
                     await self._take_away(inner, f"{below}/{inner.name}")
             return False
         if self._manner.dry_run:
-            self._tally.would.append(("delete", item.path))
+            self._counts.would.append(("delete", item.path))
             return True
         await self._target.remove(item)
-        self._tally.removed += 1
+        self._counts.removed += 1
         return True
 
     async def _bare(self, folder: Item, below: str) -> bool:
