@@ -68,16 +68,19 @@ class Program:
     def __init__(self, caller: Caller, peer: Peer) -> None:
         self._caller, self._peer = caller, peer
 
-    async def ask(self, wish: Wish, at: str = "") -> Answer:
+    async def ask(self, wish: Wish, at: str = "", heard: bytearray | None = None) -> Answer:
         """What is answered to a wish about the folder `at` of the share (with its slash).
 
-        Raises Unreachable when the connection breaks.
+        Raises Unreachable when the connection breaks; what was `heard` of the body until then is there.
         """
         data = _in_pieces(wish.body) if wish.chunked and wish.body is not None else wish.body
         path = f"/dav/shared/{at}{wish.path}"
         asked = self._caller.request(self._peer, wish.method, path, headers=wish.headers, data=data, ok=EVERY)
         async with asked as answer:
-            return Answer(answer.status, await answer.read(), answer.headers.get("ETag", ""))
+            body = bytearray() if heard is None else heard
+            async for piece in answer.content.iter_any():
+                body += piece
+            return Answer(answer.status, bytes(body), answer.headers.get("ETag", ""))
 
 
 async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:

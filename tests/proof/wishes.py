@@ -24,7 +24,10 @@ class Wish:
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     chunked: bool = False
-    between: tuple[Shelf, ...] = ()  # what may be there, beside before and after, when nobody heard the answer
+
+    def allows(self, before: Shelf, found: Shelf, heard: bytes) -> bool:
+        """Whether that may be there when only so much of the answer was heard: all of it happened, or nothing."""
+        return found in (before, self.after)
 
 
 Kind: TypeAlias = Callable[[Random, Shelf], list[Wish]]
