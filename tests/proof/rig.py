@@ -52,6 +52,15 @@ class Rig:
         """Uploads and removals that nobody is at any more."""
         return list((self.shared / ".commonhold").glob("tmp/*"))
 
+    async def counted_anew(self) -> None:
+        """Let bob's quota be used up for one request: before it is refused, the ledger follows the disk."""
+        net = self.tower.net
+        await asyncio.to_thread(net.set_quota, "bob", bytes=0)
+        async with self.program() as program:
+            answer = await program.ask(Wish("PUT", "too-much", {}, b"1"))
+            assert answer.status == 507, answer
+        await asyncio.to_thread(net.set_quota, "bob")
+
     def charged(self) -> dict[str, int]:
         """Size by path, as the ledger of quotas has it."""
         with closing(sqlite3.connect(f"file:{self.tower.home.state}?mode=ro", uri=True)) as ledger:
@@ -75,7 +84,8 @@ class Program:
         """
         data = _in_pieces(wish.body) if wish.chunked and wish.body is not None else wish.body
         path = f"/dav/shared/{at}{wish.path}"
-        asked = self._caller.request(self._peer, wish.method, path, headers=wish.headers, data=data, ok=EVERY)
+        headers = {**wish.headers, **({"Destination": f"/dav/shared/{at}{wish.to}"} if wish.to else {})}
+        asked = self._caller.request(self._peer, wish.method, path, headers=headers, data=data, ok=EVERY)
         async with asked as answer:
             body = bytearray() if heard is None else heard
             async for piece in answer.content.iter_any():

@@ -24,6 +24,7 @@ class Wish:
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     chunked: bool = False
+    to: str = ""  # where it is moved or copied to
 
     def allows(self, before: Shelf, found: Shelf, heard: bytes) -> bool:
         """Whether that may be there when only so much of the answer was heard: all of it happened, or nothing."""
@@ -72,6 +73,24 @@ def mkdir(dice: Random, there: Shelf) -> list[Wish]:
 def delete(dice: Random, there: Shelf) -> list[Wish]:
     """A file, or a folder with all that is in it."""
     return [Wish("DELETE", path, _without(there, path)) for path in _some(dice, sorted(there))]
+
+
+def move(dice: Random, there: Shelf, method: str = "MOVE") -> list[Wish]:
+    """A file, or a folder with all that is in it, to a new name or in the place of something else."""
+    wishes = []
+    for path in _some(dice, sorted(there)):
+        others = [
+            each for each in sorted(there) if not f"{each}/".startswith(f"{path}/") and not path.startswith(f"{each}/")
+        ]
+        to = dice.choice(others) if others and dice.random() < 0.5 else _new(dice, _without(there, path))
+        inside = {f"{to}{each[len(path) :]}": there[each] for each in there if f"{each}/".startswith(f"{path}/")}
+        rest = _without(there if method == "COPY" else _without(there, path), to)
+        wishes.append(Wish(method, path, rest | inside, to=to))
+    return wishes
+
+
+def copy(dice: Random, there: Shelf) -> list[Wish]:
+    return move(dice, there, "COPY")
 
 
 KINDS: dict[str, Kind] = {
