@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 
+from msgspec import structs
+
 from commonhold.errors import CommonholdError, Unreachable, WrongUsage
 from commonhold.files.entry import Entry
 from commonhold.files.used.carriers import Passer
@@ -28,7 +30,7 @@ class Mover(Passer):
         return True
 
     async def one(self, job: Errand) -> int:
-        size = await super().one(job)
+        size = await super().one(structs.replace(job, before=None))  # it replaces nothing
         await self._leave(job)
         return size
 

@@ -1,0 +1,140 @@
+"""Files between computers as a person types it, with real nodes: laptop is bob's, and shares `mine`; tower is ann's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from ..conftest import until
+
+LONG_AGO = 1_234_567_890
+LARGE = os.urandom(3_000_000)
+
+
+@pytest.fixture
+def mine(laptop, tmp_path):
+    """A folder of laptop, offered as `mine`."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    laptop("share", folder)
+    yield folder
+    laptop("unshare", "mine")
+
+
+def names(folder):
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and ".commonhold" not in path.parts
+    )
+
+
+def test_cp_goes_from_computer_to_computer(laptop, photos, mine):
+    (photos / "large.bin").write_bytes(LARGE)
+    os.utime(photos / "large.bin", (LONG_AGO, LONG_AGO))
+    assert laptop("cp", "tower:photos/large.bin", "laptop:mine").stdout == "1 file copied, 3.0 MB.\n"
+    assert (mine / "large.bin").read_bytes() == LARGE
+    assert (mine / "large.bin").stat().st_mtime == LONG_AGO
+    report = laptop.json("cp", "-r", "tower:photos/", "laptop:mine")
+    assert (report["files"], report["same"]) == (2, 1)
+    assert names(mine) == names(photos) == ["2026/dog.txt", "cat.txt", "large.bin"]
+    laptop("cp", "laptop:mine/cat.txt", "laptop:mine/lion.txt")
+    assert (mine / "lion.txt").read_text() == "miau\n"
+    assert "is a folder" in laptop("cp", "tower:photos/2026", "laptop:mine", code=2).stderr
+
+
+def test_mv_takes_away_what_has_arrived(laptop, photos, mine):
+    (photos / "large.bin").write_bytes(LARGE)
+    assert laptop("mv", "tower:photos/*", "laptop:mine").stdout.startswith("3 files moved, 3.0 MB")
+    assert (names(photos), names(mine)) == ([], ["2026/dog.txt", "cat.txt", "large.bin"])
+    assert not (photos / "2026").exists()
+    assert (mine / "large.bin").read_bytes() == LARGE
+    laptop("mv", "laptop:mine/cat.txt", "laptop:mine/2026/lion.txt")
+    assert names(mine) == ["2026/dog.txt", "2026/lion.txt", "large.bin"]
+    (photos / "dog.txt").write_text("another dog")
+    laptop("mv", "tower:photos/dog.txt", "laptop:mine/2026", code=6)
+    assert (photos / "dog.txt").read_text() == "another dog", "nothing that is there is replaced"
+    assert (mine / "2026" / "dog.txt").read_text() == "woof\n"
+
+
+def test_both_versions_are_kept_and_the_person_is_told(laptop, photos, tmp_path):
+    here = tmp_path / "here.txt"
+    laptop("get", "tower:photos/cat.txt", here)
+    here.write_text("mine\n")
+    (photos / "cat.txt").write_text("theirs\n")
+    told = laptop.json("put", here, "tower:photos/cat.txt", code=6)
+    ((kept),) = told["kept"]
+    assert told["kind"] == "Conflict"
+    assert kept["path"] == "cat.txt"
+    assert (photos / kept["kept"]).read_text() == "mine\n"
+    seen = laptop("get", "tower:photos/cat.txt", here, code=6)
+    assert "was changed at both ends, and both are kept" in seen.stderr
+    assert (here.read_text(), next(tmp_path.glob("here (conflict of laptop, *).txt")).read_text()) == (
+        "theirs\n",
+        "mine\n",
+    )
+
+
+def test_a_mirror_is_tried_before_it_is_made(laptop, photos, tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "new.txt").write_text("new")
+    (here / "Thumbs.db").write_text("rubbish")
+    words = ("put", "-r", "--delete", f"{here}/", "tower:photos")
+    tried = laptop(*words, "--dry-run").stdout.splitlines()
+    assert tried == [
+        "copy  new.txt", "delete  2026", "delete  cat.txt", "Nothing was done; 1 would be copied, 2 deleted.",
+    ]  # fmt: skip
+    assert laptop(*words).stdout == "1 file copied, 3 B; 2 deleted.\n"
+    assert names(photos) == ["new.txt"]
+    assert laptop.json(*words)["files"] == 1, "what is of this very second is trusted by nobody"
+    assert "one folder" in laptop("put", "-r", "--delete", here, here, "tower:photos", code=2).stderr
+    assert "-r with --delete" in laptop("get", "--delete", "tower:photos/new.txt", here, code=2).stderr
+
+
+def test_several_of_which_some_are_not_there(laptop, photos, tmp_path):
+    laptop("get", "tower:photos/cat.txt", "tower:photos/2026/dog.txt", tmp_path / "both")
+    assert names(tmp_path / "both") == ["cat.txt", "dog.txt"]
+    some = laptop.json("get", "tower:photos/cat.txt", "tower:photos/none", tmp_path / "both", code=8)
+    assert [failed["path"] for failed in some["failed"]] == ["tower:photos/none"]
+    laptop("get", "tower:photos/none", "tower:photos/nil", tmp_path / "both", code=3)
+    laptop("get", "tower:photos/*.gif", tmp_path / "both", code=3)
+    laptop("get", "tower:photos/cat.txt", "tower:photos/2026/dog.txt", tmp_path / "both" / "cat.txt", code=6)
+    laptop("rm", "tower:photos/none", "tower:photos/*.txt", code=8)
+    assert names(photos) == ["2026/dog.txt"]
+    assert laptop("rm", "-r", "tower:photos/20*").stdout == "tower:photos/20* is deleted.\n"
+    assert laptop.json("ls", "tower:photos") == []
+
+
+def test_globs_are_the_same_everywhere(laptop, photos):
+    assert laptop("ls", "tower:photos/**/*.txt").stdout == "2026/dog.txt\ncat.txt\n"
+    assert laptop("cat", "tower:photos/**/*.txt", "tower:photos/cat.txt").stdout == "woof\nmiau\nmiau\n"
+    assert [entry["path"] for entry in laptop.json("ls", "-r", "tower:photos/2*")] == ["2026", "2026/dog.txt"]
+    laptop("mkdir", "tower:photos/one", "tower:photos/two")
+    assert (photos / "two").is_dir()
+
+
+def test_a_folder_is_not_put_into_itself(laptop, mine):
+    (mine / "a").write_text("x")
+    assert "would go into itself" in laptop("put", "-r", mine, "laptop:mine", code=2).stderr
+    assert names(mine) == ["a"]
+
+
+def test_ctrl_c_leaves_a_part_and_nothing_else(laptop, photos, tmp_path):
+    (photos / "large.bin").write_bytes(LARGE)
+    target = tmp_path / "got" / "large.bin"
+    target.parent.mkdir()
+    words = ["--home", str(laptop.home), "get", "--limit", "2MB", "tower:photos/large.bin", str(target)]
+    getting = subprocess.Popen([sys.executable, "-m", "commonhold", *words], stderr=subprocess.PIPE, text=True)
+    until(lambda: [part for part in target.parent.iterdir() if part.stat().st_size], "a part has come")
+    getting.send_signal(signal.SIGINT)
+    _, err = getting.communicate(timeout=60)
+    assert (getting.returncode, err) == (130, "commonhold: Interrupted.\n")
+    assert [name.endswith(".commonhold-part") for name in names(target.parent)] == [True]
+    laptop("get", "tower:photos/large.bin", target)
+    assert names(target.parent) == ["large.bin"]
+    assert target.read_bytes() == LARGE
