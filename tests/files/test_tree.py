@@ -127,6 +127,29 @@ async def test_a_mirror_takes_away_what_the_source_has_not(laptop, tmp_path):
     assert (done.removed, seen(back)) == (1, {**seen(here), "link": "x"})
 
 
+async def test_names_are_compared_in_one_form_and_stay_in_their_own(laptop, tmp_path):
+    composed, apart = "\u00e9t\u00e9", "e\u0301te\u0301"
+    plant(laptop.share.root, **{f"{composed}__a": "new, and longer", composed[0]: "x"})
+    back = plant(tmp_path / "back", **{f"{apart}__a": "old", f"{apart}__gone": "x", apart[:2]: "x", f"{apart}2": "x"})
+    done = await laptop.get("", back, delete=True)
+    assert (done.files, done.same, done.removed) == (1, 1, 2)
+    assert {name: text for name, text in seen(back).items() if "conflict" not in name} == {
+        f"{apart}/a": "new, and longer",
+        apart[:2]: "x",
+    }
+
+
+async def test_only_a_folder_can_be_mirrored_and_not_into_everything(laptop, tmp_path, monkeypatch):
+    plant(laptop.share.root, a="x", sub__b="x")
+    with pytest.raises(WrongUsage, match="one folder"):
+        await laptop.get("a", tmp_path / "a", delete=True)
+    with pytest.raises(WrongUsage, match="one folder"):
+        await laptop.get("s*", tmp_path, delete=True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(WrongUsage, match="would go"):
+        await laptop.get("", tmp_path, delete=True)
+
+
 async def test_a_mirror_of_nothing_or_of_what_cannot_be_listed_takes_nothing_away(laptop, tower, tmp_path):
     there = plant(laptop.share.root, a="x", sub__b="x", locked__c="x")
     (tmp_path / "empty").mkdir()

@@ -65,6 +65,8 @@ class Copies:
         A local file is replaced in one step.
         """
         side = LocalSide(self._threads, there)
+        if self.manner.delete and Path.home().is_relative_to(local.resolve()):
+            raise WrongUsage(f"All in {local.resolve()} that is not at the other end would go.", "name a folder in it")
         inside = is_glob(path) or (local.is_dir() if into is None else into)
 
         async def tops() -> AsyncIterator[Top]:
@@ -83,6 +85,7 @@ class Copies:
         What is there is replaced only if nobody changed it since this began to look. Failures are told as in `get`.
         """
         side = LocalSide(self._threads, there)
+        self.counts.alone = True
         with explained(local, HERE):
             status = local.stat()
         folder = stat.S_ISDIR(status.st_mode)
@@ -92,11 +95,12 @@ class Copies:
             raise WrongUsage(f"{local} is no ordinary file.", "name a file or folder")
         target, before = await self._target(there, path, local.resolve().name, folder, into)
         item = side.item(str(local), status)
+        self._require_mirrorable(item)
         if folder:
             top = Top(Item(str(local), "folder"), str(target), None, self._ignoring(_lines(local / ignoring.FILE)))
         else:
             top = Top(item, str(target), _named_alike(item, before))
-        self.counts.alone, self.counts.strict = True, not folder
+        self.counts.strict = not folder
         tree = Tree(side, RemoteSide(there), Putter(there, self._threads, self.counts, self.manner), *self._how())
         await tree.run(_only(top))
 
@@ -154,10 +158,16 @@ class Copies:
     def _carrying(self, kind: type[Passer], here: Remote, there: Remote) -> Passer:
         return kind(here, there, self._threads, self.counts, self.manner)
 
+    def _require_mirrorable(self, item: Item) -> None:
+        if self.manner.delete and item.kind == "file":
+            raise WrongUsage("A mirror is of one folder.", "name one folder with --delete")
+
     @contextmanager
     def _counted(self, path: SharePath, entry: Entry) -> Iterator[None]:
         """What fits a glob and fails holds up nothing else; what was named by itself raises its error."""
-        self.counts.alone = not is_glob(path)
+        self.counts.alone = self.manner.delete or not is_glob(path)
+        if self.manner.delete and is_glob(path):
+            raise WrongUsage("A mirror is of one folder.", "name one folder with --delete")
         try:
             yield
         except Unreachable:
@@ -173,6 +183,7 @@ class Copies:
     async def _top(self, there: Remote, entry: Entry, target: str, before: Item | None) -> Top:
         """What was named at another computer."""
         item = Item.of(entry)
+        self._require_mirrorable(item)
         if item.kind == "file":
             self.counts.strict = self.counts.alone
             return Top(item, target, _named_alike(item, before))

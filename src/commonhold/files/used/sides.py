@@ -7,6 +7,7 @@ import itertools
 import os
 import stat
 import struct
+import unicodedata
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
@@ -50,13 +51,21 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
         return cls(entry.path, "file" if entry.kind == "file" else "folder", entry.size, modified, entry.etag)
 
     def pack(self) -> bytes:
-        """Without its path, in few bytes: of the largest folder all are kept at once."""
-        return _PACKED.pack(KINDS.index(self.kind), self.size, self.modified) + self.etag.encode()
+        """Without its path, in few bytes: of a whole folder these are kept at once. Of its name only what NFC loses."""
+        odd = b"" if unicodedata.is_normalized("NFC", self.name) else b"\0" + os.fsencode(self.name)
+        return _PACKED.pack(KINDS.index(self.kind), self.size, self.modified) + self.etag.encode() + odd
 
     @classmethod
-    def unpack(cls, path: str, packed: bytes) -> Self:
+    def unpack(cls, folder: str, name: str, packed: bytes) -> Self:
+        """What was packed, in that folder, of that name in NFC."""
         kind, size, modified = _PACKED.unpack_from(packed)
-        return cls(path, KINDS[kind], size, modified, packed[_PACKED.size :].decode())
+        etag, _, odd = packed[_PACKED.size :].partition(b"\0")
+        return cls(within(folder, os.fsdecode(odd) if odd else name), KINDS[kind], size, modified, etag.decode())
+
+
+def within(folder: str, name: str) -> str:
+    """The path of what has that name in the folder; the folder of a share itself is empty."""
+    return f"{folder}/{name}" if folder else name
 
 
 class Side(Protocol):

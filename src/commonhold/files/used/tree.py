@@ -17,7 +17,7 @@ import msgspec
 
 from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.files.used.ignoring import Ignoring
-from commonhold.files.used.sides import Item, Side
+from commonhold.files.used.sides import Item, Side, within
 from commonhold.files.used.spool import Spool
 from commonhold.files.used.tally import Counts, Progress
 from commonhold.files.used.together import all_of
@@ -174,7 +174,8 @@ class Tree:
             packed = there.pop(name, None)
             if folder.ignoring and folder.ignoring(folder.below + name, item.kind == "folder"):
                 continue
-            target = f"{folder.target}/{item.name}" if folder.target else item.name
+            before = Item.unpack(folder.target, name, packed) if packed else None
+            target = before.path if before else within(folder.target, item.name)  # in the form that it has there
             try:
                 SharePath((item.name,))
             except WrongUsage as error:
@@ -185,7 +186,7 @@ class Tree:
             elif item.kind == "other":
                 self._counts.fail(item.path, WrongUsage(f"{item.path} is a link or a device, which are not copied."))
             else:
-                self._job(item, target, Item.unpack(target, packed) if packed else None)
+                self._job(item, target, before)
         if not found and not folder.below and self._manner.delete:
             raise Conflict(
                 f"{folder.source or 'The share'} is empty: nothing was deleted at the other end.",
@@ -195,7 +196,7 @@ class Tree:
     def _leave(self, folder: _Folder, there: dict[str, bytes]) -> None:
         """Note what the source has not: it goes when all has been copied."""
         for name, packed in there.items():
-            item = Item.unpack(f"{folder.target}/{name}" if folder.target else name, packed)
+            item = Item.unpack(folder.target, name, packed)
             ignored = folder.ignoring and folder.ignoring(folder.below + name, item.kind == "folder")
             if item.kind != "other" and not ignored:
                 self._extra.put(_Extra(item, folder.below + name))
