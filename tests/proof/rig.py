@@ -28,7 +28,7 @@ class Rig:
     def __init__(self, make: Make, folder: Path) -> None:
         self.tower: Computer = make("tower", "ann")
         self.tower.create("casa")
-        laptop = make("laptop", "bob")
+        self.laptop = laptop = make("laptop", "bob")
         laptop.join(self.tower)
         laptop.down()
         self.key, self.certificate = Key.load(laptop.home.key), certificate_of(laptop)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from commonhold.errors import Conflict
+
 from .rig import Program, Rig
 from .wishes import Wish
 
@@ -50,6 +52,41 @@ def test_of_many_who_change_one_file_nobody_loses_a_line(rig: Rig):
     asyncio.run(all_at_once())
     lines = (rig.shared / "lines").read_text().splitlines()
     assert sorted(lines) == sorted(f"w{number} {turn}" for number in range(WRITERS) for turn in range(TURNS))
+
+
+def test_our_own_client_keeps_both_versions_where_another_was_faster(rig: Rig, tmp_path: Path):
+    """bob's computer gets, edits and puts, and a program of his does the same by If-Match: no line is lost."""
+    (rig.shared / "both").write_bytes(b"")
+    local = tmp_path / "both"
+    rig.laptop.up()
+
+    def edit() -> int:
+        kept = 0
+        for turn in range(TURNS):
+            local.unlink(missing_ok=True)
+            rig.laptop.net.get("tower:shared/both", local)
+            with local.open("a") as file:
+                file.write(f"laptop {turn}\n")
+            try:
+                rig.laptop.net.put(local, "tower:shared/both")
+            except Conflict:
+                kept += 1
+        return kept
+
+    async def both_at_once() -> int:
+        async with rig.program() as program:
+            editing = asyncio.create_task(asyncio.to_thread(edit))
+            await add_lines(program, "both", "program")
+            return await editing
+
+    try:
+        kept = asyncio.run(both_at_once())
+    finally:
+        rig.laptop.down()
+    copies = list(rig.shared.glob("both (conflict of laptop*"))
+    assert len(copies) == kept
+    lines = {line for path in (rig.shared / "both", *copies) for line in path.read_text().splitlines()}
+    assert lines == {f"{who} {turn}" for who in ("laptop", "program") for turn in range(TURNS)}
 
 
 def test_of_many_who_make_one_file_one_does(rig: Rig):

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -107,7 +108,10 @@ class Putter(OneByOne):
         """What is there is replaced if it is what it was when we looked, and when this file was copied from there."""
         etag = job.before.etag if job.before and job.before.kind == "file" else ""
         if etag and await self._overtaken(job, etag):
-            return job.source.size if await self.alike(job) else await self._beside(job)
+            with suppress(Changed):  # once more, while its digest was asked for
+                if await self.alike(job):
+                    return job.source.size
+            return await self._beside(job)
         try:
             return await self._send(job, SharePath.parse(job.target), etag)
         except Changed:
