@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from commonhold.authority.authority import Verb
 from commonhold.errors import Changed, Conflict, NotFound, WrongUsage
-from commonhold.files.used import conflict, copy, moving
+from commonhold.files.used import conflict, copy, moving, tree
 from commonhold.files.used.copy import Copies
 from commonhold.files.used.globs import named
 from commonhold.files.used.ignoring import Ignoring, lines_of
@@ -98,6 +98,14 @@ async def test_what_is_the_same_is_not_copied_again(laptop, tmp_path):
     os.utime(laptop.share.root / "a", (back / "a").stat()[7:9])
     told = await laptop.get("", back)  # the same size and time, but the etag of which this is a copy is gone
     assert (told.files, told.kept, (back / "a").read_text()) == (1, [], "iii")
+
+
+async def test_of_long_folders_one_is_held_at_a_time(laptop, tmp_path, monkeypatch):
+    monkeypatch.setattr(tree, "LONG", 2)
+    here = plant(tmp_path / "here", **{f"{folder}__{name}": name for folder in "abcdef" for name in "12345"})
+    assert (await laptop.put(here)).files == 30
+    assert (await laptop.put(here)).same == 30
+    assert (await laptop.get("", here, delete=True)).same == 30
 
 
 async def test_a_file_named_by_itself_is_skipped_only_under_its_own_name(laptop, tmp_path):

@@ -35,6 +35,7 @@ from commonhold.transport import Caller, Peer
 
 AT_ONCE = 12  # files under way: fewer than the caller keeps connections, so that other requests find one
 THREADS = 12
+SLOWEST = 250_000  # bytes a second that each of several files under way has, where there is a limit
 
 
 class Copies:
@@ -178,7 +179,8 @@ class Copies:
             self.counts.fail(entry.path, error)
 
     def _how(self) -> tuple[Manner, Counts, int]:
-        return self.manner, self.counts, AT_ONCE
+        limit = self.manner.limit  # shared by too many, each would be so slow that its connection seems dead
+        return self.manner, self.counts, max(min(limit // SLOWEST, AT_ONCE), 1) if limit else AT_ONCE
 
     async def _top(self, there: Remote, entry: Entry, target: str, before: Item | None) -> Top:
         """What was named at another computer."""

@@ -8,7 +8,7 @@ import os
 import stat
 import struct
 import unicodedata
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -73,7 +73,7 @@ class Side(Protocol):
 
     keeps_origins: bool  # an etag tells of a file here which one it is a copy of
 
-    def entries(self, folder: str) -> AsyncIterator[Item]:
+    def entries(self, folder: str) -> AsyncGenerator[Item, None]:
         """What lies in the folder, in no order."""
         ...
 
@@ -94,7 +94,7 @@ class RemoteSide:
     def __init__(self, there: Remote) -> None:
         self._there = there
 
-    async def entries(self, folder: str) -> AsyncIterator[Item]:
+    async def entries(self, folder: str) -> AsyncGenerator[Item, None]:
         async for entry in self._there.entries(SharePath.parse(folder)):
             yield Item.of(entry)
 
@@ -116,7 +116,7 @@ class LocalSide:
         self._threads = threads
         self._computer, self._share = str(there.peer.fingerprint), str(there.share)
 
-    async def entries(self, folder: str) -> AsyncIterator[Item]:
+    async def entries(self, folder: str) -> AsyncGenerator[Item, None]:
         items = self._scan(folder)
         run = asyncio.get_running_loop().run_in_executor
         while batch := await run(self._threads, lambda: list(itertools.islice(items, BATCH))):

@@ -10,7 +10,7 @@ import asyncio
 import time
 import unicodedata
 from collections.abc import AsyncIterable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -153,17 +153,26 @@ class Tree:
             self._counts.fail(folder.source, error)
 
     async def _there(self, folder: str, alone: AsyncExitStack) -> dict[str, bytes]:
-        """What the target has in that folder, by name."""
-        found: dict[str, bytes] = {}
+        """What the target has in that folder, by name; of a long one only when no other long one is held."""
         try:
-            async for item in self._target.entries(folder):
-                found[unicodedata.normalize("NFC", item.name)] = item.pack()
-                if len(found) == LONG:
-                    await alone.enter_async_context(self._long)
+            found = await self._names(folder, LONG)
+            if found is None:  # nobody waits in the middle of an answer: its connection would be taken for dead
+                await alone.enter_async_context(self._long)
+                found = await self._names(folder)
+            return found or {}
         except (Refused, NotFound):
             if not self._manner.dry_run and self._manner.delete:
                 raise
             return {}  # whoever may only add replaces nothing; in a dry run nothing may be there
+
+    async def _names(self, folder: str, most: int | None = None) -> dict[str, bytes] | None:
+        """None when there are more than `most`."""
+        found: dict[str, bytes] = {}
+        async with aclosing(self._target.entries(folder)) as entries:
+            async for item in entries:
+                found[unicodedata.normalize("NFC", item.name)] = item.pack()
+                if most is not None and len(found) > most:
+                    return None
         return found
 
     async def _scan(self, folder: _Folder, there: dict[str, bytes]) -> None:
