@@ -62,6 +62,7 @@ EVENTS: dict[str, Event] = {
     "cut": Event("person computer what reason", "a request, a session or a stay here was cut off: its right ended"),
     "overwritten": Event("person computer door path size", "a file was replaced"),
     "deleted": Event("person computer door path kind size", "a file or folder was deleted"),
+    "lock broken": Event("person computer door path of", "the owner of the share ended somebody's lock"),
     # processors
     "job started": Event("person job tasks on", "a job runs from here; its command is not recorded"),
     "job ended": Event("person job state", "it ended"),

@@ -129,6 +129,7 @@ class Clearance:
             f"“{path if path.parts else self._door.name}” in {self._door.name} is locked by {lock.name}"
             f" until {lock.until:%Y-%m-%d %H:%M} UTC; nothing was done.",
             "close it in the program that holds it, or wait until then",
+            share=self._door.name,
             path=str(path),
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from mimetypes import MimeTypes
-from typing import Any
+from typing import Any, TypeAlias
 from xml.etree.ElementTree import ParseError
 from xml.sax.saxutils import escape, quoteattr
 
@@ -45,8 +45,9 @@ def _created(entry: Entry) -> str:
     return f"<D:creationdate>{entry.modified:%Y-%m-%dT%H:%M:%SZ}</D:creationdate>" if entry.modified else ""
 
 
+Properties: TypeAlias = dict[str, Callable[[Entry], str]]
 # name -> how it reads for an entry; the empty string when the entry has none.
-PROPERTIES: dict[str, Callable[[Entry], str]] = {
+PROPERTIES: Properties = {
     "resourcetype": lambda e: "<D:resourcetype/>" if e.kind == "file" else _FOLDER_TYPE,
     "getcontentlength": lambda e: f"<D:getcontentlength>{e.size}</D:getcontentlength>" if e.kind == "file" else "",
     "getlastmodified": _modified,
@@ -93,19 +94,20 @@ def parse_question(body: bytes) -> Question:
     return Question(named=named)
 
 
-def answers(question: Question, entries: Iterable[tuple[str, Entry]]) -> bytes:
-    """One response element for each pair of address (percent-encoded) and entry."""
-    known, unknown = _sorted(question)
-    chosen = [PROPERTIES[name] for name in known]
+def answers(question: Question, entries: Iterable[tuple[str, Entry]], more: Properties | None = None) -> bytes:
+    """One response element for each pair of address (percent-encoded) and entry; `more` properties than ours."""
+    properties = PROPERTIES | (more or {})
+    known, unknown = _sorted(question, properties)
+    chosen = [properties[name] for name in known]
     lines = []
     for address, entry in entries:
         found = "".join([write(entry) for write in chosen])
         missing = unknown
         if question.names_only:
-            found = "".join(f"<D:{name}/>" for name in known if PROPERTIES[name](entry))
+            found = "".join(f"<D:{name}/>" for name in known if properties[name](entry))
         elif question.named is not None:
             missing += (
-                "".join(f"<D:{name}/>" for name in known if not PROPERTIES[name](entry)) if entry.kind != "file" else ""
+                "".join(f"<D:{name}/>" for name in known if not properties[name](entry)) if entry.kind != "file" else ""
             )
         lines.append(
             f"<D:response><D:href>{address}</D:href>"
@@ -123,16 +125,13 @@ def answers(question: Question, entries: Iterable[tuple[str, Entry]]) -> bytes:
 _MISSING = "<D:propstat><D:prop>{}</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>"
 
 
-def _sorted(question: Question) -> tuple[list[str], str]:
+def _sorted(question: Question, properties: Properties) -> tuple[list[str], str]:
     """The properties asked for that we have, and the others as elements."""
     if question.named is None:
-        return list(PROPERTIES), ""
-    known = [tag.removeprefix(DAV) for tag in question.named if _ours(tag)]
-    return known, "".join(_element(tag) for tag in question.named if not _ours(tag))
-
-
-def _ours(tag: str) -> bool:
-    return tag.startswith(DAV) and tag.removeprefix(DAV) in PROPERTIES
+        return list(properties), ""
+    ours = {f"{DAV}{name}": name for name in properties}
+    known = [ours[tag] for tag in question.named if tag in ours]
+    return known, "".join(_element(tag) for tag in question.named if tag not in ours)
 
 
 def _element(tag: str) -> str:

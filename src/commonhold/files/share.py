@@ -29,6 +29,7 @@ from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, entry_of, look, name_lock, require
 from commonhold.files.incoming import Upload
 from commonhold.files.locks import How, Locks
+from commonhold.files.locksmith import Locksmith
 from commonhold.files.placing import Made, Placing
 from commonhold.names import LONGEST_PATH, SharePath
 from commonhold.trees import erase_in
@@ -56,6 +57,7 @@ class Share:
         self._ground = Ground(door.name, root)
         self.locks = Locks(catalogue) if locks is None else locks
         self._clearance = Clearance(door, root, self.locks, self._glance)
+        self.locksmith = Locksmith(door, root, self.locks, self._clearance, self._glance)
         self._placing = Placing(door, self._ground, self._clearance)
         with suppress(OSError, NotFound):
             self._ground.clear_away()

@@ -19,6 +19,7 @@ from commonhold.files.ifheader import parse_if, submitted
 from commonhold.names import JOB_SHARE, ShareName, SharePath
 
 ROOT = "/dav/"
+COMPLIANCE = "1, 2, 3"  # what the header DAV says (RFC 4918, 18)
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

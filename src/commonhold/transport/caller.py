@@ -17,7 +17,7 @@ from commonhold.errors import CommonholdError, Refused, Unreachable
 from commonhold.identity.certificate import SERVER_NAME, Certificate
 from commonhold.identity.keys import Key
 from commonhold.names import Address, Fingerprint
-from commonhold.transport.answers import problem_in, problem_of_handshake, read_json
+from commonhold.transport.answers import PROBLEM, problem_in, problem_of_handshake, read_json
 from commonhold.transport.dial import DialFailed, Line, nobody
 from commonhold.transport.tls import calling_context, knocking_context
 from commonhold.wire import to_json
@@ -277,7 +277,7 @@ def session_over(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=FOREVER,
         auto_decompress=False,
-        headers={"Accept-Encoding": "identity", "User-Agent": "commonhold"},
+        headers={"Accept": f"{PROBLEM}, */*", "Accept-Encoding": "identity", "User-Agent": "commonhold"},
     )
 
 

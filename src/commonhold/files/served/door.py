@@ -13,17 +13,16 @@ from collections.abc import Callable
 from aiohttp import web
 
 from commonhold.authority.authority import Authority, Subject
-from commonhold.errors import WrongUsage
+from commonhold.errors import Locked, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.quota import Payer, QuotaLedger
 from commonhold.files.served.access import Access
 from commonhold.files.served.changing import Changing
+from commonhold.files.served.locking import Locking, locked
 from commonhold.files.served.looking import Looking
 from commonhold.files.served.problem import problem
 from commonhold.files.shares import Shares
 from commonhold.names import SharePath
-
-COMPLIANCE = "1"
 
 
 def routes(
@@ -53,7 +52,8 @@ class _Door:
     """Which method is answered by whom."""
 
     def __init__(self, access: Access) -> None:
-        self._looking = looking = Looking(access)
+        locking = Locking(access)
+        self._looking = looking = Looking(access, locking)
         changing = Changing(access)
         self._methods = {
             "OPTIONS": self._options,
@@ -63,6 +63,8 @@ class _Door:
             "PUT": changing.put,
             "MKCOL": changing.mkcol,
             "DELETE": changing.delete,
+            "LOCK": locking.lock,
+            "UNLOCK": locking.unlock,
         }
         self._allow = ", ".join(self._methods)
 
@@ -73,7 +75,10 @@ class _Door:
         name, path = webdav.target(request.raw_path)
         if not name and request.method not in {"OPTIONS", "PROPFIND"}:
             return problem(WrongUsage("That is the list of shares, no file."), 405, Allow="OPTIONS, PROPFIND")
-        return await method(request, name, path)
+        try:
+            return await method(request, name, path)
+        except Locked as error:
+            return locked(request, error)
 
     async def top(self, request: web.Request) -> web.StreamResponse:
         """`/`: Windows takes no share for one of WebDAV before the root of its computer says that it is."""
@@ -82,4 +87,4 @@ class _Door:
         return await self._looking.top(request)
 
     async def _options(self, _request: web.Request, _name: str, _path: SharePath) -> web.Response:
-        return web.Response(headers={"DAV": COMPLIANCE, "MS-Author-Via": "DAV", "Allow": self._allow})
+        return web.Response(headers={"DAV": webdav.COMPLIANCE, "MS-Author-Via": "DAV", "Allow": self._allow})

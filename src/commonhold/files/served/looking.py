@@ -14,6 +14,7 @@ from commonhold.files import multistatus, webdav
 from commonhold.files.entry import Entry
 from commonhold.files.served.access import Access
 from commonhold.files.served.download import Downloads
+from commonhold.files.served.locking import Locking
 from commonhold.files.served.problem import problem
 from commonhold.files.share import NoFile
 from commonhold.names import SharePath
@@ -23,8 +24,8 @@ FOLDER_METHODS = "OPTIONS, PROPFIND, HEAD, DELETE"
 
 
 class Looking:
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, access: Access, locking: Locking) -> None:
+        self._access, self._locking = access, locking
         self._downloads = Downloads(access.threads)
 
     async def top(self, request: web.Request) -> web.StreamResponse:
@@ -33,23 +34,25 @@ class Looking:
             return web.Response(status=403, body=multistatus.FINITE_DEPTH, content_type="application/xml")
         question = multistatus.parse_question(await _small_body(request))
         entries = [("/", Entry("", "folder", 0, None, "")), (webdav.ROOT, Entry("dav", "folder", 0, None, ""))]
-        return await self._listing(request, question, iter(entries[: depth + 1]))
+        return await self._listing(request, question, iter(entries[: depth + 1]), {})
 
     async def propfind(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
         depth = webdav.depth(request.headers.get("Depth"))
         if depth is None:
             return web.Response(status=403, body=multistatus.FINITE_DEPTH, content_type="application/xml")
+        more: multistatus.Properties = {}
         if name:
             share, given = self._access.permit(request, Verb.LIST, name, path)
             question = multistatus.parse_question(await _small_body(request))
             first = await self._access.run(share.stat, given)
             inner = await self._access.run(share.list, given) if depth and first.kind == "folder" else iter(())
+            more = self._locking.properties(request, share)
         else:
             question = multistatus.parse_question(await _small_body(request))
             first = Entry("", "share", 0, None, "")
             inner = iter(self._visible(request[SUBJECT]) if depth else ())
         entries = itertools.chain([(_address(name, first), first)], ((_address(name, entry), entry) for entry in inner))
-        return await self._listing(request, question, entries)
+        return await self._listing(request, question, entries, more)
 
     def _visible(self, subject: Subject) -> list[Entry]:
         """The shares in which somebody may list or add."""
@@ -61,16 +64,20 @@ class Looking:
         ]
 
     async def _listing(
-        self, request: web.Request, question: multistatus.Question, entries: Iterator[tuple[str, Entry]]
+        self,
+        request: web.Request,
+        question: multistatus.Question,
+        entries: Iterator[tuple[str, Entry]],
+        more_properties: multistatus.Properties,
     ) -> web.StreamResponse:
         """Short listings with their length, which Finder needs; long ones as they are read."""
 
         def batch() -> tuple[bytes, bool]:
             taken = list(itertools.islice(entries, BATCH))
-            return multistatus.answers(question, taken), len(taken) == BATCH
+            return multistatus.answers(question, taken, more_properties), len(taken) == BATCH
 
         text, more = await self._access.run(batch)
-        headers = {"Content-Type": 'application/xml; charset="utf-8"', "DAV": "1"}
+        headers = {"Content-Type": 'application/xml; charset="utf-8"', "DAV": webdav.COMPLIANCE}
         if not more:
             body = b"".join((multistatus.HEAD, text, multistatus.TAIL))
             return web.Response(status=207, headers=headers, body=body)

@@ -62,7 +62,7 @@ class Uploads:
             await _go_on(request)
             await self._fill(upload, request, storing)
             ask()
-            return upload, await asyncio.wrap_future(self._threads.submit(_commit, upload, storing, conditions, sha256))
+            return upload, await asyncio.wrap_future(self._threads.submit(store, upload, storing, conditions, sha256))
         except BaseException:
             begun.add_done_callback(self._drop)  # also when we were cancelled before it had begun
             raise
@@ -104,11 +104,11 @@ def _write_small(
     upload = share.write(permit, len(body), unseen=unseen)
     upload.modified = modified
     upload.write(body)
-    return upload, _commit(upload, storing, conditions, sha256)
+    return upload, store(upload, storing, conditions, sha256)
 
 
-def _commit(upload: Upload, storing: Storing, conditions: Conditions, sha256: bytes | None) -> Entry:
-    """Charged before and after, so that a death in between leaves the file and who stored it together."""
+def store(upload: Upload, storing: Storing, conditions: Conditions, sha256: bytes | None) -> Entry:
+    """Commit it: charged before and after, so that a death in between leaves the file and who stored it together."""
     try:
         with storing.placing(upload.size, upload.inode) as placed:
             entry = upload.commit(conditions, sha256)
