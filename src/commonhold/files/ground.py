@@ -121,6 +121,29 @@ class Ground:
                         return name, handle
                 os.close(handle)  # another process tidied up between our two calls
 
+    @contextmanager
+    def room(self) -> Iterator[int]:
+        """A new folder in the workshop, open, for files that are nobody's yet; what is left in it goes at the end.
+
+        It is locked meanwhile, as `new_file` is.
+        """
+        with self.workshop() as workshop:
+            while True:
+                name = secrets.token_hex(12)
+                os.mkdir(name, 0o700, dir_fd=workshop)
+                with suppress(FileNotFoundError):
+                    handle = os.open(name, FOLDER, dir_fd=workshop)
+                    with suppress(BlockingIOError, FileNotFoundError):
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        os.stat(name, dir_fd=workshop, follow_symlinks=False)
+                        break
+                    os.close(handle)  # another process tidied up between our calls
+            try:
+                yield handle
+            finally:
+                os.close(handle)
+                erase_in(workshop, name)
+
     def drop_file(self, name: str) -> None:
         with self.workshop(make=False) as workshop, suppress(FileNotFoundError):
             os.unlink(name, dir_fd=workshop)

@@ -24,7 +24,7 @@ import shlex
 import sqlite3
 import threading
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -137,10 +137,15 @@ class QuotaLedger:
         self.hold(storing, Stored(size or 0, files))
         return storing
 
-    def begin_anew(self, payer: Payer, share: str, path: str, size: int | None, files: int = 1) -> Storing:
-        """As `begin`, after counting on the disk; what is to be replaced makes room. Raises NoSpace."""
+    def begin_anew(
+        self, payer: Payer, share: str, path: str, size: int | None, files: int = 1, *, counted: bool = False
+    ) -> Storing:
+        """As `begin`, after counting on the disk (unless that was `counted` just now).
+
+        What is to be replaced makes room. Raises NoSpace.
+        """
         storing = Storing(self, payer, share, _spelled(path), files)
-        if payer.person is not None:
+        if payer.person is not None and not counted:
             self._follow("person = ?", payer.person)
         with self._writing:
             storing.freed = self._own(storing)
@@ -174,35 +179,58 @@ class QuotaLedger:
 
     def note(self, storing: Storing, size: int, inode: str) -> None:
         """A file of that size is about to get its name. Raises NoSpace when it does not fit after all."""
+        (trouble,) = self.note_all([(storing, size, inode)])
+        if trouble:
+            raise trouble
+
+    def note_all(self, files: Iterable[tuple[Storing, int, str]]) -> list[NoSpace | None]:
+        """As `note`, in one commit; what to say of each that does not fit, and None of the others."""
+        with self._writing, self._together():
+            return [self._note(*file) for file in files]
+
+    def _note(self, storing: Storing, size: int, inode: str) -> NoSpace | None:
         person = storing.payer.person
-        with self._writing:
-            if person is None and not self._charged(storing):
-                return
-            storing.freed = self._own(storing)
+        if person is None and not self._charged(storing):
+            return None
+        storing.freed = self._own(storing)
+        try:
             self.hold(storing, storing.net(size))
-            row = (storing.share, storing.path, person or "", inode)
-            cursor = self._db.execute("INSERT INTO storing (share, path, person, inode) VALUES (?, ?, ?, ?)", row)
-            storing.number = cursor.lastrowid or 0
+        except NoSpace as error:
+            return error
+        row = (storing.share, storing.path, person or "", inode)
+        cursor = self._db.execute("INSERT INTO storing (share, path, person, inode) VALUES (?, ?, ?, ?)", row)
+        storing.number = cursor.lastrowid or 0
+        return None
 
     def settle(self, storing: Storing, placed: Iterable[Placed]) -> None:
-        """It lies there: charge it, and let go what lay there before. Nothing placed: it came to nothing.
+        """It lies there: charge it, and let go what lay there before. Nothing placed: it came to nothing."""
+        self.settle_all([(storing, placed)])
 
-        Where that can't be written, the note stays, and the next start looks what came of it.
+    def settle_all(
+        self, files: Collection[tuple[Storing, Iterable[Placed]]], look: Callable[[Placed], Placed | None] | None = None
+    ) -> None:
+        """As `settle`, in one commit. Where that can't be written, the notes stay, and the next start looks what
+
+        came of them. `look`: a shorter way to what lies there now.
         """
         with self._done_anyhow(), self._writing, self._together():
-            for each in placed:
-                self._charge(storing.share, each._replace(path=_spelled(each.path)), storing.payer.person)
-            self._db.execute("DELETE FROM storing WHERE number = ?", (storing.number,))
-        storing.number = 0
-        self.hold(storing, Stored())
+            for storing, placed in files:
+                for each in placed:
+                    there = look(each) if look else self._look(storing.share, each.path)
+                    self._charge(storing.share, each, there, storing.payer.person)
+                if storing.number:
+                    self._db.execute("DELETE FROM storing WHERE number = ?", (storing.number,))
+        for storing, _ in files:
+            storing.number = 0
+            self.hold(storing, Stored())
 
-    def _charge(self, share: str, placed: Placed, person: PersonId | None) -> None:
-        """Unless somebody has replaced it already: they charge what is there now."""
-        there = self._look(share, placed.path)
+    def _charge(self, share: str, placed: Placed, there: Placed | None, person: PersonId | None) -> None:
+        """Unless what is `there` now is of somebody else, who charges it."""
         if there is not None and there.inode == placed.inode:
-            self._strike([(share, placed.path)])
+            path = _spelled(placed.path)
+            self._strike([(share, path)])
             if person is not None:
-                row = (share, placed.path, person, placed.size, placed.inode)
+                row = (share, path, person, placed.size, placed.inode)
                 self._db.execute("INSERT INTO stored VALUES (?, ?, ?, ?, ?)", row)
                 self._count(person, placed.size, 1)
 
@@ -273,7 +301,7 @@ class QuotaLedger:
                 with suppress(CommonholdError):
                     there = self._look(share, path)
                     if there is not None and inode in {there.inode, ""}:
-                        self._charge(share, there, PersonId(person) if person else None)
+                        self._charge(share, there, there, PersonId(person) if person else None)
             self._db.execute("DELETE FROM storing")
 
     @contextmanager
@@ -307,6 +335,9 @@ class Storing:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.release()
+
+    def release(self) -> None:
         self._ledger.hold(self, Stored())
 
     def net(self, size: int) -> Stored:

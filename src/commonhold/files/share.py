@@ -1,4 +1,4 @@
-"""One offered folder. With ground, placing, incoming and strays the only file that opens anything inside a share.
+"""One offered folder. With ground, placing, incoming, gathered and strays the only file that opens anything in a share.
 
 Every path is walked from the share's folder component by component with O_NOFOLLOW, so that neither
 `..` nor a symbolic link leads out, not even one swapped in during the request. openat2(2) would do
@@ -14,8 +14,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,7 @@ from commonhold.files.catalogue import Catalogue
 from commonhold.files.clearance import Clearance
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
+from commonhold.files.gathered import Gathered
 from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, entry_of, look, name_lock, require
 from commonhold.files.incoming import Upload
 from commonhold.files.locks import How, Locks
@@ -140,6 +142,10 @@ class Share:
                 if size is not None:
                     _require_space(folder, size)
             return Upload(self._ground, self._placing, permit, unseen=unseen)
+
+    def gather(self, make: Callable[[SharePath], None]) -> Gathered:
+        """Begin to write many small files together. `make` as there."""
+        return Gathered(self._ground, self._placing, self.door, partial(self._creatable, unseen=False), make)
 
     def mkdir(self, permit: Permit, conditions: Conditions = NONE, *, unseen: bool = False) -> Made:
         """Make the folder at the permit's path, and tell what was made; raises Taken when its name is.

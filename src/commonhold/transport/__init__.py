@@ -11,7 +11,7 @@ connections of both doors: what is no HTTP, and strangers
 
 from commonhold.names import Address
 from commonhold.transport.addresses import DEFAULT_PORT, private_addresses
-from commonhold.transport.answers import answer_lines, caller_of, json_lines, problems
+from commonhold.transport.answers import answer_groups, answer_lines, caller_of, json_lines, problems
 from commonhold.transport.caller import ROSTER_HEADER, Caller, Knock, Peer
 from commonhold.transport.connections import KEEPALIVE, vouch
 from commonhold.transport.documents import document, json_answer
@@ -33,6 +33,7 @@ __all__ = [
     "LoopThread",
     "Peer",
     "PublicCertificate",
+    "answer_groups",
     "answer_lines",
     "caller_of",
     "document",

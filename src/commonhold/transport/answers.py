@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -106,11 +106,16 @@ async def answer_lines(request: web.Request, items: AsyncIterator[object]) -> we
 
     `json_lines` at the other end raises it there.
     """
+    return await answer_groups(request, ([item] async for item in items))
+
+
+async def answer_groups(request: web.Request, groups: AsyncIterator[Iterable[object]]) -> web.StreamResponse:
+    """As `answer_lines`, several at a time: writing five hundred lines one by one costs more than what they tell."""
     answer = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
     await answer.prepare(request)
     try:
-        async for item in items:
-            await answer.write(to_json(item) + b"\n")
+        async for group in groups:
+            await answer.write(b"".join([to_json(item) + b"\n" for item in group]))
     except CommonholdError as error:
         last = {"problem": error.problem(), "status": error.status}
         await answer.write(to_json(last) + b"\n")

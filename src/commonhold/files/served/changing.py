@@ -52,7 +52,7 @@ class Changing:
         unseen = not self._access.may(request, Verb.LIST, name, path)
         try:
             with await self._access.storing(request, given, 0, unseen) as storing:
-                await self._access.run(_mkdir, share, given, storing, unseen)
+                await self._access.run(make_folder, share, given, storing, unseen)
         except Taken as error:
             return problem(Conflict(error.sentence, error.hint), 405, Allow=FOLDER_METHODS)
         return web.Response(status=201)
@@ -65,6 +65,6 @@ class Changing:
         return web.Response(status=204)
 
 
-def _mkdir(share: Share, given: Permit, storing: Storing, unseen: bool) -> None:
+def make_folder(share: Share, given: Permit, storing: Storing, unseen: bool) -> None:
     with storing.placing(0) as placed:
         placed.extend(share.mkdir(given, unseen=unseen))

@@ -17,6 +17,7 @@ from commonhold.errors import Locked, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.quota import Payer, QuotaLedger
 from commonhold.files.served.access import Access
+from commonhold.files.served.batching import Batching
 from commonhold.files.served.changing import Changing
 from commonhold.files.served.locking import Locking, locked
 from commonhold.files.served.looking import Looking
@@ -65,6 +66,7 @@ class _Door:
             "DELETE": changing.delete,
             "LOCK": locking.lock,
             "UNLOCK": locking.unlock,
+            "POST": Batching(access).post,
         }
         self._allow = ", ".join(self._methods)
 

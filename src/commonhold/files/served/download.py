@@ -18,13 +18,14 @@ from aiohttp import web
 from commonhold.authority.authority import Permit
 from commonhold.errors import Conflict, Damaged
 from commonhold.files import ranges, webdav
+from commonhold.files.batch import LARGEST
 from commonhold.files.entry import Entry
 from commonhold.files.multistatus import content_type
 from commonhold.files.ranges import Span
 from commonhold.files.served.problem import problem
 from commonhold.files.share import Share, unchanged
 
-SMALL = 256 * 1024  # bytes up to which a file is read, hashed and answered in one go
+SMALL = LARGEST  # bytes up to which a file is read, hashed and answered in one go
 CHUNK = 512 * 1024  # bytes read at a time: with 2 MiB it was no faster over TLS, and took 20 MB more memory
 REMEMBERED = 4096  # digests of large files
 TRIES = 3  # to read a small file that somebody writes into meanwhile
@@ -97,7 +98,7 @@ class Downloads:
 
     async def answer(self, request: web.Request, share: Share, permit: Permit) -> web.StreamResponse:
         """The file at the permit's path. Raises what `Share.read` raises, and Changed."""
-        looking = self._threads.submit(_look, share, permit, request.headers, request.method == "HEAD")
+        looking = self._threads.submit(find, share, permit, request.headers, request.method == "HEAD")
         try:
             found = await asyncio.wrap_future(looking)
             key = (share.door.id, found.entry.etag)
@@ -139,7 +140,7 @@ class Downloads:
             self._threads.submit(reader.close)
 
 
-def _look(share: Share, permit: Permit, headers: Mapping[str, str], head: bool) -> _Found:
+def find(share: Share, permit: Permit, headers: Mapping[str, str], head: bool) -> _Found:
     """Open the file and see what the request wants of it; a small one is read at once."""
     for _ in range(TRIES):
         file, entry = share.read(permit)

@@ -49,17 +49,17 @@ class Uploads:
         sha256 = webdav.parse_digest(request.headers.get("Repr-Digest"))
         modified = webdav.parse_mtime(request.headers.get("X-OC-Mtime"))
         if request.content_length is not None and request.content_length <= SMALL:
-            await _go_on(request)
+            await go_on(request)
             body = await _whole(request, request.content_length)
             ask()
             return await asyncio.wrap_future(
-                self._threads.submit(_write_small, share, permit, body, modified, conditions, sha256, storing, unseen)
+                self._threads.submit(write_small, share, permit, body, modified, conditions, sha256, storing, unseen)
             )
         begun = self._threads.submit(functools.partial(share.write, permit, announced(request), unseen=unseen))
         try:
             upload = await asyncio.wrap_future(begun)
             upload.modified = modified
-            await _go_on(request)
+            await go_on(request)
             await self._fill(upload, request, storing)
             ask()
             return upload, await asyncio.wrap_future(self._threads.submit(store, upload, storing, conditions, sha256))
@@ -91,7 +91,7 @@ class Uploads:
             self._threads.submit(begun.result().abort)
 
 
-def _write_small(
+def write_small(
     share: Share,
     permit: Permit,
     body: bytes,
@@ -119,7 +119,7 @@ def store(upload: Upload, storing: Storing, conditions: Conditions, sha256: byte
         raise
 
 
-async def _go_on(request: web.Request) -> None:
+async def go_on(request: web.Request) -> None:
     """Say `100 Continue` to whoever waits for it."""
     if "Expect" in request.headers:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

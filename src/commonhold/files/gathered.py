@@ -1,0 +1,183 @@
+"""Many small files on their way into a share together: each is whole or not there, and few syncs make all of them last.
+
+Their bytes go to the disk first, then each gets its name, then the folders are synced, each once: the order of a
+single upload (files/incoming.py), done in steps. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from commonhold.authority.authority import Door, Permit, Verb
+from commonhold.errors import CommonholdError, Damaged
+from commonhold.files.disk import explanation, sync_disk, sync_folder
+from commonhold.files.entry import Conditions, Entry, Placed
+from commonhold.files.ground import FILE, NEW_FILE, Ground, look, open_folder
+from commonhold.files.placing import Placing, keep_mode
+from commonhold.names import SharePath
+
+FEW = 100  # files that are synced one by one: syncing the whole disk waits for what strangers wrote, too
+
+
+class Bundled:
+    """One file of many: what it is to be, and then what became of it, `entry` or `failed`."""
+
+    __slots__ = (
+        "conditions",
+        "created",
+        "data",
+        "entry",
+        "failed",
+        "inode",
+        "modified",
+        "permit",
+        "sha256",
+        "temporary",
+    )
+
+    def __init__(
+        self, permit: Permit, data: bytes, sha256: bytes, conditions: Conditions, modified: int | None = None
+    ) -> None:
+        self.permit, self.data, self.sha256, self.conditions = permit, data, sha256, conditions
+        self.modified = modified  # nanoseconds since 1970
+        self.entry: Entry | None = None
+        self.failed: CommonholdError | None = None
+        self.created = False  # whether nothing had that name before
+        self.inode = ""
+        self.temporary = ""
+
+
+class Gathered:
+    """Files that come into a share together. `open_folders`, `write`, `hand_over`; at its end nothing else is left.
+
+    `make(path)` makes a folder that is missing on the way to a file, or raises why not.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        placing: Placing,
+        door: Door,
+        check: Callable[[SharePath], None],
+        make: Callable[[SharePath], None],
+    ) -> None:
+        """`check(path)` raises what a share says of a name that no new file may have."""
+        self._ground, self._placing, self._door = ground, placing, door
+        self._check, self._make = check, make
+        self._opened = ExitStack()
+        self._folders: dict[tuple[str, ...], int] = {}
+
+    def __enter__(self) -> Self:
+        self._room = self._opened.enter_context(self._ground.room())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._opened.close()
+
+    def open_folders(self, files: Sequence[Bundled]) -> None:
+        """Find the folders that they go into, and make those that are missing."""
+        for each in files:
+            self._trying(self._look_in, each)
+
+    def write(self, files: Sequence[Bundled]) -> None:
+        """Bring the bytes of all to the disk. Those of which nothing can come have `failed` then."""
+        for number, each in enumerate(files):
+            each.temporary = str(number)
+            self._trying(self._write, each)
+        written = [each for each in files if each.failed is None]
+        if len(written) > FEW:
+            try:
+                if sync_disk(self._room):
+                    return
+            except OSError as error:
+                for each in written:
+                    each.failed = explanation(error, each.permit.path, self._door.name)
+                return
+        for each in written:
+            self._trying(self._sync, each)
+
+    def hand_over(self, files: Sequence[Bundled]) -> None:
+        """Give each its name. Those that have not `failed` at the end are there, and on the disk."""
+        changed: dict[tuple[str, ...], list[Bundled]] = {}
+        for each in files:
+            if each.failed is None:
+                self._trying(self._name, each)
+                if each.failed is None:
+                    changed.setdefault(each.permit.path.parts[:-1], []).append(each)
+        for parts, inside in changed.items():
+            try:
+                sync_folder(self._folders[parts])
+            except OSError as error:
+                for each in inside:
+                    each.failed = explanation(error, each.permit.path, self._door.name)
+
+    def weigh(self, placed: Placed) -> Placed | None:
+        """What lies there now, by the folder that is open already."""
+        *above, name = placed.path.split("/")
+        found = look(self._folder(tuple(above)), name)
+        return Placed(placed.path, found[1].st_size, str(found[1].st_ino)) if found else None
+
+    def _trying(self, step: Callable[[Bundled], None], file: Bundled) -> None:
+        """What goes wrong with one file is the end of that one."""
+        try:
+            step(file)
+        except OSError as error:
+            file.failed = explanation(error, file.permit.path, self._door.name)
+        except CommonholdError as error:
+            file.failed = error
+
+    def _look_in(self, file: Bundled) -> None:
+        file.permit.require(Verb.ADD, self._door.id)
+        self._check(file.permit.path)
+        self._folder(file.permit.path.parts[:-1])
+
+    def _write(self, file: Bundled) -> None:
+        permit = file.permit
+        if hashlib.sha256(file.data).digest() != file.sha256:
+            raise Damaged(f"“{permit.path}” arrived damaged; nothing was changed.", "send it again")
+        folder = self._folder(permit.path.parts[:-1])
+        handle = os.open(file.temporary, NEW_FILE, 0o666, dir_fd=self._room)
+        try:
+            rest = memoryview(file.data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            keep_mode(folder, permit.path.name, handle)
+            if file.modified is not None:
+                os.utime(handle, ns=(file.modified, file.modified))
+            file.inode = str(os.fstat(handle).st_ino)
+        finally:
+            os.close(handle)
+
+    def _sync(self, file: Bundled) -> None:
+        handle = os.open(file.temporary, FILE, dir_fd=self._room)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _name(self, file: Bundled) -> None:
+        permit = file.permit
+        what = self._room, file.temporary, self._folder(permit.path.parts[:-1]), permit, file.conditions
+        file.entry, file.created = self._placing.hand_over(*what)
+
+    def _folder(self, parts: tuple[str, ...]) -> int:
+        """The open folder there, made if it is missing; each is opened once."""
+        if (known := self._folders.get(parts)) is not None:
+            return known
+        if parts:
+            above = self._folder(parts[:-1])
+            try:
+                opened = open_folder(above, parts[-1])
+            except FileNotFoundError:
+                self._make(SharePath(parts))
+                opened = open_folder(above, parts[-1])
+            self._opened.callback(os.close, opened)
+        else:
+            opened = self._opened.enter_context(self._ground.folder(SharePath()))
+        self._folders[parts] = opened
+        return opened

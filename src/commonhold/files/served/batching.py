@@ -1,0 +1,231 @@
+"""POST: many small files in one request, and many in one answer. docs/webdav.md says it to those who write a client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, suppress
+
+from aiohttp import web
+
+from commonhold.authority.authority import Permit, Verb, let_go
+from commonhold.authority.gate import SUBJECT
+from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, WrongUsage
+from commonhold.files import webdav
+from commonhold.files.batch import FILES, WANTED, Answered, Sent, Unpacking
+from commonhold.files.entry import Placed
+from commonhold.files.gathered import Bundled
+from commonhold.files.quota import Payer, QuotaLedger, Storing
+from commonhold.files.served.access import Access
+from commonhold.files.served.changing import make_folder
+from commonhold.files.served.giving import Giving
+from commonhold.files.served.problem import problem
+from commonhold.files.served.upload import go_on, write_small
+from commonhold.files.share import Share, Taken
+from commonhold.names import SharePath
+from commonhold.transport import answer_groups
+
+MOST = 512  # files that are made durable together
+LARGEST_GROUP = 4 * 2**20  # bytes of them: no more of a request is in memory, however long it is
+MOMENT = 0.05  # seconds without a byte after which what has come is stored: the other side may wait for the answer
+PATIENCE = 60.0  # seconds without a byte after which a request is over
+
+
+class Batching:
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._giving = Giving(access)
+
+    async def post(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
+        if request.content_type == WANTED:
+            return await self._giving.answer(request, name, path)
+        if request.content_type != FILES:
+            return problem(WrongUsage(f"A share takes {FILES} or {WANTED} by POST."), 415)
+        share, _ = self._access.permit(request, Verb.ADD, name, path)
+        await go_on(request)
+        return await answer_groups(request, _Receiving(self._access, request, share, name, path).outcomes())
+
+
+class _File:
+    """One file of a request; what is wrong with it already is in `refused`."""
+
+    __slots__ = ("bundled", "number", "refused", "size", "unseen")
+
+    def __init__(self, number: int, size: int) -> None:
+        self.number, self.size = number, size
+        self.refused: CommonholdError | None = None
+        self.bundled: Bundled | None = None
+        self.unseen = False
+
+
+class _Receiving:
+    """The files of one request, group by group: a group is stored and answered before more is read."""
+
+    def __init__(self, access: Access, request: web.Request, share: Share, name: str, top: SharePath) -> None:
+        self._access, self._request = access, request
+        self._share, self._name, self._top = share, name, top
+        self._payer = access.payer(request[SUBJECT])
+        self._conditions = webdav.conditions(request.headers)
+        self._waiting: list[_File] = []
+        self._folders: dict[tuple[str, ...], Permit | None] = {}  # on the way to those, if they may be made
+        self._count = 0
+
+    async def outcomes(self) -> AsyncIterator[list[Answered]]:
+        """What became of each file, in their order. Raises WrongUsage at what is no stream of files, after those
+
+        that came before it.
+        """
+        unpacking, trouble = Unpacking(Sent), None
+        while not unpacking.ended and trouble is None:
+            piece = await self._piece()
+            trouble = self._take(unpacking, piece)
+            size = sum(file.size for file in self._waiting)
+            if piece and trouble is None and not unpacking.ended and len(self._waiting) < MOST and size < LARGEST_GROUP:
+                continue
+            yield await self._store()
+        if trouble:
+            raise trouble
+
+    async def _piece(self) -> bytes | None:
+        """The next bytes; empty at the end, None when none come for a while."""
+        try:
+            async with asyncio.timeout(MOMENT if self._waiting else PATIENCE):
+                return await self._request.content.readany()
+        except TimeoutError:
+            return None
+
+    def _take(self, unpacking: Unpacking[Sent], piece: bytes | None) -> WrongUsage | None:
+        if piece is None:
+            return None if self._waiting else WrongUsage(f"Nothing came for {PATIENCE:.0f} seconds.", "send the rest")
+        try:
+            for sent, data in unpacking.feed(piece):
+                self._waiting.append(self._file(sent, data))
+            if not piece:
+                unpacking.finish()
+        except WrongUsage as error:
+            return error
+        return None
+
+    def _file(self, sent: Sent, data: bytes) -> _File:
+        """Ask whether it may be stored, as a PUT does."""
+        file = _File(self._count, sent.size)
+        self._count += 1
+        try:
+            path = SharePath.parse(sent.path)
+            if self._top.parts:
+                path = SharePath((*self._top.parts, *path.parts))
+            verb = Verb.WRITE if self._access.may(self._request, Verb.WRITE, self._name, path) else Verb.ADD
+            _, given = self._access.permit(self._request, verb, self._name, path)
+            file.bundled = Bundled(given, data, sent.sha256, sent.conditions(self._conditions), sent.modified)
+            file.unseen = verb is Verb.ADD and not self._access.may(self._request, Verb.LIST, self._name, path)
+            if not file.unseen:
+                self._ask_for_folders(verb, path)
+        except CommonholdError as error:
+            file.refused = error
+        return file
+
+    def _ask_for_folders(self, verb: Verb, path: SharePath) -> None:
+        for length in range(len(path.parts) - 1, 0, -1):
+            if (parts := path.parts[:length]) in self._folders:
+                return
+            above, given = SharePath(parts), None
+            if self._access.may(self._request, verb, self._name, above):
+                _, given = self._access.permit(self._request, verb, self._name, above)
+            self._folders[parts] = given
+
+    async def _store(self) -> list[Answered]:
+        group, folders = self._waiting, self._folders
+        self._waiting, self._folders = [], {}
+        try:
+            await self._access.run(_Storing(self._access.ledger, self._share, self._payer, folders).run, group)
+        finally:
+            for given in [*folders.values(), *(file.bundled.permit for file in group if file.bundled)]:
+                if given is not None:
+                    let_go(given)
+        return [self._outcome(file) for file in group]
+
+    def _outcome(self, file: _File) -> Answered:
+        bundled = file.bundled
+        error = file.refused or (bundled.failed if bundled else None)
+        if error is not None or bundled is None or bundled.entry is None:
+            error = error or CommonholdError("It was not stored.", "send it again")
+            status = 400 if isinstance(error, Damaged) else error.status
+            return Answered(file.number, status, failed=error.problem())
+        if not bundled.created:
+            words = {"door": self._share.door.name, "path": str(bundled.permit.path), "size": bundled.entry.size}
+            self._access.record("overwritten", self._request, **words)
+        return Answered(file.number, 201 if bundled.created else 204, bundled.entry.etag)
+
+
+class _Storing:
+    """How a group of files is stored. Blocks."""
+
+    def __init__(
+        self, ledger: QuotaLedger, share: Share, payer: Payer, folders: dict[tuple[str, ...], Permit | None]
+    ) -> None:
+        self._ledger, self._share, self._payer, self._folders = ledger, share, payer, folders
+        self._counted = False  # the disk was asked what this payer has
+
+    def run(self, group: Sequence[_File]) -> None:
+        with ExitStack() as held:
+            allowed = [(file.bundled, file.unseen) for file in group if file.bundled and file.refused is None]
+            for bundled in [bundled for bundled, unseen in allowed if unseen]:
+                if storing := self._room(bundled, len(bundled.permit.path.parts)):
+                    self._drop(bundled, held.enter_context(storing))
+            self._place([bundled for bundled, unseen in allowed if not unseen], held)
+
+    def _room(self, bundled: Bundled, files: int = 1) -> Storing | None:
+        """Hold room for it; the disk is asked once for all of them."""
+        what = self._payer, self._share.door.id, str(bundled.permit.path), len(bundled.data), files
+        try:
+            return self._ledger.begin(*what)
+        except NoSpace:
+            try:
+                return self._ledger.begin_anew(*what, counted=self._counted)
+            except NoSpace as error:
+                bundled.failed = error
+                return None
+            finally:
+                self._counted = True
+
+    def _drop(self, bundled: Bundled, storing: Storing) -> None:
+        """Into a drop-box each goes as a PUT does: what is there shows in nothing."""
+        what = bundled.data, bundled.modified, bundled.conditions, bundled.sha256
+        try:
+            upload, bundled.entry = write_small(self._share, bundled.permit, *what, storing, True)
+            bundled.created = upload.created
+        except CommonholdError as error:
+            bundled.failed = error
+
+    def _place(self, files: Sequence[Bundled], held: ExitStack) -> None:
+        with self._share.gather(self._make) as gathered:
+            gathered.open_folders(files)  # first: those that are made take room, too
+            rooms = [(each, self._room(each)) for each in files if each.failed is None]
+            ready = [(each, held.enter_context(storing)) for each, storing in rooms if storing]
+            gathered.write([each for each, _ in ready])
+            written = [(each, storing) for each, storing in ready if each.failed is None]
+            full = self._ledger.note_all([(storing, len(each.data), each.inode) for each, storing in written])
+            for (each, _), trouble in zip(written, full, strict=True):
+                each.failed = trouble
+            try:
+                gathered.hand_over([each for each, _ in written])
+            finally:
+                placed = [(storing, _placed(each)) for each, storing in written]
+                self._ledger.settle_all(placed, gathered.weigh)
+
+    def _make(self, path: SharePath) -> None:
+        """A folder on the way, if it may be made."""
+        if (given := self._folders.get(path.parts)) is None:
+            raise Conflict(f"There is no folder “{path}” in {self._share.door.name} to put it in.", "make it first")
+        what = self._payer, self._share.door.id, str(path), 0
+        try:
+            storing = self._ledger.begin(*what)
+        except NoSpace:
+            storing = self._ledger.begin_anew(*what)
+        with storing, suppress(Taken):
+            make_folder(self._share, given, storing, False)
+
+
+def _placed(bundled: Bundled) -> list[Placed]:
+    entry = bundled.entry
+    return [Placed(entry.path, entry.size, bundled.inode)] if entry else []
