@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import shutil
 from datetime import timedelta
 
@@ -212,3 +213,21 @@ async def test_limits_and_what_is_stored_outlive_the_node(tower, share):
     assert once_more.limit(BOB) == Limit()
     assert ANN not in once_more.persons()
     once_more.close()
+
+
+async def test_folders_tell_how_much_more_one_may_store(tower, share):
+    asks = b'<D:propfind xmlns:D="DAV:"><D:prop><D:quota-available-bytes/><D:quota-used-bytes/></D:prop></D:propfind>'
+
+    async def told(who, path=""):
+        answer = await tower.ask(who, "PROPFIND", f"/dav/photos/{path}", asks, Depth="0")
+        return [int(figure) for figure in re.findall(rb"bytes>(\d+)<", answer.body)]
+
+    limit(tower, octets=1000)
+    await put(tower, "a", 300)
+    assert await told("laptop") == [700, 300]
+    (free, used), room = await told("tablet"), shutil.disk_usage(share.root).free
+    assert used == 0, "the owner has no quota"
+    assert free == pytest.approx(room, rel=0.2)
+    assert await told("laptop", "a") == [], "that is asked of folders (RFC 4331)"
+    limit(tower, octets=100)
+    assert await told("laptop") == [0, 300]

@@ -61,11 +61,19 @@ PROPERTIES: Properties = {
 _FOLDER_TYPE = "<D:resourcetype><D:collection/></D:resourcetype>"
 
 
+QUOTA = ("quota-available-bytes", "quota-used-bytes")
+
+
 class Question(msgspec.Struct, frozen=True):
     """What a PROPFIND asks: the named properties (in ElementTree's `{namespace}name`), all, or only their names."""
 
     named: tuple[str, ...] | None = None
     names_only: bool = False
+
+    @property
+    def for_quota(self) -> bool:
+        """By name: who asks for all properties does not mean these (RFC 4331, 2)."""
+        return any(f"{DAV}{name}" in (self.named or ()) for name in QUOTA)
 
 
 def parse_question(body: bytes) -> Question:
@@ -106,9 +114,8 @@ def answers(question: Question, entries: Iterable[tuple[str, Entry]], more: Prop
         if question.names_only:
             found = "".join(f"<D:{name}/>" for name in known if properties[name](entry))
         elif question.named is not None:
-            missing += (
-                "".join(f"<D:{name}/>" for name in known if not properties[name](entry)) if entry.kind != "file" else ""
-            )
+            lacking = known if entry.kind != "file" else [name for name in known if name not in PROPERTIES]
+            missing += "".join(f"<D:{name}/>" for name in lacking if not properties[name](entry))
         lines.append(
             f"<D:response><D:href>{address}</D:href>"
             + (
@@ -123,6 +130,15 @@ def answers(question: Question, entries: Iterable[tuple[str, Entry]], more: Prop
 
 
 _MISSING = "<D:propstat><D:prop>{}</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>"
+
+
+def quota(available: int, used: int) -> Properties:
+    """What folders tell of the bytes that whoever asks may still store, and has stored (RFC 4331)."""
+
+    def writer(name: str, figure: int) -> Callable[[Entry], str]:
+        return lambda entry: f"<D:{name}>{figure}</D:{name}>" if entry.kind != "file" else ""
+
+    return {name: writer(name, figure) for name, figure in zip(QUOTA, (available, used), strict=True)}
 
 
 def _sorted(question: Question, properties: Properties) -> tuple[list[str], str]:

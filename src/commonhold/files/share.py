@@ -107,6 +107,12 @@ class Share:
                     if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
                         yield entry_of(prefix + item.name, status)
 
+    def free(self, permit: Permit) -> int:
+        """The bytes that the disk has room for, where the permit's folder lies."""
+        permit.require(Verb.LIST, self.door.id)
+        with self._explained(permit.path), self._ground.parent(permit.path) as folder:
+            return _free(folder)
+
     def read(self, permit: Permit) -> tuple[BinaryIO, Entry]:
         """The file at the permit's path, open and unbuffered, and what it is. The caller closes it."""
         permit.require(Verb.READ, self.door.id)
@@ -139,8 +145,8 @@ class Share:
         around = SharePath() if unseen else permit.path.parent
         with self._explained(permit.path):
             with self._ground.folder(around, creating=True) as folder:
-                if size is not None:
-                    _require_space(folder, size)
+                if size is not None and size > _free(folder):
+                    raise OSError(errno.ENOSPC, "no room")
             return Upload(self._ground, self._placing, permit, unseen=unseen)
 
     def gather(self, make: Callable[[SharePath], None]) -> Gathered:
@@ -247,7 +253,6 @@ def _speakable(name: str) -> bool:
     return True
 
 
-def _require_space(folder: int, size: int) -> None:
+def _free(folder: int) -> int:
     room = os.fstatvfs(folder)
-    if size > room.f_bavail * room.f_frsize:
-        raise OSError(errno.ENOSPC, "no room")
+    return room.f_bavail * room.f_frsize

@@ -66,3 +66,11 @@ class Access:
             return self.ledger.begin(*what)
         except NoSpace:
             return await self.run(self.ledger.begin_anew, *what)
+
+    def room(self, request: web.Request, free: int) -> tuple[int, int]:
+        """How many bytes whoever asks may still store here, where so many are free on the disk; and has stored."""
+        person = self.payer(request[SUBJECT]).person
+        if person is None:
+            return free, 0
+        used, most = self.ledger.used(person).bytes, self.ledger.limit(person).bytes
+        return (free if most is None else min(free, max(most - used, 0))), used

@@ -47,6 +47,8 @@ class Looking:
             first = await self._access.run(share.stat, given)
             inner = await self._access.run(share.list, given) if depth and first.kind == "folder" else iter(())
             more = self._locking.properties(request, share)
+            if question.for_quota:
+                more |= multistatus.quota(*self._access.room(request, await self._access.run(share.free, given)))
         else:
             question = multistatus.parse_question(await _small_body(request))
             first = Entry("", "share", 0, None, "")
