@@ -17,8 +17,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from commonhold.api.computing import Computing
-from commonhold.api.files import Files
 from commonhold.api.guarding import Guarding
+from commonhold.api.history import History
 from commonhold.api.keeping import Keeping
 from commonhold.api.people import Persons
 from commonhold.home import Home
@@ -35,5 +35,5 @@ def connect(home: str | Path | Home | None = None) -> Network:
     return Network(home if isinstance(home, Home) else Home.find(str(home) if home is not None else None))
 
 
-class Network(Files, Guarding, Keeping, Persons, Computing):
+class Network(History, Guarding, Keeping, Persons, Computing):
     """One network, as this computer's person may use it. A context manager; `close` ends its connections."""

@@ -38,6 +38,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "cat": "Print files of another computer.",
         "mkdir": "Make folders on another computer.",
         "rm": "Delete files and folders on another computer.",
+        "history": "List what files were before.",
+        "restore": "Bring back what a file or folder was.",
+        "undo": "Take back what somebody did.",
     },
     "Processors": {
         "run": "Run a command over many inputs on the network's processors.",
