@@ -116,6 +116,9 @@ async def test_what_makes_no_sense_is_said(tower, tmp_path):
         await copy.get(caller, peer, "photos", path("a"), tmp_path / "none" / "a")
     with pytest.raises(Refused):
         await copy.put(caller, peer, Path(__file__), "photos", ROOT)
+    tower.offer("secret")
+    with pytest.raises(Refused, match="may not read secret"):  # to list is not what was asked for
+        await copy.get(caller, peer, "secret", path("a"), tmp_path)
     (tmp_path / "taken" / "a").mkdir(parents=True)
     with pytest.raises(Conflict, match="is a folder"):
         await copy.get(caller, peer, "photos", path("a"), tmp_path / "taken")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,14 +43,17 @@ def how(options: dict[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def copy(out: Output, verb: str, work: Callable[[Any], Report], done: str = "copied") -> None:
-    """Do it with one bar for all, and say what was done."""
+def copy(out: Output, verb: str, work: Callable[[Any], Report], done: str = "copied", tried: bool = False) -> None:
+    """Do it with one bar for all, and say what was done; or what would be, if it was only `tried`."""
     with files_progress(out, verb) as progress:
         report = work(progress)
-    if report.would:
-        kinds = [kind for kind, _ in report.would]
-        total = f"Nothing was done; {kinds.count('copy')} would be copied, {kinds.count('delete')} deleted."
-        out.answer(report, *(f"{kind}  {path}" for kind, path in report.would), total)
+    if tried:
+        out.answer(report)
+        if not out.json:
+            out.lines(
+                itertools.chain((f"copy  {p}" for p in report.to_copy), (f"delete  {p}" for p in report.to_delete))
+            )
+            out.lines([f"Nothing was done; {len(report.to_copy)} would be copied, {len(report.to_delete)} deleted."])
         return
     amount = f", {size(report.bytes)}" if report.bytes or done == "copied" else ""
     more = [f"{report.same} the same already"] if report.same else []

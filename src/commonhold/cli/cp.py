@@ -29,4 +29,5 @@ def command(invocation: Invocation, /, source: tuple[str, ...], target: str, **o
             invocation.out,
             "cp",
             lambda progress: network.cp(list(source), target, progress=progress, **how(options)),
+            tried=options["dry_run"],
         )

@@ -37,6 +37,7 @@ def command(invocation: Invocation, /, words: tuple[str, ...], **options: Any) -
             invocation.out,
             "get",
             lambda progress: network.get(remote, local, progress=progress, **how(options)),
+            tried=options["dry_run"],
         )
 
 

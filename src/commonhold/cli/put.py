@@ -36,6 +36,7 @@ def command(invocation: Invocation, /, local: tuple[str, ...], remote: str, **op
             invocation.out,
             "put",
             lambda progress: network.put(list(local), remote, progress=progress, **how(options)),
+            tried=options["dry_run"],
         )
 
 

@@ -7,7 +7,7 @@ a time over kept connections; every file is atomic and durable by itself, and th
 from __future__ import annotations
 
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from pathlib import Path
@@ -71,7 +71,7 @@ class Copies:
         inside = is_glob(path) or (local.is_dir() if into is None else into)
 
         async def tops() -> AsyncIterator[Top]:
-            async with aclosing(named(there, path)) as entries:
+            async with aclosing(self._readable(there, path)) as entries:
                 async for entry in entries:
                     target = local / (SharePath.parse(entry.path).name or there.share) if inside else local
                     with self._counted(path, entry):
@@ -148,7 +148,7 @@ class Copies:
         self, here: Remote, path: SharePath, there: Remote, goal: SharePath, into: bool | None
     ) -> AsyncIterator[Top]:
         into = True if is_glob(path) else into
-        async with aclosing(named(here, path)) as entries:
+        async with aclosing(self._readable(here, path)) as entries:
             async for entry in entries:
                 name = SharePath.parse(entry.path).name or here.share
                 with self._counted(path, entry):
@@ -158,6 +158,18 @@ class Copies:
 
     def _carrying(self, kind: type[Passer], here: Remote, there: Remote) -> Passer:
         return kind(here, there, self._threads, self.counts, self.manner)
+
+    async def _readable(self, there: Remote, path: SharePath) -> AsyncGenerator[Entry, None]:
+        """What `path` names. Whoever may not even list is told what is missing to read: that is what was asked for."""
+        try:
+            async with aclosing(named(there, path)) as entries:
+                async for entry in entries:
+                    yield entry
+        except Refused:
+            if is_glob(path):
+                raise
+            async with there.request("GET", path, {"Range": "bytes=0-0"}, ok=(405, 416)):
+                raise
 
     def _require_mirrorable(self, item: Item) -> None:
         if self.manner.delete and item.kind == "file":

@@ -23,8 +23,8 @@ class Report(msgspec.Struct, frozen=True):
     """What a copy did: files and bytes that arrived, and what failed as (path, sentence).
 
     `same`: files that were the same already. `kept`: (path, where it is now) of files of this computer that stay beside
-    another version. `removed`: files and folders taken away at the target. `would`: of a dry run, (`copy` or `delete`,
-    path); then nothing was done.
+    another version. `removed`: files and folders taken away at the target. `to_copy`, `to_delete`: what a
+    dry run would do; then nothing was done.
     """
 
     files: int
@@ -33,7 +33,8 @@ class Report(msgspec.Struct, frozen=True):
     same: int = 0
     kept: list[tuple[str, str]] = []
     removed: int = 0
-    would: list[tuple[str, str]] = []
+    to_copy: list[str] = []
+    to_delete: list[str] = []
 
 
 class Counts:
@@ -49,7 +50,8 @@ class Counts:
         self.failed: list[tuple[str, str]] = []
         self.errors: dict[type[CommonholdError], CommonholdError] = {}  # the first of each kind
         self.kept: list[tuple[str, str]] = []
-        self.would: list[tuple[str, str]] = []
+        self.to_copy: list[str] = []
+        self.to_delete: list[str] = []
         self.alone = self.strict = False
 
     def expect(self, files: int, size: int) -> None:
@@ -96,7 +98,8 @@ class Counts:
             self.same,
             sorted(self.kept),
             self.removed,
-            sorted(self.would),
+            sorted(self.to_copy),
+            sorted(self.to_delete),
         )
 
     def _say(self, current: str) -> None:

@@ -215,7 +215,7 @@ class Tree:
         if before is not None and not self._manner.checksum and self._same(item, before):
             self._counts.found_same(item.size)
         elif self._manner.dry_run:
-            self._counts.would.append(("copy", target))
+            self._counts.to_copy.append(target)
         else:
             self._jobs.put(Errand(item, target, before))
 
@@ -257,7 +257,7 @@ class Tree:
                     await self._take_away(inner, f"{below}/{inner.name}")
             return False
         if self._manner.dry_run:
-            self._counts.would.append(("delete", item.path))
+            self._counts.to_delete.append(item.path)
             return True
         await self._target.remove(item)
         self._counts.removed += 1
