@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -12,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonhold.authority.authority import Verb
+from commonhold.authority.authority import ROOT, Verb
 from commonhold.errors import Unreachable, WrongUsage
 from commonhold.files.batch import (
+    ASKED,
     END,
     FILES,
     LARGEST,
     LONGEST_HEAD,
     MAGIC,
-    WANTED,
     Answered,
     Given,
     Sent,
@@ -29,6 +30,9 @@ from commonhold.files.batch import (
 )
 from commonhold.files.quota import Limit
 from commonhold.files.served import batching
+from commonhold.files.served.problem import problem
+from commonhold.files.used import copy
+from commonhold.names import SharePath
 
 from ..authority.suite import BOB, fingerprint
 
@@ -52,7 +56,7 @@ async def store(tower, who: str, address: str, *frames: bytes) -> list[Answered]
 
 
 async def fetch(tower, who: str, address: str, paths: list[str]) -> list[tuple[Given, bytes]]:
-    answer = await tower.ask(who, "POST", address, msgspec.json.encode({"paths": paths}), Content_Type=WANTED)
+    answer = await tower.ask(who, "POST", address, msgspec.json.encode({"paths": paths}), Content_Type=ASKED)
     assert answer.status == 200, answer.body
     unpacking = Unpacking(Given)
     found = list(unpacking.feed(answer.body))
@@ -183,8 +187,8 @@ async def test_a_drop_box_tells_nothing(tower):
     assert (share.root / "a").read_bytes() == b"somebody's"
     assert (share.root / "a (2)").read_bytes() == b"1"
     assert (share.root / "deep" / "er" / "c").read_bytes() == b"3"
-    refused = await tower.ask("laptop", "POST", "/dav/inbox", b'{"paths": ["a", "none"]}', Content_Type=WANTED)
-    nowhere = await tower.ask("laptop", "POST", "/dav/nobox", b'{"paths": ["a"]}', Content_Type=WANTED)
+    refused = await tower.ask("laptop", "POST", "/dav/inbox", b'{"paths": ["a", "none"]}', Content_Type=ASKED)
+    nowhere = await tower.ask("laptop", "POST", "/dav/nobox", b'{"paths": ["a"]}', Content_Type=ASKED)
     assert (refused.status, nowhere.status) == (403, 403)
     assert (await tower.ask("desk", "POST", "/dav/inbox", stream(sent("a", b"1")), Content_Type=FILES)).status == 403
 
@@ -241,8 +245,8 @@ async def test_a_stream_that_stops_making_sense_keeps_what_came_before(tower, mo
     assert (first["status"], last["status"]) == (201, 400)
     assert (share.root / "a").exists()
     assert (await tower.ask("laptop", "POST", "/dav/photos", b"x", Content_Type="text/plain")).status == 415
-    assert (await tower.ask("laptop", "POST", "/dav/photos", b"x" * 2**20 + b"x", Content_Type=WANTED)).status == 400
-    assert (await tower.ask("laptop", "POST", "/dav/photos", b'{"paths": [1]}', Content_Type=WANTED)).status == 400
+    assert (await tower.ask("laptop", "POST", "/dav/photos", b"x" * 2**20 + b"x", Content_Type=ASKED)).status == 400
+    assert (await tower.ask("laptop", "POST", "/dav/photos", b'{"paths": [1]}', Content_Type=ASKED)).status == 400
 
     monkeypatch.setattr(batching, "PATIENCE", 0.05)
 
@@ -303,3 +307,65 @@ async def test_many_files_come_in_one_answer(tower):
     below = await fetch(tower, "laptop", "/dav/photos/sub", ["7"])
     assert below[0][1] == files["sub/7"]
     assert fingerprint("laptop") not in {work.subject.computer for work in tower.watch.running}
+
+
+# -- both ends
+
+
+def tree(root) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(root)): p.read_bytes()
+        for p in root.rglob("*")
+        if p.is_file() and ".commonhold" not in p.parts
+    }
+
+
+async def test_a_folder_of_small_files_goes_there_and_back_in_few_requests(tower, tmp_path, monkeypatch):
+    share = tower.offer("photos", laptop=Verb.WRITE)
+    local, back = tmp_path / "local", tmp_path / "back"
+    for n in range(300):
+        (local / f"d{n % 3}").mkdir(parents=True, exist_ok=True)
+        (local / f"d{n % 3}" / f"{n}.txt").write_bytes(os.urandom(n))
+    (local / "d0" / "large").write_bytes(bytes(LARGEST + 1))
+    asked: list[str] = []
+    begin = tower.watch.begin
+    monkeypatch.setattr(tower.watch, "begin", lambda who, what, end: asked.append(what) or begin(who, what, end))
+    caller = tower.caller("laptop")
+    report = await copy.put(caller, tower.peer, local, "photos", ROOT, recursive=True)
+    assert (report.files, report.failed) == (301, [])
+    assert tree(share.root / "local") == tree(local)
+    report = await copy.get(caller, tower.peer, "photos", SharePath(("local",)), back, recursive=True)
+    assert (report.files, report.failed) == (301, [])
+    assert tree(back) == tree(local)
+    assert not [each for each in back.rglob("*") if each.name.startswith(".")]
+    assert len([what for what in asked if what.startswith(("PUT", "GET", "POST"))]) < 20
+
+    asked.clear()
+
+    async def older(self, request, name, path):
+        return problem(WrongUsage("POST is not understood here."), 405)
+
+    monkeypatch.setattr(batching.Batching, "post", older)
+    shutil.rmtree(back)
+    again = await copy.put(caller, tower.peer, local, "photos", SharePath(("older",)), recursive=True)
+    report = await copy.get(caller, tower.peer, "photos", SharePath(("local",)), back, recursive=True)
+    assert (again.files, report.files, again.failed, report.failed) == (301, 301, [], [])
+    assert tree(back) == tree(share.root / "older") == tree(local)
+
+
+async def test_what_fails_in_a_bundle_is_told_of_each_file(tower, tmp_path):
+    share = tower.offer("photos", laptop=Verb.WRITE)
+    local = tmp_path / "local"
+    local.mkdir()
+    for name in ("a", "b", "nul.txt", "c?d"):
+        (local / name).write_bytes(b"x")
+    report = await copy.put(tower.caller("laptop"), tower.peer, local, "photos", ROOT, recursive=True)
+    assert report.files == 2
+    assert sorted(path for path, _ in report.failed) == ["local/c?d", "local/nul.txt"]
+    (share.root / "local" / "b").write_bytes(b"changed there")
+    tower.ledger.set_limit(BOB, Limit(bytes=2))
+    (local / "c").write_bytes(b"12345")
+    (local / "d").write_bytes(b"12345")
+    report = await copy.put(tower.caller("laptop"), tower.peer, local, "photos", ROOT, recursive=True)
+    assert "local/c" in dict(report.failed)
+    assert "has stored" in dict(report.failed)["local/d"]

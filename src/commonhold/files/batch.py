@@ -20,10 +20,10 @@ from commonhold.files.webdav import EARLIEST
 
 MAGIC = b"CHfiles1"  # the digit is the version
 FILES = "application/vnd.commonhold.files"  # the media type of such a stream
-WANTED = "application/vnd.commonhold.wanted+json"  # of a question for one
+ASKED = "application/vnd.commonhold.asked+json"  # of a question for one
 LARGEST = 256 * 1024  # bytes of a file in it; a larger one goes by itself
 LONGEST_HEAD = 32 * 1024  # bytes: a path of 4,096 may be written as six times as many in JSON
-MOST_WANTED = 1_000  # files in one question
+MOST_ASKED = 1_000  # files in one question
 LONGEST_QUESTION = 2**20  # bytes
 END = bytes(4)
 
@@ -69,13 +69,13 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
 class Asked(msgspec.Struct, frozen=True):
     """A question for files: their paths, relative to the address that is asked."""
 
-    paths: Annotated[list[Text], msgspec.Meta(max_length=MOST_WANTED)]
+    paths: Annotated[list[Text], msgspec.Meta(max_length=MOST_ASKED)]
 
 
 class Given(msgspec.Struct, frozen=True, omit_defaults=True):
     """The head of a file that was asked for. `status` is that of a GET: all but 200 come with `failed` and no bytes."""
 
-    number: Annotated[int, msgspec.Meta(ge=0, lt=MOST_WANTED)]
+    number: Annotated[int, msgspec.Meta(ge=0, lt=MOST_ASKED)]
     size: Size = 0
     sha256: Digest | None = None
     modified: Moment | None = None

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, NotFound, Refused, WrongUsage
 
+FEW = 100  # files that are synced one by one: syncing the whole disk waits for what strangers wrote, too
+
 # errno -> (class, sentence, hint); {name} is what was asked for, {where} the share or computer.
 ANSWERS: dict[int, tuple[type[CommonholdError], str, str]] = {
     errno.ENOENT: (NotFound, "There is no “{name}” in {where}.", ""),

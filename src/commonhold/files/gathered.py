@@ -15,13 +15,11 @@ from typing import Self
 
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import CommonholdError, Damaged
-from commonhold.files.disk import explanation, sync_disk, sync_folder
+from commonhold.files.disk import FEW, explanation, sync_disk, sync_folder
 from commonhold.files.entry import Conditions, Entry, Placed
 from commonhold.files.ground import FILE, NEW_FILE, Ground, look, open_folder
 from commonhold.files.placing import Placing, keep_mode
 from commonhold.names import SharePath
-
-FEW = 100  # files that are synced one by one: syncing the whole disk waits for what strangers wrote, too
 
 
 class Bundled:

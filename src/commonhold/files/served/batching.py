@@ -12,7 +12,7 @@ from commonhold.authority.authority import Permit, Verb, let_go
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, WrongUsage
 from commonhold.files import webdav
-from commonhold.files.batch import FILES, WANTED, Answered, Sent, Unpacking
+from commonhold.files.batch import ASKED, FILES, Answered, Sent, Unpacking
 from commonhold.files.entry import Placed
 from commonhold.files.gathered import Bundled
 from commonhold.files.quota import Payer, QuotaLedger, Storing
@@ -37,10 +37,10 @@ class Batching:
         self._giving = Giving(access)
 
     async def post(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
-        if request.content_type == WANTED:
+        if request.content_type == ASKED:
             return await self._giving.answer(request, name, path)
         if request.content_type != FILES:
-            return problem(WrongUsage(f"A share takes {FILES} or {WANTED} by POST."), 415)
+            return problem(WrongUsage(f"A share takes {FILES} or {ASKED} by POST."), 415)
         share, _ = self._access.permit(request, Verb.ADD, name, path)
         await go_on(request)
         return await answer_groups(request, _Receiving(self._access, request, share, name, path).outcomes())

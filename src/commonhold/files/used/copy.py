@@ -20,7 +20,8 @@ from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, Unre
 from commonhold.files.disk import explained
 from commonhold.files.entry import Entry
 from commonhold.files.used import ignoring
-from commonhold.files.used.carriers import Cloner, Getter, Passer, Putter
+from commonhold.files.used.bundles import BundleGetter, BundlePutter
+from commonhold.files.used.carriers import Cloner, Passer
 from commonhold.files.used.globs import is_glob, named
 from commonhold.files.used.ignoring import Ignoring
 from commonhold.files.used.moving import Mover, bare
@@ -77,7 +78,7 @@ class Copies:
                     with self._counted(path, entry):
                         yield await self._top(there, entry, str(target), _here(side, target))
 
-        tree = Tree(RemoteSide(there), side, Getter(there, self._threads, self.counts, self.manner), *self._how())
+        tree = Tree(RemoteSide(there), side, BundleGetter(there, self._threads, self.counts, self.manner), *self._how())
         await tree.run(tops())
 
     async def put(self, local: Path, there: Remote, path: SharePath, into: bool | None = None) -> None:
@@ -102,7 +103,7 @@ class Copies:
         else:
             top = Top(item, str(target), _named_alike(item, before))
         self.counts.strict = not folder
-        tree = Tree(side, RemoteSide(there), Putter(there, self._threads, self.counts, self.manner), *self._how())
+        tree = Tree(side, RemoteSide(there), BundlePutter(there, self._threads, self.counts, self.manner), *self._how())
         await tree.run(_only(top))
 
     async def across(

@@ -42,7 +42,7 @@ class Send:
         Damaged, Conflict when the local file changes meanwhile, and what the local disk answers.
         """
         loop = asyncio.get_running_loop()
-        file, status, data = await loop.run_in_executor(self._threads, _open, self._source)
+        file, status, data = await loop.run_in_executor(self._threads, open_source, self._source)
         try:
             if data is not None:
                 digest = hashlib.sha256(data).digest()
@@ -101,7 +101,7 @@ class Send:
         self._counted = size
 
 
-def _open(source: Path) -> tuple[BinaryIO, os.stat_result, bytes | None]:
+def open_source(source: Path) -> tuple[BinaryIO, os.stat_result, bytes | None]:
     """The open file, its status, and its bytes if they are few."""
     with explained(source, HERE):
         handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
