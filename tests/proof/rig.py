@@ -52,13 +52,17 @@ class Rig:
         """Uploads and removals that nobody is at any more."""
         return list((self.shared / ".commonhold").glob("tmp/*"))
 
+    async def ask(self, wish: Wish, at: str = "") -> Answer:
+        """Over a connection of its own."""
+        async with self.program() as program:
+            return await program.ask(wish, at)
+
     async def counted_anew(self) -> None:
         """Let bob's quota be used up for one request: before it is refused, the ledger follows the disk."""
         net = self.tower.net
         await asyncio.to_thread(net.set_quota, "bob", bytes=0)
-        async with self.program() as program:
-            answer = await program.ask(Wish("PUT", "too-much", {}, b"1"))
-            assert answer.status == 507, answer
+        answer = await self.ask(Wish("PUT", "too-much", {}, b"1"))
+        assert answer.status == 507, answer
         await asyncio.to_thread(net.set_quota, "bob")
 
     def charged(self) -> dict[str, int]:

@@ -35,7 +35,7 @@ class Step:
 
 
 def fault(calls: Sequence[str], steps: Sequence[Step]) -> str:
-    """What is missing in these calls, whose end is the answer; nothing when each step was taken in its place."""
+    """What is missing in these calls before the answer; nothing when each step was taken in its place."""
     at = -1
     for step in steps:
         found = [number for number, line in enumerate(calls) if number > at and step.meets(line)]
@@ -57,27 +57,30 @@ class Trace:
         assert self._strace.stderr is not None
         assert "attached" in self._strace.stderr.readline()
 
-    def answers(self, many: int) -> list[list[str]]:
-        """The calls of each of `many` requests, one after the other over one connection: each ends with its answer."""
+    def requests(self, many: int) -> list[list[str]]:
+        """The calls of each of `many` requests, one after the other over one connection, from its first byte on."""
         deadline = time.monotonic() + PATIENCE
-        while len(found := self._parts()) < many:  # strace writes it down a moment later
-            assert time.monotonic() < deadline, f"{len(found)} of {many} answers were seen"
-            time.sleep(0.02)
+        while len(found := self._parts()) < many or not any(map(self.answers, found[-1])):
+            assert time.monotonic() < deadline, f"{len(found)} of {many} requests were seen"
+            time.sleep(0.02)  # strace writes it down a moment later
         self._strace.terminate()
         self._strace.wait(PATIENCE)
         return found
 
+    def answers(self, line: str) -> bool:
+        """Whether it writes at the door."""
+        return self._door in line and line.partition("(")[0] in WRITES
+
     def _parts(self) -> list[list[str]]:
-        """An answer is the first that is written at the door after something was read there; the first is TLS's own."""
-        parts, part, asked = [], [], False
+        """A request begins with what is read at the door after something was written there; the first is TLS's own."""
+        parts: list[list[str]] = [[]]
+        answered = False
         for line in _joined(self._file.read_text().splitlines()):
-            part.append(line)
-            if self._door in line:
-                name = line.partition("(")[0]
-                if name in WRITES and asked:
-                    parts.append(part)
-                    part, asked = [], False
-                asked = asked or name in READS
+            if answered and self._door in line and line.partition("(")[0] in READS:
+                parts.append([])
+                answered = False
+            parts[-1].append(line)
+            answered = answered or self.answers(line)
         return parts[1:]
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeAlias
+
+from commonhold.files.batch import END, FILES, MAGIC, Sent, pack
 
 Shelf: TypeAlias = dict[str, bytes | None]
 """What lies in a folder: content by path, None for a folder."""
@@ -29,6 +32,22 @@ class Wish:
     def allows(self, before: Shelf, found: Shelf, heard: bytes) -> bool:
         """Whether that may be there when only so much of the answer was heard: all of it happened, or nothing."""
         return found in (before, self.after)
+
+
+@dataclass(frozen=True)
+class Batch(Wish):
+    """Many files in one request: each happens or not, and a line of the answer says of each that it did."""
+
+    paths: tuple[str, ...] = ()
+
+    def allows(self, before: Shelf, found: Shelf, heard: bytes) -> bool:
+        lines = [json.loads(line) for line in heard.splitlines(keepends=True) if line.endswith(b"\n")]
+        sure = {self.paths[line["number"]] for line in lines if line["status"] in {201, 204}}
+        for path in {*before, *found, *self.after}:
+            old, new, now = (each.get(path, b"nothing") for each in (before, self.after, found))
+            if now != new and (path in sure or now != old):
+                return False
+        return True
 
 
 Kind: TypeAlias = Callable[[Random, Shelf], list[Wish]]
@@ -93,8 +112,23 @@ def copy(dice: Random, there: Shelf) -> list[Wish]:
     return move(dice, there, "COPY")
 
 
+def bundle(files: dict[str, bytes], there: Shelf) -> Batch:
+    frames = [pack(Sent(path, len(data), hashlib.sha256(data).digest()), data) for path, data in files.items()]
+    body = b"".join([MAGIC, *frames, END])
+    return Batch("POST", "", {**there, **files}, body, {"Content-Type": FILES}, paths=tuple(files))
+
+
+def batch(dice: Random, there: Shelf) -> list[Wish]:
+    """Some new ones, some in the place of others, and a folder on the way."""
+    folder = _new(dice, there)
+    paths = {_new(dice, there), *_some(dice, _files(there)), *(f"{folder}/{number}" for number in range(4))}
+    return [
+        bundle({path: sealed(dice.randbytes(dice.randrange(SMALL))) for path in sorted(paths)}, {**there, folder: None})
+    ]
+
+
 KINDS: dict[str, Kind] = {
-    kind.__name__: kind for kind in (put_new, put_new_large, overwrite, overwrite_large, mkdir, delete)
+    kind.__name__: kind for kind in (put_new, put_new_large, overwrite, overwrite_large, mkdir, delete, batch)
 }
 
 
