@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -32,10 +33,12 @@ class Timepiece:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
         self._noted = file.stat().st_mtime
         self._newest, self._at = self._noted, steady()
+        self._busy = threading.Lock()  # two threads at once would count the time since the last look twice
 
     def now(self) -> datetime:
-        at = self._steady()
-        self._newest, self._at = min(max(self._wall(), self._newest + at - self._at), LAST), at
+        with self._busy:
+            at = self._steady()
+            self._newest, self._at = min(max(self._wall(), self._newest + at - self._at), LAST), at
         if self._newest - self._noted > NOTED:
             self.note()
         return datetime.fromtimestamp(self._newest, UTC)

@@ -66,11 +66,10 @@ class Clearance:
             cleared.over = True
             self._locks.end(change, done=done)
 
-    def foresee(
-        self, permit: Permit, conditions: Conditions, current: Entry | None, *paths: tuple[SharePath, How]
-    ) -> None:
-        """Raise what `changing` would raise now, before much is done for nothing."""
-        self._locks.end(self._begin(permit, conditions, current, paths), done=False)
+    def foresee(self, permit: Permit, conditions: Conditions) -> None:
+        """Raise what a write at the permit's path would raise now, before its bytes come."""
+        change = self._begin(permit, conditions, self._look(permit.path), ((permit.path, How.CHANGES),))
+        self._locks.end(change, done=False)
 
     def _begin(
         self, permit: Permit, conditions: Conditions, current: Entry | None, paths: tuple[tuple[SharePath, How], ...]
@@ -94,7 +93,7 @@ class Clearance:
         conditions.require(current)
         if not conditions.lists:
             return
-        holder = holder_of(permit.subject)
+        asking = holder_of(permit.subject)
 
         def path_of(about: str | None) -> SharePath | None:
             return permit.path if about is None else self._path(about)
@@ -106,7 +105,7 @@ class Clearance:
 
         def locked(about: str | None, token: str) -> bool:
             path, lock = path_of(about), self._locks.find(token)
-            return path is not None and lock is not None and lock.holder == holder and lock in self.over(path)
+            return path is not None and lock is not None and lock.holder == asking and lock in self.over(path)
 
         if not holds(conditions.lists, etag_of, locked):
             raise _failed()
@@ -146,7 +145,11 @@ def holder_of(subject: Subject) -> str:
     """Whose locks somebody holds: those of their person, at whichever computer. Under a pass nobody has any."""
     if subject.pass_id:
         return ""
-    return f"person {subject.person}" if subject.person else f"computer {subject.computer}"
+    return holder(subject.person) if subject.person else f"computer {subject.computer}"
+
+
+def holder(person: str) -> str:
+    return f"person {person}"
 
 
 def _local(address: str) -> str:

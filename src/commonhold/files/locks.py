@@ -126,10 +126,6 @@ class Locks:
         with self._busy:
             return self._living(self._over(at))
 
-    def all(self) -> list[Lock]:
-        with self._busy:
-            return self._living([lock for lock, _ in self._known.values()])
-
     # -- changing what may be locked
 
     def begin(self, change: Change) -> Lock | None:
@@ -201,11 +197,11 @@ class Locks:
         """It is over, also on the disk."""
         self._drop([lock])
 
-    def forget(self, *, holder: str = "", share: str = "") -> None:
+    def forget(self, which: Callable[[Lock], bool]) -> None:
         """Whoever held them is gone, or the share that they were for."""
         with self._busy:
             locks = [lock for lock, _ in self._known.values()]
-        self._drop([lock for lock in locks if (lock.holder == holder if holder else lock.share == share)])
+        self._drop([lock for lock in locks if which(lock)])
 
     def _drop(self, locks: list[Lock]) -> None:
         if not locks:

@@ -58,9 +58,9 @@ class Share:
         self.root = root
         self._ground = Ground(door.name, root)
         self.locks = Locks(catalogue) if locks is None else locks
-        self._clearance = Clearance(door, root, self.locks, self._glance)
-        self.locksmith = Locksmith(door, root, self.locks, self._clearance, self._glance)
-        self._placing = Placing(door, self._ground, self._clearance)
+        self.clearance = Clearance(door, root, self.locks, self._glance)
+        self.locksmith = Locksmith(door, root, self.locks, self.clearance, self._glance)
+        self._placing = Placing(door, self._ground, self.clearance)
         with suppress(OSError, NotFound):
             self._ground.clear_away()
 
@@ -169,7 +169,7 @@ class Share:
             try:
                 if look(folder, path.name):
                     raise FileExistsError(errno.EEXIST, "in another form of its name")
-                with self._clearance.changing(permit, conditions, None, (path, How.COMES)) as cleared:
+                with self.clearance.changing(permit, conditions, None, (path, How.COMES)) as cleared:
                     self._placing.make_folder(cleared, folder, path)
             except FileExistsError as error:
                 raise Taken(f"There is a “{path}” in {self.door.name} already.", "choose another name") from error
@@ -213,7 +213,7 @@ class Share:
             with name_lock(folder, path.name):
                 name, status = require(folder, path.name)
                 entry = entry_of(str(path), status)
-                with self._clearance.changing(permit, conditions, entry, (path, How.GOES)) as cleared:
+                with self.clearance.changing(permit, conditions, entry, (path, How.GOES)) as cleared:
                     moved = self._placing.take_away(cleared, folder, name, entry)
             sync_folder(folder)
             if moved:

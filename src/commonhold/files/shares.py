@@ -82,7 +82,7 @@ class Shares:
             raise NotFound(f"There is no share {name}.", "see the shares with: commonhold status")
         self._connection.execute("DELETE FROM shares WHERE id = ?", (share.door.id,))
         del self._offered[name.casefold()]
-        self.locks.forget(share=share.door.id)
+        self.locks.forget(lambda lock: lock.share == share.door.id)
         for callback in self.on_withdrawn:
             callback(share.door.id)
         return share
@@ -120,7 +120,7 @@ class Shares:
 
     def drop_job(self, name: str) -> None:
         if (share := self._jobs.pop(name, None)) is not None:
-            self.locks.forget(share=share.door.id)
+            self.locks.forget(lambda lock: lock.share == share.door.id)
 
     def _suitable(self, folder: Path) -> Path:
         try:

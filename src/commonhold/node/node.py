@@ -38,6 +38,7 @@ from commonhold.authority.witness import Witness
 from commonhold.discovery import AddressBook
 from commonhold.errors import Conflict, Damaged
 from commonhold.files.catalogue import Catalogue
+from commonhold.files.clearance import holder
 from commonhold.files.served import door as dav
 from commonhold.files.shares import Shares
 from commonhold.home import GatewayCard, Home, write_private
@@ -207,7 +208,7 @@ class Node:
         except BaseException:
             await self.close()
             raise
-        self.groups.tidy(self.facts.roster)  # who was removed while this node was down
+        self._tidy(self.facts.roster)  # who was removed while this node was down
         self.caller.on_digest = self.contact.heard
         self.book.on_change.append(self.watch.look)
         self.passes.on_change.append(self.watch.look)
@@ -284,9 +285,15 @@ class Node:
         self.exchange.push_soon(envelopes)
         self.contact.start(self.inviting.announce())
 
-    def _members_changed(self, roster: Roster) -> None:
-        """New members may knock; removed ones are cut off in the middle of whatever they do, and leave the groups."""
+    def _tidy(self, roster: Roster) -> None:
+        """Who was removed leaves the groups, and leaves nothing locked."""
         self.groups.tidy(roster)
+        gone = {holder(each) for each in roster.gone if each not in roster.persons}
+        self.shares.locks.forget(lambda lock: lock.holder in gone)
+
+    def _members_changed(self, roster: Roster) -> None:
+        """New members may knock; removed ones are cut off in the middle of whatever they do."""
+        self._tidy(roster)
         if self.listener is not None:
             self.listener.trust(roster.anchors, roster.removed)
         self.watch.look()

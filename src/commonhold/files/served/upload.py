@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from aiohttp import web
 
-from commonhold.authority.authority import Permit
+from commonhold.authority.authority import Permit, Verb
 from commonhold.errors import WrongUsage
 from commonhold.files import webdav
 from commonhold.files.entry import Conditions, Entry, Placed
@@ -55,6 +55,8 @@ class Uploads:
             return await asyncio.wrap_future(
                 self._threads.submit(write_small, share, permit, body, modified, conditions, sha256, storing, unseen)
             )
+        if permit.verb is Verb.WRITE:  # who may only add learns of a condition when no name is in the way
+            await asyncio.wrap_future(self._threads.submit(share.clearance.foresee, permit, conditions))
         begun = self._threads.submit(functools.partial(share.write, permit, announced(request), unseen=unseen))
         try:
             upload = await asyncio.wrap_future(begun)
