@@ -23,7 +23,7 @@ from commonhold.identity.keys import Key
 from ..conftest import Computer, town
 from ..people import Visitor
 
-PASSWORD = "harbour lamp otter"
+PASSWORD = "harbour-lamp-otter"  # without a space: cadaver reads it from a .netrc
 
 
 def needs(program: str, package: str = "") -> pytest.MarkDecorator:

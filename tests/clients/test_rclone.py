@@ -69,7 +69,6 @@ def test_it_learns_what_names_may_be_and_how_much_room_there_is(rclone):
         "--low-level-retries",
         "1",
         "--check-normalization",
-        "--check-length",
         "--check-streaming",
         ":webdav:names",
     )

@@ -1,0 +1,46 @@
+"""cadaver, typed by hand as ever: every command that changes something at a share."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import PASSWORD, needs, without_tls
+
+pytestmark = needs("cadaver")
+
+
+@pytest.fixture
+def type_(drive):
+    """Types these lines at cadaver in the share, and gives what it said.
+
+    It asks a terminal, and nobody else, whether to take a certificate: a forwarder stands between.
+    """
+    netrc = drive.root.parent / ".netrc"
+    netrc.touch(mode=0o600)
+    netrc.write_text(f"machine 127.0.0.1\nlogin bob\npassword {PASSWORD}\n")
+    with without_tls(drive.computer) as address:
+        yield lambda *lines: drive.run("cadaver", f"{address}/dav/{drive.share}/", input="\n".join((*lines, "quit\n")))
+
+
+def test_a_session_at_a_share(type_, drive, tmp_path):
+    (tmp_path / "letter.txt").write_text("Dear all,\n")
+    said = type_(
+        "mkcol letters",
+        "cd letters",
+        "put letter.txt",
+        "put letter.txt third.txt",
+        "lock third.txt",
+        "discover third.txt",
+        "put letter.txt third.txt",
+        "unlock third.txt",
+        "get third.txt back.txt",
+        "delete letter.txt",
+        "cd ..",
+        "rmcol letters",
+        "ls",
+    )
+    assert "failed" not in said
+    assert said.count("succeeded.") == 9, said
+    assert "Scope: exclusive  Type: write" in said
+    assert drive.files() == {}
+    assert (tmp_path / "back.txt").read_text() == "Dear all,\n"
