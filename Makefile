@@ -29,7 +29,7 @@ KILLS ?= 1000
 torture: $(READY)
 	KILLS=$(KILLS) $(BIN)/pytest -s --timeout 0 tests/proof/test_torture.py
 
-bench: $(READY) programs
+bench: $(READY) programs peers
 	$(BIN)/python bench/run.py
 
 lint: $(READY)
@@ -67,6 +67,18 @@ programs:
 	    { [ -n "$$updated" ] || { apt-get -qq update && updated=yes; }; } && \
 	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y "$${each#*:}" >/dev/null; } || \
 	  echo "$${each#*:} is not here and cannot be installed by this user: its tests will say so"; \
+	done
+
+# What Commonhold is measured beside. Samba would begin to serve the whole machine where a service manager
+# runs, so that there nobody but its owner installs it.
+.PHONY: peers
+peers:
+	@for each in rclone:rclone wrk:wrk curl:curl $$([ -d /run/systemd/system ] || echo smbclient:smbclient smbd:samba); do \
+	  command -v "$${each%:*}" >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    { [ -n "$$updated" ] || { apt-get -qq update && updated=yes; }; } && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y "$${each#*:}" >/dev/null; } || \
+	  echo "$${each#*:} is not here and cannot be installed by this user: it is not compared with"; \
 	done
 
 lock:

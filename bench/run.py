@@ -3,9 +3,10 @@
     python bench/run.py                 # everything
     python bench/run.py --only trust    # one section; the others stay as they were measured
 
-A section is a file beside this one: its `rows() -> list[Row]` (rows.py) measures, and the first line
-of its docstring is its heading. Real nodes as real processes on loopback; medians of several runs;
-what is compared is compared in the same run. Nothing here is asserted: a figure is a figure.
+A section is a file beside this one: its `rows() -> list[Row]` (rows.py) measures, the first line of its
+docstring is its heading, and what has to be known to read it is in `notes() -> str`, if there is one.
+Real nodes as real processes on loopback; medians of several runs; what is compared is compared in the
+same run. Nothing here is asserted: a figure is a figure.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from commonhold import __version__
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
-NO_SECTION = frozenset({"run", "rows"})
+NO_SECTION = frozenset({"run", "rows", "peers", "clients"})
 HEAD = """# Benchmarks
 
 Written by `make bench` (`python bench/run.py --only NAME` for one section). Medians where several runs are made; nodes
@@ -49,11 +50,13 @@ def section(name: str) -> str:
     """One section's text, measured now."""
     module = importlib.import_module(name)
     rows = module.rows()
+    notes = [module.notes(), ""] if hasattr(module, "notes") else []
     lines = [
         f"## {heading(name)}",
         "",
         f"{datetime.now(UTC):%Y-%m-%d} · {machine()}",
         "",
+        *notes,
         "| what | measured | promised |",
         "|---|---|---|",
         *(f"| {what} | {measured} | {promised} |" for what, measured, promised in rows),
