@@ -6,12 +6,16 @@ with a zero byte, alone and before the name of something that must not be met.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import itertools
+from urllib.parse import unquote
 
+import msgspec
 import pytest
 
 from commonhold.errors import WrongUsage
+from commonhold.files.batch import ASKED, END, FILES, MAGIC, Asked, Sent, pack
 from commonhold.files.webdav import target
 from commonhold.names import HIDDEN
 
@@ -108,3 +112,16 @@ def test_no_spelling_of_a_share_or_of_the_door_leads_out(ask):
     for way in some(SPELLINGS):
         for path in (f"/{way}", f"/dav/{way}", f"/dav{way}", f"/dav/{way}/photos/secret"):
             ask("GET", path)
+
+
+def test_no_spelling_of_a_name_in_a_batch_leads_out(ask, server):
+    ways = [each for way in some(SPELLINGS) for each in (way, unquote(way, errors="replace"))]
+    digest = hashlib.sha256(b"planted").digest()
+    frames = [pack(Sent(path=way, size=7, sha256=digest), b"planted") for way in ways]
+    stored = ask("POST", "/dav/photos/", b"".join((MAGIC, *frames, END)), **{"Content-Type": FILES})
+    assert stored.status == 200
+    asked = msgspec.json.encode(Asked(paths=ways))
+    assert ask("POST", "/dav/photos/", asked, **{"Content-Type": ASKED}).status == 200
+    planted = [path for path in (server.folder.parent / "photos").rglob("*") if path.is_file()]
+    assert len(planted) > 50, "harmless ones were stored"
+    assert {path.read_bytes() for path in planted} == {b"planted", SECRET}
