@@ -165,8 +165,8 @@ class Folder:
         return {entry.name for entry in self.share.list(self.permit(Verb.LIST, path))}
 
     def rubbish(self) -> list[Path]:
-        """What lies in our own folder."""
-        return [path for path in (self.root / ".commonhold").rglob("*") if path.name != "tmp"]
+        """What uploads have left in our own folder."""
+        return list((self.root / ".commonhold" / "tmp").rglob("*"))
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 
 WRITTEN = Step("its bytes were written", WRITES, ("/.commonhold/tmp/",), last=True)
 SYNCED = Step("its bytes were synced", SYNCS, ("/.commonhold/tmp/",))
+LINKED = Step("the version was linked", NAMES, ("/.commonhold/versions/",))
+KEPT = Step("the version's folder was synced", SYNCS, ("/.commonhold/versions/",))
 FOLDER = Step("the folder was synced", SYNCS, ("/shared/here>",))
 
 
@@ -39,8 +41,8 @@ def put(name: str, size: int) -> Wish:
 CASES: dict[str, tuple[Wish, tuple[Step, ...]]] = {
     "put small": (put("s", SMALL), (WRITTEN, SYNCED, named('"s"'), FOLDER)),
     "put large": (put("l", LARGE), (WRITTEN, SYNCED, named('"l"'), FOLDER)),
-    "overwrite small": (put("s", SMALL), (WRITTEN, SYNCED, named('"s"'), FOLDER)),
-    "overwrite large": (put("l", LARGE), (WRITTEN, SYNCED, named('"l"'), FOLDER)),
+    "overwrite small": (put("s", SMALL), (WRITTEN, SYNCED, LINKED, KEPT, named('"s"', "/.commonhold/tmp"), FOLDER)),
+    "overwrite large": (put("l", LARGE), (WRITTEN, SYNCED, LINKED, KEPT, named('"l"', "/.commonhold/tmp"), FOLDER)),
     "make a folder": (Wish("MKCOL", "f", {}), (named('"f"'), FOLDER)),
     "a batch": (
         bundle({"b1": b"one", "b2": b"two"}, {}),

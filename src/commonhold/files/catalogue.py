@@ -36,6 +36,17 @@ class Catalogue:
         with self._busy, transaction(self._db):
             yield self._db
 
+    @contextmanager
+    def noting(self) -> Iterator[sqlite3.Connection]:
+        """As `changing`, without waiting for the disk: 11 µs. A power cut may take the last few, a crash none."""
+        with self._busy:
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            try:
+                with transaction(self._db):
+                    yield self._db
+            finally:
+                self._db.execute("PRAGMA synchronous=FULL")
+
     def close(self) -> None:
         with self._busy:
             self._db.close()

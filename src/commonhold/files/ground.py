@@ -99,9 +99,15 @@ class Ground:
     @contextmanager
     def workshop(self, make: bool = True) -> Iterator[int]:
         """The open folder for temporary files, on the same disk as the share's files."""
+        with self.own(WORKSHOP, make=make) as inner:
+            yield inner
+
+    @contextmanager
+    def own(self, *names: str, make: bool = True) -> Iterator[int]:
+        """An open folder of our own, in the hidden one; each on the way is opened without following a link."""
         with self.folder(SharePath()) as folder, ExitStack() as opened:
             inner = folder
-            for name in (HIDDEN, WORKSHOP):
+            for name in (HIDDEN, *names):
                 if make:
                     with suppress(FileExistsError):
                         os.mkdir(name, 0o700, dir_fd=inner)

@@ -17,17 +17,21 @@ from commonhold.files.disk import sync_folder
 from commonhold.files.entry import Conditions, Entry, Placed
 from commonhold.files.ground import Ground, entry_of, look, name_lock, numbered
 from commonhold.files.locks import How
+from commonhold.files.retiring import NO_LINKS, Retiring
 from commonhold.names import SharePath
 
 Made: TypeAlias = list[Placed]
-NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
 
 
 class Placing:
-    """Gives names in the share of that door, and takes them away: with a `Cleared`, and in no other way."""
+    """Gives names in the share of that door, and takes them away: with a `Cleared`, and in no other way.
 
-    def __init__(self, door: Door, ground: Ground, clearance: Clearance) -> None:
+    What had a name goes through `retiring`, which keeps it.
+    """
+
+    def __init__(self, door: Door, ground: Ground, clearance: Clearance, retiring: Retiring) -> None:
         self._door, self._ground, self._clearance = door, ground, clearance
+        self._retiring = retiring
 
     def place(self, temporary: str, handle: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
         """Make the temporary file the file at the permit's path, durably. Returns it, and whether the name is new."""
@@ -50,6 +54,8 @@ class Placing:
         with name_lock(folder, permit.path.name):
             name, created = self._rename(workshop, temporary, folder, permit, conditions)
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if created:
+                self._retiring.made(permit.path, status, permit.subject)
             return entry_of(str(permit.path), status), created
 
     def drop(
@@ -67,22 +73,22 @@ class Placing:
             while not _named(cleared, workshop, temporary, folder, path.parent / (name := next(names))):
                 pass
             sync_folder(folder)
+            self._retiring.made(at / name, os.fstat(handle), permit.subject)
             entry = entry_of(str(path.parent / name), os.fstat(handle))
             made.append(Placed(str(at / name), entry.size, str(os.fstat(handle).st_ino)))
             return entry, True
 
-    def make_folder(self, cleared: Cleared, folder: int, path: SharePath) -> None:
-        """The folder of that path, in the open folder that is to hold it. Raises FileExistsError."""
-        cleared.require(path, How.COMES)
-        os.mkdir(path.name, dir_fd=folder)
+    def make_folder(self, cleared: Cleared, folder: int, permit: Permit) -> None:
+        """The folder at the permit's path, in the open folder that is to hold it. Raises FileExistsError."""
+        cleared.require(permit.path, How.COMES)
+        os.mkdir(permit.path.name, dir_fd=folder)
+        status = os.stat(permit.path.name, dir_fd=folder, follow_symlinks=False)
+        self._retiring.made(permit.path, status, permit.subject)
 
-    def take_away(self, cleared: Cleared, folder: int, name: str, entry: Entry) -> str:
-        """Let that name in the open folder go. Of a folder: under which name it waits in the workshop to be erased."""
-        cleared.require(SharePath.parse(entry.path), How.GOES)
-        if entry.kind == "folder":
-            return self._ground.move_away(folder, name)
-        os.unlink(name, dir_fd=folder)
-        return ""
+    def take_away(self, cleared: Cleared, folder: int, found: tuple[str, os.stat_result], permit: Permit) -> str:
+        """Let what is at the permit's path, in the open folder, lose its name; returns the version that it is now."""
+        cleared.require(permit.path, How.GOES)
+        return self._retiring.retire(folder, found, permit)
 
     def _rename(
         self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions
@@ -97,7 +103,7 @@ class Placing:
                 permit.require(Verb.ADD, self._door.id)  # it may have ended while the bytes went to the disk
                 if before:
                     cleared.require(*what)
-                    os.rename(temporary, before[0], src_dir_fd=workshop, dst_dir_fd=folder)
+                    self._retiring.replace(workshop, temporary, folder, before, permit)
                     return before[0], False
                 if _named(cleared, workshop, temporary, folder, permit.path):
                     return permit.path.name, True

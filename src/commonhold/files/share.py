@@ -1,4 +1,4 @@
-"""One offered folder. With ground, placing, incoming, gathered and strays the only file that opens anything in a share.
+"""One offered folder. Only this file and those that ARCHITECTURE.md names beside it open anything inside a share.
 
 Every path is walked from the share's folder component by component with O_NOFOLLOW, so that neither
 `..` nor a symbolic link leads out, not even one swapped in during the request. openat2(2) would do
@@ -33,8 +33,9 @@ from commonhold.files.incoming import Upload
 from commonhold.files.locks import How, Locks
 from commonhold.files.locksmith import Locksmith
 from commonhold.files.placing import Made, Placing
+from commonhold.files.retiring import Retiring
+from commonhold.files.versions import Versions
 from commonhold.names import LONGEST_PATH, SharePath
-from commonhold.trees import erase_in
 
 
 class Taken(Conflict):
@@ -60,8 +61,11 @@ class Share:
         self.locks = Locks(catalogue) if locks is None else locks
         self.clearance = Clearance(door, root, self.locks, self._glance)
         self.locksmith = Locksmith(door, root, self.locks, self.clearance, self._glance)
-        self._placing = Placing(door, self._ground, self.clearance)
+        self.versions = Versions(catalogue, root) if door.kind == "share" else None  # a job's folder keeps none
+        self._retiring = Retiring(self._ground, self.versions)
+        self._placing = Placing(door, self._ground, self.clearance, self._retiring)
         with suppress(OSError, NotFound):
+            self._retiring.recover()
             self._ground.clear_away()
 
     @property
@@ -170,7 +174,7 @@ class Share:
                 if look(folder, path.name):
                     raise FileExistsError(errno.EEXIST, "in another form of its name")
                 with self.clearance.changing(permit, conditions, None, (path, How.COMES)) as cleared:
-                    self._placing.make_folder(cleared, folder, path)
+                    self._placing.make_folder(cleared, folder, permit)
             except FileExistsError as error:
                 raise Taken(f"There is a “{path}” in {self.door.name} already.", "choose another name") from error
             sync_folder(folder)
@@ -201,7 +205,7 @@ class Share:
     def delete(self, permit: Permit, conditions: Conditions = NONE) -> Entry:
         """Remove the file, or the folder with all that is in it, at the permit's path. Returns what was removed.
 
-        The name vanishes in one step, also that of a folder: it is moved away first, then taken apart.
+        The name vanishes in one step, also that of a folder; what had it is kept as a version.
         """
         permit.require(Verb.WRITE, self.door.id)
         path = permit.path
@@ -214,11 +218,8 @@ class Share:
                 name, status = require(folder, path.name)
                 entry = entry_of(str(path), status)
                 with self.clearance.changing(permit, conditions, entry, (path, How.GOES)) as cleared:
-                    moved = self._placing.take_away(cleared, folder, name, entry)
+                    self._placing.take_away(cleared, folder, (name, status), permit)
             sync_folder(folder)
-            if moved:
-                with self._ground.workshop() as workshop:
-                    erase_in(workshop, moved)  # its name is gone already
             return entry
 
     def _explained(self, path: SharePath) -> AbstractContextManager[None]:

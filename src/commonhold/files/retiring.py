@@ -1,0 +1,266 @@
+"""How whatever had a name in a share is let go: it is kept as a version, in `.commonhold/versions/STORE/ID`.
+
+An overwrite links the old file there, then renames the new one over the name, so that the name never vanishes; a
+delete is a rename. Where there can be no link the two trade places (renameat2), and only where the disk has
+neither is the old file copied. The row is on the disk before the first step and settled after the last:
+what a crash leaves in between is put right when the share is offered next (`recover`). Nothing here forgets a byte that
+had a name. Everything blocks, and raises OSError as open(2) does.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from commonhold.authority.authority import Permit, Subject
+from commonhold.errors import NotFound
+from commonhold.files.disk import sync_folder
+from commonhold.files.ground import FILE, NEW_FILE, Ground, look
+from commonhold.files.renaming import exchange
+from commonhold.files.versions import Deed, Versions, Why
+from commonhold.names import SharePath
+from commonhold.trees import erase_in
+
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
+VERSIONS = "versions"  # in our own folder
+STAGED = ".new"  # what is to get a name, while it waits beside the version
+CHUNK = 2**20
+
+Found = tuple[str, os.stat_result]
+
+
+class Retiring:
+    """Of one share; without `versions`, as in the folder of a job, nothing is kept."""
+
+    def __init__(self, ground: Ground, versions: Versions | None) -> None:
+        self._ground, self.versions = ground, versions
+
+    @contextmanager
+    def store(self) -> Iterator[int]:
+        """The open folder of what is kept."""
+        assert self.versions is not None  # noqa: S101 - who keeps nothing opens nothing
+        with self._ground.own(VERSIONS, self.versions.store) as store:
+            yield store
+
+    def replace(
+        self, source: int, name: str, folder: int, before: Found, permit: Permit, path: SharePath | None = None,
+        why: Why = "overwritten", *, temporary: bool = True,
+    ) -> None:  # fmt: skip
+        """What is called `name` in the open folder `source` gets the name `before` in `folder`; that is kept.
+
+        `path` is where that lies, if not at the permit's path. `temporary`: nobody misses `name` after a crash.
+        The caller holds the lock of the name, has synced what is new, and syncs `folder` after.
+        """
+        old, new = before[1], os.stat(name, dir_fd=source, follow_symlinks=False)
+        if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino):
+            os.unlink(name, dir_fd=source)  # two names of one file: rename(2) would do nothing
+        elif self.versions is None:
+            self._replace_for_good(source, name, folder, before, new)
+        else:
+            with self.store() as store:
+                version = self.versions.begin(str(path or permit.path), old, why, permit.subject)
+                try:
+                    self._trade(source, name, folder, before, new, store, version, temporary=temporary)
+                except BaseException:
+                    self._give_up(version)
+                    raise
+                kept = os.stat(version, dir_fd=store, follow_symlinks=False)
+            self._settle(version, kept, new)
+
+    def retire(
+        self, folder: int, before: Found, permit: Permit, path: SharePath | None = None, why: Why = "deleted"
+    ) -> str:
+        """What has that name in the open folder loses it, in one step. Returns the version; empty: it is gone for good.
+
+        The caller holds the lock of the name, and syncs `folder` after.
+        """
+        name, old = before
+        if self.versions is None:
+            self._remove(folder, before)
+            return ""
+        with self.store() as store:
+            version = self.versions.begin(str(path or permit.path), old, why, permit.subject)
+            try:
+                os.rename(name, version, src_dir_fd=folder, dst_dir_fd=store)
+            except BaseException:
+                self._give_up(version)
+                raise
+            sync_folder(store)
+            kept = os.stat(version, dir_fd=store, follow_symlinks=False)
+        self._settle(version, kept, None)
+        return version
+
+    def made(self, path: SharePath, status: os.stat_result, subject: Subject) -> None:
+        """Something new has that name: `undo` takes it away again."""
+        if self.versions is not None:
+            with suppress(sqlite3.Error):
+                self.versions.note(str(path), status, "created", subject)
+
+    def moved(self, old: SharePath, new: SharePath, status: os.stat_result, subject: Subject) -> None:
+        """What had that path has another one: its history follows."""
+        if self.versions is not None:
+            with suppress(sqlite3.Error):
+                self.versions.note(str(old), status, "moved", subject, str(new))
+
+    # -- the steps
+
+    def _trade(
+        self, source: int, name: str, folder: int, before: Found, new: os.stat_result, store: int, version: str, *,
+        temporary: bool,
+    ) -> None:  # fmt: skip
+        wanted, old = before
+        files = stat.S_ISREG(old.st_mode) and stat.S_ISREG(new.st_mode)
+        if files and _linked(folder, wanted, store, version):
+            try:
+                os.rename(name, wanted, src_dir_fd=source, dst_dir_fd=folder)
+            except BaseException:
+                os.unlink(version, dir_fd=store)
+                raise
+        elif not self._exchanged(source, name, folder, wanted, store, version, temporary=temporary):
+            if files:
+                _copy(folder, wanted, store, version)
+            else:  # the best there is: for an instant nothing has the name
+                os.rename(wanted, version, src_dir_fd=folder, dst_dir_fd=store)
+            try:
+                os.rename(name, wanted, src_dir_fd=source, dst_dir_fd=folder)
+            except BaseException:
+                if files:
+                    os.unlink(version, dir_fd=store)
+                else:
+                    os.rename(version, wanted, src_dir_fd=store, dst_dir_fd=folder)
+                raise
+        sync_folder(store)
+
+    @staticmethod
+    def _exchanged(
+        source: int, name: str, folder: int, wanted: str, store: int, version: str, *, temporary: bool
+    ) -> bool:
+        if not temporary:  # after a crash both have a name: what was to be kept has the one of what replaced it
+            if not exchange(source, name, folder, wanted):
+                return False
+            os.rename(name, version, src_dir_fd=source, dst_dir_fd=store)
+            return True
+        staged = version + STAGED
+        os.rename(name, staged, src_dir_fd=source, dst_dir_fd=store)
+        done = False
+        try:
+            done = exchange(store, staged, folder, wanted)
+        finally:
+            if not done:
+                os.rename(staged, name, src_dir_fd=store, dst_dir_fd=source)
+        if done:
+            os.rename(staged, version, src_dir_fd=store, dst_dir_fd=store)
+        return done
+
+    def _replace_for_good(self, source: int, name: str, folder: int, before: Found, new: os.stat_result) -> None:
+        wanted, old = before
+        if stat.S_ISREG(old.st_mode) and stat.S_ISREG(new.st_mode):
+            os.rename(name, wanted, src_dir_fd=source, dst_dir_fd=folder)
+        elif exchange(source, name, folder, wanted):
+            self._remove(source, (name, old))
+        else:
+            self._remove(folder, before)
+            os.rename(name, wanted, src_dir_fd=source, dst_dir_fd=folder)
+
+    def _remove(self, folder: int, before: Found) -> None:
+        name, old = before
+        if not stat.S_ISDIR(old.st_mode):
+            os.unlink(name, dir_fd=folder)
+            return
+        moved = self._ground.move_away(folder, name)
+        sync_folder(folder)
+        with self._ground.workshop() as workshop:
+            erase_in(workshop, moved)
+
+    def _give_up(self, version: str) -> None:
+        """Nothing was kept. A row that stays is looked at when the share is offered next."""
+        if self.versions is not None:
+            with suppress(sqlite3.Error):
+                self.versions.forget([version])
+
+    def _settle(self, version: str, kept: os.stat_result, after: os.stat_result | None) -> None:
+        if self.versions is not None:
+            with suppress(sqlite3.Error):
+                self.versions.settle(version, kept, after)
+
+    # -- after a crash
+
+    def recover(self) -> None:
+        """Put right what a death left halfway: each version is one, or was never needed."""
+        if self.versions is None or not (rows := self.versions.find("NOT settled")):
+            return
+        with self.store() as store:
+            for row in rows:
+                self._recover(store, row)
+
+    def _recover(self, store: int, row: Deed) -> None:
+        assert self.versions is not None  # noqa: S101
+        staged = row.id + STAGED
+        if (found := look(store, staged)) is not None:
+            if str(found[1].st_ino) == row.inode:  # they had traded places
+                os.rename(staged, row.id, src_dir_fd=store, dst_dir_fd=store)
+            else:
+                _erase(store, staged, found[1])  # was acknowledged to nobody
+        there = self._now_at(SharePath.parse(row.path))
+        kept = look(store, row.id)
+        if kept is None:
+            self.versions.forget([row.id])
+        elif there is not None and (there.st_dev, there.st_ino) == (kept[1].st_dev, kept[1].st_ino):
+            self.versions.forget([row.id])  # the name was never given away; this is only its second name
+            os.unlink(row.id, dir_fd=store)
+        else:
+            self.versions.settle(row.id, kept[1], there)
+
+    def _now_at(self, path: SharePath) -> os.stat_result | None:
+        try:
+            with self._ground.parent(path) as folder:
+                found = look(folder, path.name)
+                return found[1] if found else None
+        except (OSError, NotFound):
+            return None
+
+
+def _linked(folder: int, name: str, store: int, version: str) -> bool:
+    """Give the file a second name; False where there is no such thing."""
+    try:
+        os.link(name, version, src_dir_fd=folder, dst_dir_fd=store, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        return False
+    sync_folder(store)
+    return True
+
+
+def _copy(folder: int, name: str, store: int, version: str) -> None:
+    source = os.open(name, FILE, dir_fd=folder)
+    try:
+        copy = os.open(version, NEW_FILE, 0o600, dir_fd=store)
+        try:
+            while data := os.read(source, CHUNK):
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(copy, rest) :]
+            status = os.fstat(source)
+            os.fchmod(copy, stat.S_IMODE(status.st_mode) & 0o777)
+            os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.fsync(copy)
+        except BaseException:
+            os.unlink(version, dir_fd=store)
+            raise
+        finally:
+            os.close(copy)
+    finally:
+        os.close(source)
+    sync_folder(store)
+
+
+def _erase(store: int, name: str, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        erase_in(store, name)
+    else:
+        os.unlink(name, dir_fd=store)

@@ -1,0 +1,162 @@
+"""What was done to the names of a share, by whom, and what is kept of what had them: the rows, without the files.
+
+One row for each change, in the catalogue. A row of something that is kept is on the disk before the change (FULL); that
+something was made or moved is noted without waiting (NORMAL: after a power cut the last few are not known, and
+`undo` leaves those). What is kept of a folder belongs to that folder and this computer's state: offered again,
+it has its history again, and two nodes over one folder never touch what the other keeps. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from commonhold.authority.authority import Subject
+from commonhold.files.catalogue import Catalogue
+
+Why = Literal["overwritten", "deleted", "replaced", "created", "moved"]
+TABLES = """
+CREATE TABLE IF NOT EXISTS stores (
+    folder TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, days INTEGER, bytes INTEGER) STRICT;
+CREATE TABLE IF NOT EXISTS changes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, store TEXT NOT NULL, path TEXT NOT NULL,
+    moved_to TEXT NOT NULL, at INTEGER NOT NULL, why TEXT NOT NULL, person TEXT NOT NULL, name TEXT NOT NULL,
+    computer TEXT NOT NULL, folder INTEGER NOT NULL, size INTEGER, modified INTEGER NOT NULL, inode TEXT NOT NULL,
+    after TEXT NOT NULL, kept INTEGER NOT NULL, settled INTEGER NOT NULL, undone INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS changes_of ON changes (store, path);
+CREATE INDEX IF NOT EXISTS changes_moved ON changes (store, moved_to) WHERE moved_to <> '';
+CREATE INDEX IF NOT EXISTS changes_open ON changes (store) WHERE NOT settled;
+"""
+COLUMNS = "number, id, path, moved_to, at, why, person, name, computer, folder, size, modified, inode, after, kept"
+
+
+class Deed(NamedTuple):
+    """One row. `size` is None of a folder that nobody has measured yet; `after` is `mark` of what has the name since;
+
+    times are in nanoseconds since 1970. `kept`: what had the name is kept, as a version.
+    """
+
+    number: int
+    id: str
+    path: str
+    moved_to: str  # of "moved": the new path
+    at: int
+    why: Why
+    person: str  # id; empty of a computer without a person
+    name: str
+    computer: str
+    folder: int
+    size: int | None
+    modified: int
+    inode: str
+    after: str
+    kept: int
+
+    @property
+    def when(self) -> datetime:
+        return datetime.fromtimestamp(self.at / 10**9, UTC)
+
+
+class Policy(NamedTuple):
+    """How long versions are kept, in days, and how many bytes of them at most; None: a tenth of the disk."""
+
+    days: int = 30
+    bytes: int | None = None
+
+
+class Versions:
+    """The rows of one folder."""
+
+    def __init__(self, catalogue: Catalogue, folder: Path, now: Callable[[], int] = time.time_ns) -> None:
+        self._catalogue, self._now = catalogue, now
+        with catalogue.changing() as db:
+            for statement in filter(str.strip, TABLES.split(";")):
+                db.execute(statement)
+            where = str(folder)
+            db.execute("INSERT OR IGNORE INTO stores VALUES (?, ?, NULL, NULL)", (where, secrets.token_hex(8)))
+            ((self.store, days, most),) = db.execute("SELECT id, days, bytes FROM stores WHERE folder = ?", (where,))
+        self.policy = Policy(Policy().days if days is None else days, most)
+
+    def set_policy(self, policy: Policy) -> None:
+        with self._catalogue.changing() as db:
+            db.execute("UPDATE stores SET days = ?, bytes = ? WHERE id = ?", (*policy, self.store))
+        self.policy = policy
+
+    # -- writing down
+
+    def begin(self, path: str, status: os.stat_result, why: Why, subject: Subject) -> str:
+        """What is at that path is about to be kept: the id of the version. On the disk when this returns."""
+        with self._catalogue.changing() as db:
+            return self._insert(db, path, "", status, why, subject, "", kept=True)
+
+    def settle(self, version: str, status: os.stat_result, after: os.stat_result | None) -> None:
+        """It is kept, as that `status` says; and what has the name since, if anything has."""
+        folder = stat.S_ISDIR(status.st_mode)
+        now = (None if folder else status.st_size, status.st_mtime_ns, str(status.st_ino), mark(after), version)
+        with self._catalogue.noting() as db:
+            db.execute("UPDATE changes SET size = ?, modified = ?, inode = ?, after = ?, settled = 1 WHERE id = ?", now)
+
+    def note(self, path: str, status: os.stat_result, why: Why, subject: Subject, moved_to: str = "") -> None:
+        """Something was made, or moved; nothing is kept of that."""
+        with self._catalogue.noting() as db:
+            self._insert(db, path, moved_to, status, why, subject, mark(status), kept=False)
+
+    def _insert(
+        self,
+        db: Any,
+        path: str,
+        moved_to: str,
+        status: os.stat_result,
+        why: Why,
+        by: Subject,
+        after: str,
+        *,
+        kept: bool,
+    ) -> str:
+        version, folder = secrets.token_hex(8), stat.S_ISDIR(status.st_mode)
+        size = None if folder else status.st_size
+        who = (by.person or "", by.person_name or by.computer_name, by.computer_name)
+        what = (int(folder), size, status.st_mtime_ns, str(status.st_ino), after, int(kept), int(not kept), 0)
+        row = (version, self.store, path, moved_to, self._now(), why, *who, *what)
+        db.execute(f"INSERT INTO changes VALUES (NULL{', ?' * len(row)})", row)  # noqa: S608 - question marks
+        return version
+
+    def forget(self, versions: Iterable[str]) -> None:
+        """Nothing is kept of these any more: their rows go."""
+        with self._catalogue.changing() as db:
+            db.executemany("DELETE FROM changes WHERE id = ?", [(version,) for version in versions])
+
+    def taken(self, version: str) -> None:
+        """What was kept has a name again: the row stays, for whoever asks what happened."""
+        with self._catalogue.changing() as db:
+            db.execute("UPDATE changes SET kept = 0 WHERE id = ?", (version,))
+
+    def undone(self, version: str) -> None:
+        with self._catalogue.noting() as db:
+            db.execute("UPDATE changes SET undone = 1 WHERE id = ?", (version,))
+
+    def measured(self, version: str, size: int) -> None:
+        with self._catalogue.noting() as db:
+            db.execute("UPDATE changes SET size = ? WHERE id = ?", (size, version))
+
+    # -- looking
+
+    def find(self, which: str = "1", *values: Any, order: str = "number") -> list[Deed]:
+        """The rows that an SQL condition picks, oldest first; it is written in the code, never by others."""
+        sql = f"SELECT {COLUMNS} FROM changes WHERE store = ? AND ({which}) ORDER BY {order}"  # noqa: S608
+        return [Deed(*row) for row in self._catalogue.find(sql, self.store, *values)]
+
+
+def mark(status: os.stat_result | None) -> str:
+    """What tells whether a name has another file or content since: empty for nothing, of a folder its inode."""
+    if status is None:
+        return ""
+    if stat.S_ISDIR(status.st_mode):
+        return str(status.st_ino)
+    return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
