@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
+
+import commonhold
+from commonhold.errors import CommonholdError
 
 from ..conftest import until
 
@@ -106,8 +111,22 @@ def test_several_of_which_some_are_not_there(laptop, photos, tmp_path):
     laptop("get", "tower:photos/cat.txt", "tower:photos/2026/dog.txt", tmp_path / "both" / "cat.txt", code=6)
     laptop("rm", "tower:photos/none", "tower:photos/*.txt", code=8)
     assert names(photos) == ["2026/dog.txt"]
-    assert laptop("rm", "-r", "tower:photos/20*").stdout == "tower:photos/20* is deleted.\n"
+    seen = laptop("rm", "-r", "tower:photos/20*").stdout
     assert laptop.json("ls", "tower:photos") == []
+    assert seen.startswith("What fits tower:photos/20* is deleted")
+
+
+def test_rm_says_what_brings_back_and_only_where_it_does(laptop, photos):
+    for what, gone in (("cat.txt", "cat.txt"), ("2*/*.txt", "2026/dog.txt")):
+        seen = laptop("rm", f"tower:photos/{what}").stdout
+        assert gone not in names(photos)
+        kept = False
+        with suppress(CommonholdError), commonhold.connect(laptop.home) as network:
+            kept = bool(network.history("tower:photos"))
+        assert ("; this brings it back: commonhold " in seen) == kept
+        if kept:
+            laptop(*shlex.split(seen.partition("back: commonhold ")[2]))
+            assert gone in names(photos)
 
 
 def test_globs_are_the_same_everywhere(laptop, photos):

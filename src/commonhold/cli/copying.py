@@ -59,3 +59,8 @@ def copy(out: Output, verb: str, work: Callable[[Any], Report], done: str = "cop
     more = [f"{report.same} the same already"] if report.same else []
     more += [f"{report.removed} deleted"] if report.removed else []
     out.answer(report, f"{counted(report.files, 'file')} {done}{amount}{''.join(f'; {each}' for each in more)}.")
+
+
+def is_glob(word: str) -> bool:
+    """Whether a remote path may stand for several."""
+    return any(character in word for character in "*?[")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from commonhold.cli.command import command as declare
+from commonhold.cli.copying import is_glob
 from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import local, size
 
 if TYPE_CHECKING:
     from commonhold.files.entry import Entry
 
-WILD = frozenset("*?[")
 WIDEST, MINUTE = len("999.9 MB"), len("2026-11-24 19:30")
 ENDING = {"computer": "", "share": "/", "folder": "/"}  # computers come with their colon
 
@@ -31,7 +31,7 @@ ENDING = {"computer": "", "share": "/", "folder": "/"}  # computers come with th
 @click.option("-l", "--long", is_flag=True, help="With size and time of change.")
 def command(invocation: Invocation, remote: tuple[str, ...], recursive: bool, long: bool) -> None:
     """Without REMOTE it lists the computers; `COMPUTER:` lists that computer's shares."""
-    whole = recursive or len(remote) > 1 or any(WILD & set(each) for each in remote)
+    whole = recursive or len(remote) > 1 or any(map(is_glob, remote))
     line = _document if invocation.out.json else _long if long else _short
     with invocation.network() as network:
         # Of each only its line is kept, which is a fifth of it: a folder may have hundreds of thousands.
