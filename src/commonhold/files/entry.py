@@ -56,11 +56,6 @@ class Conditions(msgspec.Struct, frozen=True):
     lists: tuple[Claims, ...] = ()
     tokens: frozenset[str] = frozenset()
 
-    @property
-    def shown(self) -> Conditions:
-        """The locks alone: for the other end of a copy or move, whose conditions speak of its source."""
-        return Conditions(tokens=self.tokens)
-
     def require(self, current: Entry | None) -> None:
         """Raise Changed unless `current` (None: nothing is there) is as the request demands (RFC 9110, 13.2.2)."""
         if self.if_match is not None:
