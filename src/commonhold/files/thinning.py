@@ -1,0 +1,69 @@
+"""Which versions a share keeps, and which it lets go. *Pure.*
+
+What was deleted stays as long as the policy says. Of what was overwritten all stays for a day, then of each file the
+last of every hour for a week, then the last of every day. And of all that, what fits: the oldest goes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+SECOND = 10**9  # nanoseconds, in which times are given here
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+WHOLE = DAY  # for so long everything stays
+HOURLY = 7 * DAY
+
+
+class Policy(NamedTuple):
+    """How long versions are kept, in days, and how many bytes of them at most; None: a tenth of the disk."""
+
+    days: int = 30
+    bytes: int | None = None
+
+
+class Kept(NamedTuple):
+    """A version: `at` is when it went, in nanoseconds since 1970; `size` is in bytes."""
+
+    id: str
+    path: str
+    at: int
+    size: int
+    deleted: bool
+
+
+def surplus(kept: Iterable[Kept], days: int, most: int, now: int) -> list[str]:
+    """The ids of those that go, of versions in any order: nothing stays longer than `days`, nor more than `most` bytes.
+
+    >>> surplus([Kept("a", "x", 0, 10, False), Kept("b", "x", 5, 10, False)], 30, 15, now=6)
+    ['a']
+    """
+    gone, room = [], most
+    seen: set[tuple[str, int]] = set()
+    for version in sorted(kept, key=lambda each: each.at, reverse=True):
+        age = now - version.at
+        stays = age < days * DAY and version.size <= most
+        if stays and not version.deleted and age >= WHOLE:
+            # By the clock, not by age: what was the last of its hour is it tomorrow, too.
+            span = (version.path, version.at // (HOUR if age < HOURLY else DAY))
+            stays = span not in seen
+            seen.add(span)
+        if stays and version.size > room:
+            stays, room = False, 0  # the oldest go first: nothing older takes the place
+        if stays:
+            room -= version.size
+        else:
+            gone.append(version.id)
+    return gone
+
+
+def oldest(kept: Iterable[Kept], wanted: int, now: int) -> list[str]:
+    """The ids of those that are given up for `wanted` bytes on a full disk: older than a day, the oldest first."""
+    gone = []
+    for version in sorted(kept, key=lambda each: each.at):
+        if wanted <= 0 or now - version.at < WHOLE:
+            break
+        gone.append(version.id)
+        wanted -= version.size
+    return gone
