@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from commonhold.authority.authority import Permit
@@ -22,7 +23,10 @@ class Upload:
     Methods block; they may be called from any thread, one after the other or not.
     """
 
-    def __init__(self, ground: Ground, placing: Placing, permit: Permit, *, unseen: bool) -> None:
+    def __init__(
+        self, ground: Ground, placing: Placing, permit: Permit, make_room: Callable[[int], bool], *, unseen: bool
+    ) -> None:
+        """`make_room(bytes)` is asked on a full disk, and tells whether it did."""
         self._temporary, self._handle = ground.new_file()
         self.created = False  # after commit: whether nothing had that name before
         self.size = 0
@@ -30,7 +34,7 @@ class Upload:
         self.made: Made = []  # unseen: folders on the way, and the file itself
         self.inode = str(os.fstat(self._handle).st_ino)  # of the file, under whatever name
         self._ground, self._placing = ground, placing
-        self._permit = permit
+        self._permit, self._make_room = permit, make_room
         self._unseen = unseen
         self._hash = hashlib.sha256()
         self._busy = threading.Lock()
@@ -45,7 +49,12 @@ class Upload:
         with self._busy, self._ending_on_error():
             rest = memoryview(data)
             while rest:
-                written = os.write(self._handle, rest)
+                try:
+                    written = os.write(self._handle, rest)
+                except OSError as error:
+                    if error.errno == errno.ENOSPC and self._make_room(len(rest)):
+                        continue
+                    raise
                 self._hash.update(rest[:written])
                 rest = rest[written:]
                 self.size += written

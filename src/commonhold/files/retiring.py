@@ -204,7 +204,7 @@ class Retiring:
             if str(found[1].st_ino) == row.inode:  # they had traded places
                 os.rename(staged, row.id, src_dir_fd=store, dst_dir_fd=store)
             else:
-                _erase(store, staged, found[1])  # was acknowledged to nobody
+                erase_version(store, staged, found[1])  # was acknowledged to nobody
         there = self._now_at(SharePath.parse(row.path))
         kept = look(store, row.id)
         if kept is None:
@@ -259,7 +259,7 @@ def _copy(folder: int, name: str, store: int, version: str) -> None:
     sync_folder(store)
 
 
-def _erase(store: int, name: str, status: os.stat_result) -> None:
+def erase_version(store: int, name: str, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         erase_in(store, name)
     else:

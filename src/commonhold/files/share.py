@@ -33,6 +33,7 @@ from commonhold.files.incoming import Upload
 from commonhold.files.locks import How, Locks
 from commonhold.files.locksmith import Locksmith
 from commonhold.files.placing import Made, Placing
+from commonhold.files.pruning import Pruning
 from commonhold.files.retiring import Retiring
 from commonhold.files.versions import Versions
 from commonhold.names import LONGEST_PATH, SharePath
@@ -63,6 +64,7 @@ class Share:
         self.locksmith = Locksmith(door, root, self.locks, self.clearance, self._glance)
         self.versions = Versions(catalogue, root) if door.kind == "share" else None  # a job's folder keeps none
         self._retiring = Retiring(self._ground, self.versions)
+        self.pruning = Pruning(self._retiring, self.versions) if self.versions is not None else None
         self._placing = Placing(door, self._ground, self.clearance, self._retiring)
         with suppress(OSError, NotFound):
             self._retiring.recover()
@@ -149,9 +151,16 @@ class Share:
         around = SharePath() if unseen else permit.path.parent
         with self._explained(permit.path):
             with self._ground.folder(around, creating=True) as folder:
-                if size is not None and size > _free(folder):
+                if size is not None and size > _free(folder) and size > _free(folder) + self._spare():
                     raise OSError(errno.ENOSPC, "no room")
-            return Upload(self._ground, self._placing, permit, unseen=unseen)
+            return Upload(self._ground, self._placing, permit, self._make_room, unseen=unseen)
+
+    def _spare(self) -> int:
+        return self.pruning.spare() if self.pruning else 0
+
+    def _make_room(self, size: int) -> bool:
+        """On a full disk, for bytes that have come: an announcement alone makes nobody forget anything."""
+        return self.pruning is not None and self.pruning.make_room(size)
 
     def gather(self, make: Callable[[SharePath], None]) -> Gathered:
         """Begin to write many small files together. `make` as there."""

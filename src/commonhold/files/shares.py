@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from commonhold.authority.authority import Door
-from commonhold.errors import Conflict, NotFound, WrongUsage
+from commonhold.errors import CommonholdError, Conflict, NotFound, WrongUsage
 from commonhold.files.catalogue import Catalogue
 from commonhold.files.entry import Placed
 from commonhold.files.locks import Locks
 from commonhold.files.share import Share
 from commonhold.names import HIDDEN, JOB_SHARE, PersonId, ShareName, SharePath
 
+PRUNE_EVERY = 5.0  # seconds between looks whether something is due
 TABLE = """CREATE TABLE IF NOT EXISTS shares (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, folder TEXT NOT NULL
 ) STRICT"""
@@ -110,6 +113,15 @@ class Shares:
     def all(self) -> list[Share]:
         """The shares by name, without the folders of jobs."""
         return [self._offered[folded] for folded in sorted(self._offered)]
+
+    async def keep_pruned(self) -> None:
+        """Let go versions that are too old or too much, as long as the node runs; not of a disk that is away."""
+        while True:
+            for share in self.all():
+                with suppress(CommonholdError, OSError, sqlite3.Error):
+                    if share.pruning and share.pruning.due():
+                        await asyncio.to_thread(share.pruning.prune)
+            await asyncio.sleep(PRUNE_EVERY)
 
     def add_job(self, name: str, folder: Path, door: Door) -> Share:
         """Open the folder of a job under its name (`.job-N`) until `drop_job` or the end of the process."""

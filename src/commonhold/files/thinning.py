@@ -16,13 +16,6 @@ WHOLE = DAY  # for so long everything stays
 HOURLY = 7 * DAY
 
 
-class Policy(NamedTuple):
-    """How long versions are kept, in days, and how many bytes of them at most; None: a tenth of the disk."""
-
-    days: int = 30
-    bytes: int | None = None
-
-
 class Kept(NamedTuple):
     """A version: `at` is when it went, in nanoseconds since 1970; `size` is in bytes."""
 

@@ -74,7 +74,8 @@ class Versions:
     """The rows of one folder."""
 
     def __init__(self, catalogue: Catalogue, folder: Path, now: Callable[[], int] = time.time_ns) -> None:
-        self._catalogue, self._now = catalogue, now
+        self._catalogue, self.now = catalogue, now
+        self.added = 0  # bytes kept since somebody looked
         with catalogue.changing() as db:
             for statement in filter(str.strip, TABLES.split(";")):
                 db.execute(statement)
@@ -98,6 +99,7 @@ class Versions:
     def settle(self, version: str, status: os.stat_result, after: os.stat_result | None) -> None:
         """It is kept, as that `status` says; and what has the name since, if anything has."""
         folder = stat.S_ISDIR(status.st_mode)
+        self.added += status.st_size
         now = (None if folder else status.st_size, status.st_mtime_ns, str(status.st_ino), mark(after), version)
         with self._catalogue.noting() as db:
             db.execute("UPDATE changes SET size = ?, modified = ?, inode = ?, after = ?, settled = 1 WHERE id = ?", now)
@@ -123,7 +125,7 @@ class Versions:
         size = None if folder else status.st_size
         who = (by.person or "", by.person_name or by.computer_name, by.computer_name)
         what = (int(folder), size, status.st_mtime_ns, str(status.st_ino), after, int(kept), int(not kept), 0)
-        row = (version, self.store, path, moved_to, self._now(), why, *who, *what)
+        row = (version, self.store, path, moved_to, self.now(), why, *who, *what)
         db.execute(f"INSERT INTO changes VALUES (NULL{', ?' * len(row)})", row)  # noqa: S608 - question marks
         return version
 
@@ -131,6 +133,11 @@ class Versions:
         """Nothing is kept of these any more: their rows go."""
         with self._catalogue.changing() as db:
             db.executemany("DELETE FROM changes WHERE id = ?", [(version,) for version in versions])
+
+    def forget_before(self, moment: int) -> None:
+        """What was made, moved or brought back before that moment is no longer known."""
+        with self._catalogue.noting() as db:
+            db.execute("DELETE FROM changes WHERE store = ? AND at < ? AND NOT kept", (self.store, moment))
 
     def taken(self, version: str) -> None:
         """What was kept has a name again: the row stays, for whoever asks what happened."""

@@ -217,6 +217,7 @@ class Node:
             self.people.entrance.on_change.append(lambda _: self.watch.look())
         self.contact.begin()
         self.contact.start(self.clock.keep())
+        self.contact.start(self.shares.keep_pruned())
         self.contact.start(self.people.watch())
         self.contact.start(self.heads.watch())
         self.contact.start(ClockWatch(self.record, self.audit.newest()).watch())

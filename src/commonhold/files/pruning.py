@@ -1,0 +1,104 @@
+"""Letting versions go: what is too old, too much, or in the way on a full disk. files/thinning.py says what stays.
+
+What is erased is erased before its row goes: a death in between leaves a row of something that is not there any more,
+and the next time finds it. Everything here blocks (disk).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+
+from commonhold.files.ground import look
+from commonhold.files.retiring import Retiring, erase_version
+from commonhold.files.thinning import DAY, WHOLE, Kept, oldest, surplus
+from commonhold.files.versions import Deed, Versions
+
+PART = 10  # of the disk is for versions, unless the owner says otherwise
+PRUNE_EVERY = 600.0  # seconds, when nothing much is added
+MUCH = 20  # this part of what may be kept was added: it is time
+
+
+class Pruning:
+    """Of one share. Raises NotFound when its folder is not there, and OSError."""
+
+    def __init__(self, retiring: Retiring, versions: Versions) -> None:
+        self._retiring, self._versions = retiring, versions
+        self._pruned = 0.0
+
+    def due(self) -> bool:
+        added = self._versions.added
+        return added > self._most() // MUCH or time.monotonic() - self._pruned > PRUNE_EVERY
+
+    def prune(self) -> None:
+        """Let go what the policy of the share does not keep."""
+        self._pruned, self._versions.added = time.monotonic(), 0
+        if not self._versions.find("1", order="number LIMIT 1"):
+            return
+        kept = [_kept(row) for row in self._measured()]
+        now = self._versions.now()
+        self.erase(surplus(kept, self._versions.policy.days, self._most(), now))
+        self._versions.forget_before(now - self._versions.policy.days * DAY)
+
+    def spare(self) -> int:
+        """The bytes that could be given up on a full disk: of versions older than a day."""
+        now = self._versions.now()
+        return sum(row.size or 0 for row in self._measured() if now - row.at >= WHOLE)
+
+    def make_room(self, wanted: int) -> bool:
+        """Give up versions older than a day, for so many bytes on a full disk; False when there are none."""
+        gone = oldest(map(_kept, self._measured()), wanted, self._versions.now())
+        self.erase(gone)
+        return bool(gone)
+
+    def erase(self, versions: Collection[str]) -> None:
+        """These are kept no longer."""
+        if not versions:
+            return
+        with self._retiring.store() as store:
+            for version in versions:
+                if (found := look(store, version)) is not None:
+                    erase_version(store, version, found[1])
+        self._versions.forget(versions)
+
+    def figures(self) -> tuple[int, int, int]:
+        """-> (how many bytes may be kept, how many are, of how many versions)."""
+        sizes = [row.size or 0 for row in self._measured()]
+        return self._most(), sum(sizes), len(sizes)
+
+    def _most(self) -> int:
+        if (most := self._versions.policy.bytes) is not None:
+            return most
+        with self._retiring.store() as store:
+            disk = os.fstatvfs(store)
+            return disk.f_blocks * disk.f_frsize // PART
+
+    def _measured(self) -> Iterable[Deed]:
+        """What is kept; folders are measured once."""
+        rows = self._versions.find("kept AND settled")
+        if all(row.size is not None for row in rows):
+            return rows
+        with self._retiring.store() as store:
+            for row in rows:
+                if row.size is None:
+                    self._versions.measured(row.id, _weight(store, row.id))
+        return self._versions.find("kept AND settled")
+
+
+def _kept(row: Deed) -> Kept:
+    return Kept(row.id, row.path, row.at, row.size or 0, row.why == "deleted")
+
+
+def _weight(store: int, version: str) -> int:
+    """The bytes of all files in a folder; of one that is too deep to be walked, of those that were met."""
+    total = 0
+    with suppress(OSError, RecursionError):
+        for _, _, names, folder in os.fwalk(version, dir_fd=store):
+            for name in names:
+                with suppress(OSError):
+                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total

@@ -1,0 +1,79 @@
+"""What is kept of a share's files goes when it is too old or too much, and when a full disk needs the room."""
+
+from __future__ import annotations
+
+import pytest
+
+from commonhold.authority.authority import Verb
+from commonhold.files.thinning import DAY
+
+
+@pytest.fixture
+def clock(folder):
+    """Sets the clock of the versions: days from now on."""
+    start = folder.share.versions.now()
+
+    def later(days: float) -> None:
+        folder.share.versions.now = lambda: start + int(days * DAY)
+
+    return later
+
+
+def kept(folder):
+    return [(row.why, row.path, row.size) for row in folder.share.versions.find("kept")]
+
+
+def stored(folder):
+    return [path for path in (folder.root / ".commonhold" / "versions").rglob("*") if path.is_file()]
+
+
+def test_a_month_later_nothing_is_kept_and_nothing_is_left(folder, clock):
+    for text in ("one", "two", "three"):
+        folder.put("report.odt", text.encode())
+    folder.share.delete(folder.permit(Verb.WRITE, "report.odt"))
+    assert [why for why, _, _ in kept(folder)] == ["overwritten", "overwritten", "deleted"]
+    folder.share.pruning.prune()
+    assert len(stored(folder)) == 3
+    clock(31)
+    assert folder.share.pruning.due()
+    folder.share.pruning.prune()
+    assert folder.share.versions.find() == []
+    assert stored(folder) == []
+
+
+def test_a_deleted_folder_weighs_what_is_in_it_and_the_oldest_goes_when_it_is_too_much(folder):
+    folder.put("old.txt", b"x" * 600)
+    folder.share.delete(folder.permit(Verb.WRITE, "old.txt"))
+    folder.share.mkdir(folder.permit(Verb.WRITE, "album"))
+    for name in ("a", "b"):
+        folder.put(f"album/{name}", b"y" * 200)
+    folder.share.delete(folder.permit(Verb.WRITE, "album"))
+    assert folder.share.pruning.figures()[1:] == (1000, 2)
+    folder.share.versions.set_policy(folder.share.versions.policy._replace(bytes=700))
+    folder.share.pruning.prune()
+    assert kept(folder) == [("deleted", "album", 400)]
+    assert sorted(path.name for path in stored(folder)) == ["a", "b"]
+
+
+def test_a_full_disk_costs_only_what_is_older_than_a_day_and_an_announcement_costs_nothing(folder, clock):
+    folder.put("a", b"x" * 100)
+    folder.put("a", b"y" * 100)
+    assert (folder.share.pruning.spare(), folder.share.pruning.make_room(50)) == (0, False)
+    clock(2)
+    folder.put("a", b"z" * 100)
+    assert folder.share.pruning.spare() == 100
+    folder.share.write(folder.permit(Verb.WRITE, "b"), 1000).abort()
+    assert len(kept(folder)) == 2
+    assert folder.share.pruning.make_room(50)
+    assert len(stored(folder)) == len(kept(folder)) == 1
+    assert not folder.share.pruning.make_room(50)
+
+
+def test_what_its_owner_took_out_of_our_folder_is_found_to_be_gone(folder, clock):
+    folder.put("a", b"x")
+    folder.share.delete(folder.permit(Verb.WRITE, "a"))
+    (lost,) = stored(folder)
+    lost.unlink()
+    clock(31)
+    folder.share.pruning.prune()
+    assert kept(folder) == []
