@@ -35,7 +35,6 @@ def test_a_month_later_nothing_is_kept_and_nothing_is_left(folder, clock):
     folder.share.pruning.prune()
     assert len(stored(folder)) == 3
     clock(31)
-    assert folder.share.pruning.due()
     folder.share.pruning.prune()
     assert folder.share.versions.find() == []
     assert stored(folder) == []
