@@ -57,6 +57,15 @@ class Rig:
         async with self.program() as program:
             return await program.ask(wish, at)
 
+    def astray(self) -> set[str]:
+        """Versions without a row, and rows without what they say is kept."""
+        with closing(sqlite3.connect(f"file:{self.tower.home.files}?mode=ro", uri=True)) as catalogue:
+            rows = {
+                f"{store}/{version}" for store, version in catalogue.execute("SELECT store, id FROM changes WHERE kept")
+            }
+        versions = self.shared / ".commonhold" / "versions"
+        return rows ^ {path.relative_to(versions).as_posix() for path in versions.glob("*/*")}
+
     async def counted_anew(self) -> None:
         """Let bob's quota be used up for one request: before it is refused, the ledger follows the disk."""
         net = self.tower.net

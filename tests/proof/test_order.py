@@ -19,18 +19,19 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 
 WRITTEN = Step("its bytes were written", WRITES, ("/.commonhold/tmp/",), last=True)
 SYNCED = Step("its bytes were synced", SYNCS, ("/.commonhold/tmp/",))
-LINKED = Step("the version was linked", NAMES, ("/.commonhold/versions/",))
-KEPT = Step("the version's folder was synced", SYNCS, ("/.commonhold/versions/",))
 FOLDER = Step("the folder was synced", SYNCS, ("/shared/here>",))
+KEPT = "/.commonhold/versions/"
+ROW = Step("the version was written down", ("fdatasync", "fsync"), ("/files.db-wal>",))
+LINKED = Step("the version was linked", ("linkat",), (KEPT,))
+STORE = Step("the folder of versions was synced", SYNCS, (KEPT,))
 
 
 def named(*pieces: str) -> Step:
     return Step("the name was given", NAMES, ("/shared/here>", *pieces))
 
 
-INNER = Step("the inner folder was synced", SYNCS, ("/shared/here/f>",))
-WAY = Step("the name was given", ("renameat2",), ("/shared/here>", "/shared/here/f>"))
-TREE = Step("the copied folder was synced", SYNCS, ("/.commonhold/tmp/", "/copy>"))
+def renamed(name: str) -> Step:
+    return Step("the name was given", ("rename", "renameat", "renameat2"), ("/.commonhold/tmp>", "/shared/here>", name))
 
 
 def put(name: str, size: int) -> Wish:
@@ -41,15 +42,15 @@ def put(name: str, size: int) -> Wish:
 CASES: dict[str, tuple[Wish, tuple[Step, ...]]] = {
     "put small": (put("s", SMALL), (WRITTEN, SYNCED, named('"s"'), FOLDER)),
     "put large": (put("l", LARGE), (WRITTEN, SYNCED, named('"l"'), FOLDER)),
-    "overwrite small": (put("s", SMALL), (WRITTEN, SYNCED, LINKED, KEPT, named('"s"', "/.commonhold/tmp"), FOLDER)),
-    "overwrite large": (put("l", LARGE), (WRITTEN, SYNCED, LINKED, KEPT, named('"l"', "/.commonhold/tmp"), FOLDER)),
+    "overwrite small": (put("s", SMALL), (WRITTEN, SYNCED, ROW, LINKED, STORE, renamed('"s"'), FOLDER)),
+    "overwrite large": (put("l", LARGE), (WRITTEN, SYNCED, ROW, LINKED, STORE, renamed('"l"'), FOLDER)),
     "make a folder": (Wish("MKCOL", "f", {}), (named('"f"'), FOLDER)),
     "a batch": (
         bundle({"b1": b"one", "b2": b"two"}, {}),
         (WRITTEN, SYNCED, named('"b1"'), named('"b2"'), FOLDER),
     ),
-    "delete a file": (Wish("DELETE", "s", {}), (named('"s"'), FOLDER)),
-    "delete a folder": (Wish("DELETE", "f", {}), (named('"f"'), FOLDER)),
+    "delete a file": (Wish("DELETE", "s", {}), (ROW, named('"s"', KEPT), STORE, FOLDER)),
+    "delete a folder": (Wish("DELETE", "f", {}), (ROW, named('"f"', KEPT), STORE, FOLDER)),
 }
 
 

@@ -147,6 +147,7 @@ class Torture:
         for worker in self.workers:
             worker.take_up(shelf(self.rig.shared / worker.name))
         assert not self.rig.rubbish(), self.rig.rubbish()
+        assert not self.rig.astray(), self.rig.astray()
         assert not self.onlooker.troubles, self.onlooker.troubles
         await self._charged()
 
