@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from commonhold.answers import HistoryPolicy, Undone, Version
 from commonhold.api.files import Files
 from commonhold.errors import CommonholdError, WrongUsage
 from commonhold.files import webdav
+from commonhold.files.past import HistoryPolicy, Undone, Version
 from commonhold.names import RemotePath
 from commonhold.wire import convert
 

@@ -61,6 +61,10 @@ EVENTS: dict[str, Event] = {
     "door refused": Event("person computer verb door reason", "first of a quarter of an hour: who was refused"),
     "cut": Event("person computer what reason", "a request, a session or a stay here was cut off: its right ended"),
     "overwritten": Event("person computer door path size", "a file was replaced"),
+    "restored": Event("person computer door path version", "what had been overwritten or deleted has its name again"),
+    "undone": Event("person computer door path what who", "something that `who` had done to a file was taken back"),
+    "history policy": Event("person computer door days bytes", "how long and how much a share keeps was said"),
+    "history erased": Event("person computer door path versions", "what was kept there was erased for good"),
     "deleted": Event("person computer door path kind size", "a file or folder was deleted"),
     "lock broken": Event("person computer door path of", "the owner of the share ended somebody's lock"),
     # processors

@@ -14,7 +14,7 @@ from commonhold.cli.words import Size
 from commonhold.errors import CommonholdError, WrongUsage
 
 if TYPE_CHECKING:
-    from commonhold.answers import HistoryPolicy, Version
+    from commonhold.files.past import HistoryPolicy, Version
 
 HEADS = ("VERSION", "UNTIL", "SIZE", "WHAT", "BY", "PATH")
 

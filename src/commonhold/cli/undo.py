@@ -14,7 +14,7 @@ from commonhold.cli.words import Past
 from commonhold.errors import Conflict, PartlyFailed
 
 if TYPE_CHECKING:
-    from commonhold.answers import Undone
+    from commonhold.files.past import Undone
 
 
 @declare(

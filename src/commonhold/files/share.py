@@ -35,6 +35,7 @@ from commonhold.files.locksmith import Locksmith
 from commonhold.files.placing import Made, Placing
 from commonhold.files.pruning import Pruning
 from commonhold.files.retiring import Retiring
+from commonhold.files.returning import Returning
 from commonhold.files.versions import Versions
 from commonhold.names import LONGEST_PATH, SharePath
 
@@ -65,6 +66,10 @@ class Share:
         self.versions = Versions(catalogue, root) if door.kind == "share" else None  # a job's folder keeps none
         self._retiring = Retiring(self._ground, self.versions)
         self.pruning = Pruning(self._retiring, self.versions) if self.versions is not None else None
+        self.returning = None
+        if self.versions is not None and self.pruning is not None:
+            what = self._ground, self.clearance, self._retiring, self.versions, self.pruning
+            self.returning = Returning(door, *what)
         self._placing = Placing(door, self._ground, self.clearance, self._retiring)
         with suppress(OSError, NotFound):
             self._retiring.recover()

@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -76,6 +78,7 @@ class Versions:
     def __init__(self, catalogue: Catalogue, folder: Path, now: Callable[[], int] = time.time_ns) -> None:
         self._catalogue, self.now = catalogue, now
         self.added = 0  # bytes kept since somebody looked
+        self._mode = threading.local()
         with catalogue.changing() as db:
             for statement in filter(str.strip, TABLES.split(";")):
                 db.execute(statement)
@@ -124,8 +127,9 @@ class Versions:
         version, folder = secrets.token_hex(8), stat.S_ISDIR(status.st_mode)
         size = None if folder else status.st_size
         who = (by.person or "", by.person_name or by.computer_name, by.computer_name)
-        what = (int(folder), size, status.st_mtime_ns, str(status.st_ino), after, int(kept), int(not kept), 0)
-        row = (version, self.store, path, moved_to, self.now(), why, *who, *what)
+        what = (int(folder), size, status.st_mtime_ns, str(status.st_ino), after, int(kept), int(not kept))
+        undone = int(getattr(self._mode, "undoing", False))
+        row = (version, self.store, path, moved_to, self.now(), why, *who, *what, undone)
         db.execute(f"INSERT INTO changes VALUES (NULL{', ?' * len(row)})", row)  # noqa: S608 - question marks
         return version
 
@@ -142,7 +146,21 @@ class Versions:
     def taken(self, version: str) -> None:
         """What was kept has a name again: the row stays, for whoever asks what happened."""
         with self._catalogue.changing() as db:
-            db.execute("UPDATE changes SET kept = 0 WHERE id = ?", (version,))
+            db.execute("UPDATE changes SET kept = 0, settled = 1 WHERE id = ?", (version,))
+
+    def open_again(self, version: str) -> None:
+        """It is about to get a name again: after a crash it is looked at."""
+        with self._catalogue.changing() as db:
+            db.execute("UPDATE changes SET settled = 0 WHERE id = ?", (version,))
+
+    @contextmanager
+    def undoing(self) -> Iterator[None]:
+        """What this thread writes down meanwhile takes something back: `undo` does not take that back in turn."""
+        self._mode.undoing = True
+        try:
+            yield
+        finally:
+            self._mode.undoing = False
 
     def undone(self, version: str) -> None:
         with self._catalogue.noting() as db:

@@ -22,6 +22,7 @@ from commonhold.files.served.changing import Changing
 from commonhold.files.served.locking import Locking, locked
 from commonhold.files.served.looking import Looking
 from commonhold.files.served.problem import problem
+from commonhold.files.served.remembering import Remembering
 from commonhold.files.shares import Shares
 from commonhold.names import SharePath
 
@@ -33,9 +34,11 @@ def routes(
     ledger: QuotaLedger,
     payer: Callable[[Subject], Payer],
 ) -> list[web.RouteDef]:
-    """The door `/dav/`, and what `/` says of it; the arguments are those of Access."""
-    door = _Door(Access(shares, authority, on_event, ledger, payer))
+    """The doors `/dav/`, `/history/` and `/undo/`, and what `/` says of them; the arguments are those of Access."""
+    access = Access(shares, authority, on_event, ledger, payer)
+    door = _Door(access)
     return [
+        *Remembering(access).routes(),
         web.route("OPTIONS", "/", door.top),
         web.route("PROPFIND", "/", door.top),
         web.route("*", "/dav", door.answer, expect_handler=_expect),

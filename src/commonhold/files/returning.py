@@ -1,0 +1,267 @@
+"""Going back: what is kept of a share's names is told, gets its name again, or is erased for good.
+
+What comes back is renamed out of `.commonhold/versions`; what has the name then is kept in its turn. Everything here
+blocks, and raises what a share raises.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from datetime import datetime
+from typing import Literal
+
+from commonhold.authority.authority import Door, Permit, Subject, Verb
+from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
+from commonhold.files.clearance import Clearance
+from commonhold.files.disk import explained, sync_folder
+from commonhold.files.entry import Conditions, Entry, Placed
+from commonhold.files.ground import Ground, entry_of, look, name_lock
+from commonhold.files.locks import How
+from commonhold.files.past import Version
+from commonhold.files.pruning import Pruning
+from commonhold.files.renaming import rename_new
+from commonhold.files.retiring import Found, Retiring
+from commonhold.files.versions import Deed, Versions, mark
+from commonhold.names import SharePath
+
+MOST = 1000  # versions that one answer tells of, the newest
+
+
+class Returning:
+    """Of one share that keeps what had a name."""
+
+    def __init__(
+        self, door: Door, ground: Ground, clearance: Clearance, retiring: Retiring, versions: Versions, pruning: Pruning
+    ) -> None:
+        self._door, self._ground, self._clearance = door, ground, clearance
+        self._retiring, self.versions, self._pruning = retiring, versions, pruning
+
+    # -- what there was
+
+    def history(self, permit: Permit) -> list[Version]:
+        """What was overwritten or deleted at the permit's path and below, newest first; under former names, too."""
+        permit.require(Verb.READ, self._door.id)
+        return [told(row) for row in self._kept(permit.path)]
+
+    def choose(self, permit: Permit, version: str | None, at: datetime | None) -> tuple[Deed, SharePath]:
+        """A version of what is at the permit's path, and where it is to come back to. Raises NotFound.
+
+        That of this id; or what was there at that time; or else the newest.
+        """
+        permit.require(Verb.WRITE, self._door.id)
+        rows = self._kept(permit.path)
+        below = {row.id for row in rows if row.path not in self._names(permit.path)}
+        if version is not None:
+            row = next((each for each in rows if each.id == version), None)
+        else:
+            own = [each for each in rows if each.id not in below]
+            if at is not None:
+                own = [each for each in own if each.when > at][-1:]  # the first that went after that time
+            row = own[0] if own else None
+        if row is None:
+            raise NotFound(
+                f"Nothing is kept of “{permit.path}” in {self._door.name} that could come back.",
+                "see what is kept with: commonhold history COMPUTER:SHARE/PATH",
+            )
+        return row, SharePath.parse(row.path) if row.id in below else permit.path
+
+    def _kept(self, path: SharePath) -> list[Deed]:
+        rows: dict[str, Deed] = {}
+        for name, until in self._names(path).items():
+            which, values = _at_and_below(name)
+            found = self.versions.find(f"kept AND settled AND number < ? AND ({which})", until, *values)
+            rows |= {row.id: row for row in found}
+        return sorted(rows.values(), reverse=True)[:MOST]
+
+    def _names(self, path: SharePath) -> dict[str, int]:
+        """What the path was called before, each with the number of the move that ended that; itself without end."""
+        names, waiting = {str(path): 2**62}, [(str(path), 2**62)]
+        while waiting:
+            name, until = waiting.pop()
+            parts = name.split("/")
+            for length in range(1, len(parts) + 1):
+                above = "/".join(parts[:length])
+                for row in self.versions.find("why = 'moved' AND moved_to = ? AND number < ?", above, until):
+                    former = "/".join((row.path, *parts[length:]))
+                    if former not in names:
+                        names[former] = row.number
+                        waiting.append((former, row.number))
+        return names
+
+    def weigh(self, row: Deed, path: SharePath) -> list[Placed]:
+        """What will lie at that path and below when it is back, for whoever keeps count of it."""
+        with self._retiring.store() as store:
+            try:
+                top = os.stat(row.id, dir_fd=store, follow_symlinks=False)
+            except FileNotFoundError:
+                return []
+            placed = [_placed(str(path), top)]
+            if stat.S_ISDIR(top.st_mode):
+                for at, folders, files, handle in os.fwalk(row.id, dir_fd=store, follow_symlinks=False):
+                    below = "/".join(filter(None, (str(path), at[len(row.id) + 1 :])))
+                    for name in (*folders, *files):
+                        with suppress(OSError):
+                            status = os.stat(name, dir_fd=handle, follow_symlinks=False)
+                            placed.append(_placed(f"{below}/{name}", status))
+            return placed
+
+    # -- going back
+
+    def restore(self, permit: Permit, row: Deed, conditions: Conditions) -> Entry:
+        """That version is what has the name at the permit's path, and on the disk; what had it is kept in turn.
+
+        Raises Conflict when there is no folder for it, Changed, Locked, and NotFound when the version is gone.
+        """
+        permit.require(Verb.WRITE, self._door.id)
+        path = permit.path
+        if not path.parts:
+            raise Conflict(f"“{self._door.name}” is the share itself.", "name a file or folder in it")
+        with (
+            explained(path, self._door.name),
+            self._retiring.store() as store,
+            self._ground.parent(path, creating=True) as folder,
+            name_lock(folder, path.name),
+        ):
+            if look(store, row.id) is None:
+                raise NotFound(f"That version of “{path}” is not kept any more.", "look again with: commonhold history")
+            before = look(folder, path.name)
+            current = entry_of(str(path), before[1]) if before else None
+            replaces = current is not None and (bool(row.folder) or current.kind == "folder")
+            hows = (How.GOES, How.COMES) if replaces else (How.CHANGES,) if before else (How.COMES,)
+            with self._clearance.changing(permit, conditions, current, *((path, how) for how in hows)) as cleared:
+                for how in hows:
+                    cleared.require(path, how)
+                permit.require(Verb.WRITE, self._door.id)
+                name = self._name(store, row, folder, before, permit)
+            sync_folder(folder)
+            sync_folder(store)
+            return entry_of(str(path), os.stat(name, dir_fd=folder, follow_symlinks=False))
+
+    def _name(self, store: int, row: Deed, folder: int, before: Found | None, permit: Permit) -> str:
+        self.versions.open_again(row.id)
+        if before is None:
+            rename_new(store, row.id, folder, permit.path.name)
+            status = os.stat(permit.path.name, dir_fd=folder, follow_symlinks=False)
+            self._retiring.made(permit.path, status, permit.subject)
+        else:
+            if not (stat.S_ISREG(before[1].st_mode) or stat.S_ISDIR(before[1].st_mode)):
+                raise Conflict(f"“{permit.path}” is taken by something that is not shared.", "restore it elsewhere")
+            self._retiring.replace(store, row.id, folder, before, permit, temporary=False)
+        self.versions.taken(row.id)
+        return before[0] if before else permit.path.name
+
+    # -- undoing
+
+    def deeds(self, person: str, since: datetime | None, path: SharePath, own: Subject | None) -> list[Deed]:
+        """What was done since then at that path and below and is not undone yet, newest first.
+
+        By `own`, or by whoever had that name; without a time only the last.
+        """
+        which, values = _at_and_below(str(path))
+        who, by = "name = ? COLLATE NOCASE", person
+        if own is not None:
+            who, by = ("person = ?", str(own.person)) if own.person else ("computer = ?", own.computer_name)
+        start = int(since.timestamp() * 10**9) if since else 0
+        rows = self.versions.find(f"({which}) AND {who} AND at >= ? AND NOT undone AND settled", *values, by, start)
+        rows.reverse()
+        return rows if since else rows[:1]
+
+    def trouble(self, row: Deed) -> str:
+        """Why this can't be taken back now; empty when it can."""
+        there, folder = self._there(SharePath.parse(row.path))
+        if row.why == "moved":
+            return "it was moved: move it back with: commonhold mv"
+        if mark(there) != row.after:
+            return "something else is there since"
+        if row.why == "created":
+            return "something is in it" if folder else ""
+        return "" if row.kept else "what was there is not kept any more"
+
+    def undo(self, permit: Permit, row: Deed) -> tuple[str, Entry | None]:
+        """Take it back, or say why not; and what has the name then. Raises Changed, Locked."""
+        permit.require(Verb.WRITE, self._door.id)
+        if reason := self.trouble(row):
+            return reason, None
+        there, _ = self._there(permit.path)
+        etag = frozenset({entry_of("", there).etag}) if there else None
+        conditions = Conditions(if_match=etag, if_none_match=None if there else frozenset({"*"}))
+        with self.versions.undoing():
+            if row.why == "created":
+                self._take_away(permit, conditions)
+                back = None
+            else:
+                back = self.restore(permit, row, conditions)
+        self.versions.undone(row.id)
+        return "", back
+
+    def _take_away(self, permit: Permit, conditions: Conditions) -> None:
+        path = permit.path
+        with explained(path, self._door.name), self._ground.parent(path) as folder:
+            with name_lock(folder, path.name):
+                found = look(folder, path.name)
+                entry = entry_of(str(path), found[1]) if found else None
+                with self._clearance.changing(permit, conditions, entry, (path, How.GOES)) as cleared:
+                    cleared.require(path, How.GOES)
+                    if found:
+                        self._retiring.retire(folder, found, permit)
+            sync_folder(folder)
+
+    def _there(self, path: SharePath) -> tuple[os.stat_result | None, bool]:
+        """What is at that path, and whether it is a folder with something in it."""
+        try:
+            with self._ground.parent(path) as folder:
+                found = look(folder, path.name)
+                if found is None or not stat.S_ISDIR(found[1].st_mode):
+                    return (found[1] if found else None), False
+            with self._ground.folder(path) as inner, os.scandir(inner) as items:
+                return found[1], any(True for _ in items)
+        except (OSError, NotFound):
+            return None, False
+
+    # -- for good
+
+    def figures(self) -> tuple[int, int, int]:
+        """-> (how many bytes may be kept, how many are, of how many versions)."""
+        return self._pruning.figures()
+
+    def erase(self, path: SharePath) -> int:
+        """Nothing is kept any more of what was there and below; how many versions that were. For the owner."""
+        rows = self._kept(path)
+        count = 0
+        while rows:
+            self._pruning.erase({row.id for row in rows})
+            count += len(rows)
+            rows = self._kept(path)
+        return count
+
+
+def told(row: Deed) -> Version:
+    modified = datetime.fromtimestamp(row.modified / 10**9, row.when.tzinfo)
+    kind: Literal["file", "folder"] = "folder" if row.folder else "file"
+    return Version(row.id, row.path, kind, row.size or 0, modified, row.when, row.why, row.name, row.computer)
+
+
+def of(returning: Returning | None, name: str) -> Returning:
+    """That of a share; the folder of a job keeps nothing. Raises WrongUsage."""
+    if returning is None:
+        raise WrongUsage(f"{name} is the folder of a job, and keeps no history.")
+    return returning
+
+
+def require_person(subject: Subject) -> None:
+    """Under a pass a job acts, and nobody who could want something back. Raises Refused."""
+    if subject.pass_id is not None:
+        raise Refused("A job takes nothing back.", "its person can, with: commonhold undo")
+
+
+def _at_and_below(path: str) -> tuple[str, tuple[str, ...]]:
+    """As an SQL condition with its values."""
+    if not path:
+        return "1", ()
+    return "path = ? OR (path > ? AND path < ?)", (path, f"{path}/", f"{path}0")
+
+
+def _placed(path: str, status: os.stat_result) -> Placed:
+    return Placed(path, 0 if stat.S_ISDIR(status.st_mode) else status.st_size, str(status.st_ino))

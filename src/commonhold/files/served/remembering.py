@@ -1,0 +1,169 @@
+"""`/history/` and `/undo/`: what files were before, and going back (api/history.py has the whole of it)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from aiohttp import web
+
+from commonhold.authority.authority import Permit, Subject, Verb
+from commonhold.authority.gate import SUBJECT
+from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, WrongUsage
+from commonhold.files import webdav
+from commonhold.files.entry import Conditions, Entry
+from commonhold.files.past import HistoryPolicy, Undone
+from commonhold.files.returning import Returning, of, require_person, told
+from commonhold.files.served.access import Access
+from commonhold.files.share import Share, Taken
+from commonhold.files.versions import Deed, Policy
+from commonhold.names import SharePath
+from commonhold.transport.documents import document, json_answer
+
+HISTORY, UNDO = "/history/", "/undo/"
+DAYS = 36_500
+
+
+class RestoreWish(msgspec.Struct, forbid_unknown_fields=True):
+    """Which version is to come back: that one, or what was there at that time, or the newest; `to` is another path."""
+
+    version: str | None = None
+    at: datetime | None = None
+    to: str | None = None
+
+
+class UndoWish(msgspec.Struct, forbid_unknown_fields=True):
+    """What to take back: what that person (who asks, unless told) did since then; without a time the last thing."""
+
+    person: str | None = None
+    since: datetime | None = None
+    dry_run: bool = False
+
+
+class PolicyWish(msgspec.Struct, forbid_unknown_fields=True):
+    """How long, or how much, from now on; None stays as it is."""
+
+    days: int | None = None
+    bytes: int | None = None
+
+
+class Remembering:
+    """Each asks for its permit before it looks whether anything exists, or was."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def routes(self) -> list[web.RouteDef]:
+        each = {"GET": self._list, "POST": self._restore, "PATCH": self._policy, "DELETE": self._erase}
+        return [
+            *(web.route(method, HISTORY + "{path:.*}", handler) for method, handler in each.items()),
+            web.post(UNDO + "{path:.*}", self._undo),
+        ]
+
+    def _opened(self, request: web.Request, verb: Verb, root: str = HISTORY) -> tuple[Share, Permit, Returning]:
+        name, path = webdav.target(request.raw_path, root)
+        share, given = self._access.permit(request, verb, name, path)
+        return share, given, of(share.returning, name)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        _, given, returning = self._opened(request, Verb.READ)
+        return json_answer(await self._access.run(returning.history, given))
+
+    async def _restore(self, request: web.Request) -> web.Response:
+        share, asked, returning = self._opened(request, Verb.WRITE)
+        wish = await document(request, RestoreWish)
+        row, path = await self._access.run(returning.choose, asked, wish.version, wish.at)
+        if wish.to is not None:
+            path = SharePath.parse(wish.to)
+            path.require_portable()
+        _, given = self._access.permit(request, Verb.WRITE, share.door.name, path)
+        entry = await self._back(request, share, given, row, webdav.conditions(request.headers))
+        self._access.record("restored", request, door=share.door.name, path=str(path), version=row.id)
+        return json_answer(msgspec.structs.replace(told(row), path=entry.path))
+
+    async def _back(
+        self, request: web.Request, share: Share, given: Permit, row: Deed, conditions: Conditions
+    ) -> Entry:
+        """Charged to who restores, as if it were sent anew."""
+        above = given.path.parent.parts
+        paths = [SharePath(above[:length]) for length in range(1, len(above) + 1)]
+        parents = [self._access.permit(request, Verb.WRITE, share.door.name, each)[1] for each in paths]
+        payer, ledger, returning = self._access.payer(request[SUBJECT]), self._access.ledger, of(share.returning, "")
+
+        def work() -> Entry:
+            placing = returning.weigh(row, given.path)
+            size = sum(each.size for each in placing)
+            with ledger.begin_anew(payer, share.door.id, str(given.path), size, len(placing)) as storing:
+                for parent in parents:
+                    _made(share, parent)
+                with storing.placing(size, placing[0].inode if placing else "") as placed:
+                    entry = returning.restore(given, row, conditions)
+                    placed.extend(placing)
+            ledger.release(share.door.id, str(given.path))  # what was there and below, and is not any more
+            return entry
+
+        return await self._access.run(work)
+
+    async def _undo(self, request: web.Request) -> web.Response:
+        share, given, returning = self._opened(request, Verb.WRITE, UNDO)
+        wish = await document(request, UndoWish)
+        subject: Subject = request[SUBJECT]
+        require_person(subject)
+        own = wish.person is None or wish.person.casefold() == subject.person_name.casefold()
+        if not own:
+            self._access.permit(request, Verb.GOVERN, share.door.name, given.path)
+        what = wish.person or "", wish.since, given.path, subject if own else None
+        answers = []
+        for row in await self._access.run(returning.deeds, *what):
+            answers.append(answer := await self._take_back(request, share, row, dry_run=wish.dry_run))
+            if answer.undone and not wish.dry_run:
+                self._access.record("undone", request, door=share.door.name, path=row.path, what=row.why, who=row.name)
+        return json_answer(answers)
+
+    async def _take_back(self, request: web.Request, share: Share, row: Deed, *, dry_run: bool) -> Undone:
+        returning = of(share.returning, "")
+        try:
+            _, given = self._access.permit(request, Verb.WRITE, share.door.name, SharePath.parse(row.path))
+            if dry_run:
+                reason = await self._access.run(returning.trouble, row)
+            else:
+                reason, back = await self._access.run(returning.undo, given, row)
+                if back is None:
+                    await self._access.run(self._access.ledger.release, share.door.id, row.path)
+        except (Refused, Conflict, NotFound, CommonholdError) as error:
+            reason = error.sentence
+        return Undone(share.door.name, row.path, row.why, row.when, row.name, not reason, reason)
+
+    async def _policy(self, request: web.Request) -> web.Response:
+        share, given, returning = self._opened(request, Verb.GOVERN)
+        if given.path.parts:
+            raise WrongUsage("A policy is that of a whole share.", "write COMPUTER:SHARE")
+        if request.can_read_body:
+            wish, now = await document(request, PolicyWish), returning.versions.policy
+            policy = Policy(
+                now.days if wish.days is None else wish.days, now.bytes if wish.bytes is None else wish.bytes
+            )
+            if not 0 <= policy.days <= DAYS or not 0 <= (policy.bytes or 0) < 2**63:
+                raise WrongUsage("A policy is a number of days and of bytes.", "--days 30 --size 50GB")
+            await self._access.run(returning.versions.set_policy, policy)
+            self._access.record("history policy", request, door=share.door.name, days=policy.days, bytes=policy.bytes)
+        return json_answer(await self._access.run(_state, share))
+
+    async def _erase(self, request: web.Request) -> web.Response:
+        share, given, returning = self._opened(request, Verb.GOVERN)
+        count = await self._access.run(returning.erase, given.path)
+        self._access.record("history erased", request, door=share.door.name, path=str(given.path), versions=count)
+        return json_answer(await self._access.run(_state, share))
+
+
+def _made(share: Share, parent: Permit) -> None:
+    try:
+        share.mkdir(parent)
+    except Taken:
+        return
+
+
+def _state(share: Share) -> HistoryPolicy:
+    returning = of(share.returning, share.door.name)
+    most, kept, count = returning.figures()
+    return HistoryPolicy(share.door.name, returning.versions.policy.days, most, kept, count)
