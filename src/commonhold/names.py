@@ -184,6 +184,19 @@ def _component_trouble(part: str) -> str:
     return next((sentence for broken, sentence in rules if broken), "")
 
 
+def spelled(path: str) -> str:
+    """A path as a key: one for a name whose accents are all composed or all decomposed, which is one file on a disk.
+
+    Any other mixture is a file of its own, and is found on the disk by that very spelling only.
+    """
+    return path if path.isascii() else "/".join(map(_composed, path.split("/")))
+
+
+def _composed(name: str) -> str:
+    composed = unicodedata.normalize("NFC", name)
+    return composed if unicodedata.normalize("NFD", name) == name else name
+
+
 JOB_SHARE = re.compile(r"\.job-[0-9]{1,9}")  # the folder of one job, opened by its person and its passes only
 
 

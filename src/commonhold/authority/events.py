@@ -65,6 +65,7 @@ EVENTS: dict[str, Event] = {
     "undone": Event("person computer door path what who", "something that `who` had done to a file was taken back"),
     "history policy": Event("person computer door days bytes", "how long and how much a share keeps was said"),
     "history erased": Event("person computer door path versions", "what was kept there was erased for good"),
+    "moved": Event("person computer door path to kind", "a file or folder got another place: `to`, SHARE/PATH"),
     "deleted": Event("person computer door path kind size", "a file or folder was deleted"),
     "lock broken": Event("person computer door path of", "the owner of the share ended somebody's lock"),
     # processors

@@ -51,13 +51,20 @@ class Clearance:
 
     @contextmanager
     def changing(
-        self, permit: Permit, conditions: Conditions, current: Entry | None, *paths: tuple[SharePath, How]
+        self,
+        permit: Permit,
+        conditions: Conditions,
+        current: Entry | None,
+        *paths: tuple[SharePath, How],
+        also: Clearance | None = None,
     ) -> Iterator[Cleared]:
         """Inside, these paths may be changed in these ways. What goes takes its locks with it, when nothing is raised.
 
-        `current` is what is at the permit's path. Raises Changed when a condition fails, Locked.
+        `current` is what is at the permit's path; conditions may speak of what is in the share of `also`, too. Raises
+        Changed when a condition fails, Locked.
         """
-        change = self._begin(permit, conditions, current, paths)
+        self.require(permit, conditions, current, also)
+        change = self._begin(permit, conditions, paths)
         cleared, done = Cleared(_SEAL, *paths), False
         try:
             yield cleared
@@ -68,13 +75,10 @@ class Clearance:
 
     def foresee(self, permit: Permit, conditions: Conditions) -> None:
         """Raise what a write at the permit's path would raise now, before its bytes come."""
-        change = self._begin(permit, conditions, self._look(permit.path), ((permit.path, How.CHANGES),))
-        self._locks.end(change, done=False)
+        self.require(permit, conditions, self._look(permit.path))
+        self._locks.end(self._begin(permit, conditions, ((permit.path, How.CHANGES),)), done=False)
 
-    def _begin(
-        self, permit: Permit, conditions: Conditions, current: Entry | None, paths: tuple[tuple[SharePath, How], ...]
-    ) -> Change:
-        self.require(permit, conditions, current)
+    def _begin(self, permit: Permit, conditions: Conditions, paths: tuple[tuple[SharePath, How], ...]) -> Change:
         places: tuple[tuple[Place, How], ...] = tuple((place(self._folder, path), how) for path, how in paths)
         change = Change(holder_of(permit.subject), conditions.tokens, places)
         if (lock := self._locks.begin(change)) is not None:
@@ -88,24 +92,30 @@ class Clearance:
             raise _failed()
         return Cleared(_SEAL)
 
-    def require(self, permit: Permit, conditions: Conditions, current: Entry | None) -> None:
-        """Raise Changed unless the conditions hold of `current`, which is at the permit's path."""
+    def require(
+        self, permit: Permit, conditions: Conditions, current: Entry | None, also: Clearance | None = None
+    ) -> None:
+        """Raise Changed unless the conditions hold of `current`, which is at the permit's path; as `changing`."""
         conditions.require(current)
         if not conditions.lists:
             return
         asking = holder_of(permit.subject)
 
-        def path_of(about: str | None) -> SharePath | None:
-            return permit.path if about is None else self._path(about)
+        def found(about: str | None) -> tuple[Clearance, SharePath | None]:
+            if about is None:
+                return self, permit.path
+            path = self._path(about)
+            return (also, also._path(about)) if path is None and also else (self, path)
 
         def etag_of(about: str | None) -> str | None:
-            path = path_of(about)
-            there = current if path == permit.path else self._look(path) if path else None
+            where, path = found(about)
+            here = where is self and path == permit.path
+            there = current if here else where._look(path) if path else None
             return there.etag if there else None
 
         def locked(about: str | None, token: str) -> bool:
-            path, lock = path_of(about), self._locks.find(token)
-            return path is not None and lock is not None and lock.holder == asking and lock in self.over(path)
+            (where, path), lock = found(about), self._locks.find(token)
+            return path is not None and lock is not None and lock.holder == asking and lock in where.over(path)
 
         if not holds(conditions.lists, etag_of, locked):
             raise _failed()

@@ -19,10 +19,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from commonhold.errors import Conflict, NotFound
+from commonhold.errors import Conflict, NotFound, WrongUsage
 from commonhold.files.disk import sync_folder
 from commonhold.files.entry import Entry, Placed
-from commonhold.names import HIDDEN, LONGEST_COMPONENT, SharePath
+from commonhold.names import HIDDEN, LONGEST_COMPONENT, SharePath, spelled
 from commonhold.trees import erase_in
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -73,6 +73,10 @@ class Ground:
     def parent(self, path: SharePath, creating: bool = False) -> AbstractContextManager[int]:
         """The open folder that holds `path`; of the share itself: its own."""
         return self.folder(path.parent, creating)
+
+    def whereabouts(self, path: SharePath) -> tuple[str, ...]:
+        """Where on this computer `path` lies, to compare it with what lies in another share."""
+        return (*self._root.parts, *map(spelled, path.parts))
 
     @contextmanager
     def dropping(self, path: SharePath, made: list[Placed]) -> Iterator[tuple[int, SharePath]]:
@@ -261,6 +265,17 @@ def entry_of(path: str, status: os.stat_result) -> Entry:
     )
 
 
+def speakable(name: str) -> bool:
+    """Whether a SharePath could name it: no undecodable bytes, control characters, backslashes, nor our own folder."""
+    if name.isascii() and name.isprintable() and "\\" not in name and not name.startswith("."):
+        return True
+    try:
+        SharePath((name,))
+    except WrongUsage:
+        return False
+    return True
+
+
 # Between looking at what a name holds and giving it to another file nobody else may do the same. A fixed set of
 # locks, picked by folder and name, holds for every share of the process, also when one lies inside another.
 _locks = tuple(threading.Lock() for _ in range(64))
@@ -269,3 +284,12 @@ _locks = tuple(threading.Lock() for _ in range(64))
 def name_lock(folder: int, name: str) -> threading.Lock:
     status = os.fstat(folder)
     return _locks[hash((status.st_dev, status.st_ino, unicodedata.normalize("NFC", name))) % len(_locks)]
+
+
+@contextmanager
+def name_locks(*places: tuple[int, str]) -> Iterator[None]:
+    """`name_lock` for several names: always taken in the same order, and one that two of them share once."""
+    with ExitStack() as held:
+        for lock in sorted({name_lock(*place) for place in places}, key=id):
+            held.enter_context(lock)
+        yield

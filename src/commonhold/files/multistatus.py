@@ -7,6 +7,7 @@ others is read by defusedxml: no entity, no external reference, no bomb.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from mimetypes import MimeTypes
 from typing import Any, TypeAlias
 from xml.etree.ElementTree import ParseError
@@ -16,7 +17,7 @@ import msgspec
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from commonhold.errors import Damaged, WrongUsage
+from commonhold.errors import CommonholdError, Damaged, WrongUsage
 from commonhold.files.entry import Entry
 from commonhold.files.webdav import http_date, parse_date, parse_etags
 
@@ -127,6 +128,21 @@ def answers(question: Question, entries: Iterable[tuple[str, Entry]], more: Prop
             + "</D:response>\n"
         )
     return "".join(lines).encode()
+
+
+def failures(each: Iterable[tuple[str, CommonholdError]]) -> bytes:
+    """A whole document: of each address the status and sentence of its error (RFC 4918, 9.8.8)."""
+    lines = (
+        f"<D:response><D:href>{address}</D:href>{status_line(error.status)}"
+        f"<D:responsedescription>{escape(error.sentence.translate(_NO_CHARACTERS))}</D:responsedescription>"
+        "</D:response>\n"
+        for address, error in each
+    )
+    return b"".join((HEAD, "".join(lines).encode(), TAIL))
+
+
+def status_line(status: int) -> str:
+    return f"<D:status>HTTP/1.1 {status} {HTTPStatus(status).phrase}</D:status>"
 
 
 _MISSING = "<D:propstat><D:prop>{}</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>"

@@ -8,19 +8,29 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TypeAlias
+from contextlib import suppress
+from typing import NamedTuple, TypeAlias
 
 from commonhold.authority.authority import Door, Permit, Verb
-from commonhold.errors import Conflict
+from commonhold.errors import Changed, Conflict
 from commonhold.files.clearance import Clearance, Cleared
 from commonhold.files.disk import sync_folder
-from commonhold.files.entry import Conditions, Entry, Placed
+from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.ground import Ground, entry_of, look, name_lock, numbered
 from commonhold.files.locks import How
+from commonhold.files.renaming import rename_new
 from commonhold.files.retiring import NO_LINKS, Retiring
 from commonhold.names import SharePath
 
 Made: TypeAlias = list[Placed]
+
+
+class Arrival(NamedTuple):
+    """How something gets a name: `temporary` when nobody misses it after a crash; `moved_from` in the same share."""
+
+    overwrite: bool = True
+    temporary: bool = True
+    moved_from: SharePath | None = None
 
 
 class Placing:
@@ -90,6 +100,57 @@ class Placing:
         cleared.require(permit.path, How.GOES)
         return self._retiring.retire(folder, found, permit)
 
+    def move_in(
+        self, source: int, name: str, folder: int, permit: Permit, conditions: Conditions, how: Arrival
+    ) -> bool:
+        """Give what is called `name` in an open folder, file or folder, the permit's name in `folder`, in one step.
+
+        Returns whether that is new. The caller holds the locks of both names, and syncs.
+        """
+        path = permit.path
+        new = os.stat(name, dir_fd=source, follow_symlinks=False)
+        while True:
+            before = look(folder, path.name)
+            if before and not how.overwrite:
+                raise Changed(f"There is a “{path}” already; nothing was done.", "choose another name")
+            self._require_ours(before, permit)
+            change = _replacing(before[1], new) if before else How.COMES
+            current = entry_of(str(path), before[1]) if before else None
+            with self._clearance.changing(permit, conditions, current, (path, change)) as cleared:
+                permit.require(Verb.ADD, self._door.id)
+                cleared.require(path, change)
+                if before:
+                    self._retiring.replace(source, name, folder, before, permit, temporary=how.temporary)
+                    if how.moved_from is not None:
+                        self._told(how, path, new, permit)
+                    return False
+                with suppress(FileExistsError):
+                    rename_new(source, name, folder, path.name)
+                    self._told(how, path, new, permit)
+                    return True
+
+    def drop_in(self, source: int, name: str, permit: Permit, how: Arrival, made: Made) -> SharePath:
+        """As `move_in`, unseen: under the first name that is free, in folders `made` for it. Where it really lies."""
+        cleared = self._clearance.unseen(NONE)
+        new = os.stat(name, dir_fd=source, follow_symlinks=False)
+        with self._ground.dropping(permit.path.parent, made) as (folder, at):
+            permit.require(Verb.ADD, self._door.id)
+            for wanted in numbered(permit.path.name):
+                cleared.require(at / wanted, How.COMES)
+                if look(folder, wanted) is None:
+                    with suppress(FileExistsError):
+                        rename_new(source, name, folder, wanted)
+                        sync_folder(folder)
+                        self._told(how, at / wanted, new, permit)
+                        return at / wanted
+        raise AssertionError("names do not end")
+
+    def _told(self, how: Arrival, path: SharePath, status: os.stat_result, permit: Permit) -> None:
+        if how.moved_from is None:
+            self._retiring.made(path, status, permit.subject)
+        else:
+            self._retiring.moved(how.moved_from, path, status, permit.subject)
+
     def _rename(
         self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions
     ) -> tuple[str, bool]:
@@ -109,17 +170,27 @@ class Placing:
                     return permit.path.name, True
 
     def _require_replaceable(self, before: tuple[str, os.stat_result] | None, permit: Permit) -> None:
-        if before and permit.verb is not Verb.WRITE:  # before any condition: an etag is not for them to guess
+        self._require_ours(before, permit)  # before any condition: an etag is not for all to guess
+        if before and stat.S_ISDIR(before[1].st_mode):
+            raise IsADirectoryError(errno.EISDIR, "a folder")
+
+    def _require_ours(self, before: tuple[str, os.stat_result] | None, permit: Permit) -> None:
+        """Nothing is there, or a file or folder that this permit may replace."""
+        if before and permit.verb is not Verb.WRITE:
             raise Conflict(
                 f"There is a “{permit.path}” in {self._door.name} already, and {permit.subject} may only add.",
                 "choose another name",
             )
-        if before and stat.S_ISDIR(before[1].st_mode):
-            raise IsADirectoryError(errno.EISDIR, "a folder")
-        if before and not stat.S_ISREG(before[1].st_mode):
+        if before and not (stat.S_ISREG(before[1].st_mode) or stat.S_ISDIR(before[1].st_mode)):
             raise Conflict(
                 f"“{permit.path}” in {self._door.name} is taken by something that is not shared.", "choose another name"
             )
+
+
+def _replacing(old: os.stat_result, new: os.stat_result) -> How:
+    """A file that is replaced by a file keeps its lock; a folder goes, with all locks in it."""
+    both_files = stat.S_ISREG(old.st_mode) and stat.S_ISREG(new.st_mode)
+    return How.CHANGES if both_files else How.GOES
 
 
 def _named(cleared: Cleared, workshop: int, temporary: str, folder: int, path: SharePath) -> bool:

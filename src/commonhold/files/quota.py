@@ -23,8 +23,7 @@ import logging
 import shlex
 import sqlite3
 import threading
-import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +33,7 @@ import msgspec
 
 from commonhold.errors import CommonholdError, NoSpace
 from commonhold.files.entry import Placed
-from commonhold.names import PersonId
+from commonhold.names import PersonId, spelled
 from commonhold.transaction import transaction
 
 TABLES = """
@@ -45,6 +44,9 @@ CREATE TABLE IF NOT EXISTS stored (
 CREATE INDEX IF NOT EXISTS stored_by ON stored (person);
 CREATE TABLE IF NOT EXISTS storing (
     number INTEGER PRIMARY KEY, share TEXT NOT NULL, path TEXT NOT NULL, person TEXT NOT NULL, inode TEXT NOT NULL)
+    STRICT;
+CREATE TABLE IF NOT EXISTS moving (
+    number INTEGER PRIMARY KEY, share TEXT NOT NULL, path TEXT NOT NULL, to_share TEXT NOT NULL, to_path TEXT NOT NULL)
     STRICT;
 """
 
@@ -106,14 +108,7 @@ class QuotaLedger:
     def set_limit(self, person: PersonId, limit: Limit) -> None:
         """On the disk when this returns. What is stored already stays, also when it is more."""
         with self._writing:
-            self._db.execute("PRAGMA synchronous=FULL")
-            try:
-                if limit == Limit():
-                    self._db.execute("DELETE FROM quota WHERE person = ?", (person,))
-                else:
-                    self._db.execute("INSERT OR REPLACE INTO quota VALUES (?, ?, ?)", (person, *limit))
-            finally:
-                self._db.execute("PRAGMA synchronous=NORMAL")
+            _keep_limit(self._db, person, limit)
         with self._counting:
             self._limits[person] = limit
 
@@ -133,7 +128,7 @@ class QuotaLedger:
 
         `files` is more than one where folders are made on the way.
         """
-        storing = Storing(self, payer, share, _spelled(path), files)
+        storing = Storing(self, payer, share, spelled(path), files)
         self.hold(storing, Stored(size or 0, files))
         return storing
 
@@ -144,11 +139,11 @@ class QuotaLedger:
 
         What is to be replaced makes room. Raises NoSpace.
         """
-        storing = Storing(self, payer, share, _spelled(path), files)
+        storing = Storing(self, payer, share, spelled(path), files)
         if payer.person is not None and not counted:
             self._follow("person = ?", payer.person)
         with self._writing:
-            storing.freed = self._own(storing)
+            storing.freed = _own(self._db, storing)
         self.hold(storing, storing.net(size or 0))
         return storing
 
@@ -164,18 +159,11 @@ class QuotaLedger:
             for which, unit in (("bytes", "bytes"), ("files", "files and folders")):
                 most, now, more = (getattr(each, which) for each in (limit, busy, wanted))
                 if most is not None and more > 0 and now + more > most:
-                    raise self._full(storing, f"{now:,} of the {most:,} {unit}", more if which == "bytes" else 0)
+                    raise _full(
+                        storing, self.keeper(), f"{now:,} of the {most:,} {unit}", more if which == "bytes" else 0
+                    )
             self._held[person] = Stored(others.bytes + wanted.bytes, others.files + wanted.files)
             storing.held = wanted
-
-    def _full(self, storing: Storing, state: str, more: int) -> NoSpace:
-        name, keeper = storing.payer.name, self.keeper()
-        needs = f" ({more:,} bytes)" if more else ""
-        return NoSpace(
-            f"{name} has stored {state} that {keeper} allows; “{storing.path}”{needs} does not fit in.",
-            f"delete something, or ask {keeper}, who can type:"
-            f" commonhold quota {shlex.quote(name)} --bytes SIZE --files N",
-        )
 
     def note(self, storing: Storing, size: int, inode: str) -> None:
         """A file of that size is about to get its name. Raises NoSpace when it does not fit after all."""
@@ -190,9 +178,9 @@ class QuotaLedger:
 
     def _note(self, storing: Storing, size: int, inode: str) -> NoSpace | None:
         person = storing.payer.person
-        if person is None and not self._charged(storing):
+        if person is None and not _charged(self._db, storing):
             return None
-        storing.freed = self._own(storing)
+        storing.freed = _own(self._db, storing)
         try:
             self.hold(storing, storing.net(size))
         except NoSpace as error:
@@ -200,6 +188,8 @@ class QuotaLedger:
         row = (storing.share, storing.path, person or "", inode)
         cursor = self._db.execute("INSERT INTO storing (share, path, person, inode) VALUES (?, ?, ?, ?)", row)
         storing.number = cursor.lastrowid or 0
+        within = ((row[0], f"{row[1]}/{spelled(each.path)}", row[2], each.inode) for each in storing.within)
+        self._db.executemany("INSERT INTO storing (share, path, person, inode) VALUES (?, ?, ?, ?)", within)
         return None
 
     def settle(self, storing: Storing, placed: Iterable[Placed]) -> None:
@@ -213,13 +203,14 @@ class QuotaLedger:
 
         came of them. `look`: a shorter way to what lies there now.
         """
-        with self._done_anyhow(), self._writing, self._together():
+        with _done_anyhow(), self._writing, self._together():
             for storing, placed in files:
                 for each in placed:
                     there = look(each) if look else self._look(storing.share, each.path)
                     self._charge(storing.share, each, there, storing.payer.person)
                 if storing.number:
-                    self._db.execute("DELETE FROM storing WHERE number = ?", (storing.number,))
+                    numbers = storing.number, storing.number + len(storing.within)
+                    self._db.execute("DELETE FROM storing WHERE number BETWEEN ? AND ?", numbers)
         for storing, _ in files:
             storing.number = 0
             self.hold(storing, Stored())
@@ -227,30 +218,49 @@ class QuotaLedger:
     def _charge(self, share: str, placed: Placed, there: Placed | None, person: PersonId | None) -> None:
         """Unless what is `there` now is of somebody else, who charges it."""
         if there is not None and there.inode == placed.inode:
-            path = _spelled(placed.path)
+            path = spelled(placed.path)
             self._strike([(share, path)])
             if person is not None:
                 row = (share, path, person, placed.size, placed.inode)
                 self._db.execute("INSERT INTO stored VALUES (?, ?, ?, ?, ?)", row)
                 self._count(person, placed.size, 1)
 
-    def _charged(self, storing: Storing) -> bool:
-        sql = "SELECT 1 FROM stored WHERE share = ? AND path = ?"
-        return self._db.execute(sql, (storing.share, storing.path)).fetchone() is not None
+    # -- what moves
 
-    def _own(self, storing: Storing) -> Stored:
-        """What this payer has at that path already."""
-        sql = "SELECT size FROM stored WHERE share = ? AND path = ? AND person = ?"
-        row = self._db.execute(sql, (storing.share, storing.path, storing.payer.person)).fetchone()
-        return Stored(row[0], 1) if row else Stored()
+    @contextmanager
+    def moving(self, share: str, path: str, to_share: str, to_path: str) -> Iterator[list[Placed]]:
+        """Inside, what lies there gets that other path; nobody counts meanwhile. Its payers go along.
+
+        What is put into the list lies there at the end: first what moved, then, where it could only be copied, each
+        file that was in it.
+        """
+        placed: list[Placed] = []
+        row = (share, spelled(path), to_share, spelled(to_path))
+        with self._writing:
+            sql = "INSERT INTO moving (share, path, to_share, to_path) VALUES (?, ?, ?, ?)"
+            number = self._db.execute(sql, row).lastrowid
+            try:
+                yield placed
+            finally:
+                with _done_anyhow(), self._together():
+                    self._move(share, row[1], to_share, [each._replace(path=spelled(each.path)) for each in placed])
+                    self._db.execute("DELETE FROM moving WHERE number = ?", (number,))
+
+    def _move(self, share: str, path: str, to_share: str, placed: list[Placed]) -> None:
+        if not placed:
+            return
+        to = placed[0].path
+        below = "share = ? AND (path = ? OR path >= ? AND path < ?)"
+        there = self._db.execute(f"SELECT share, path FROM stored WHERE {below}", (to_share, *_below(to)))  # noqa: S608
+        self._strike(there.fetchall())
+        _repath(self._db, share, path, to_share, placed)
 
     # -- what is gone
 
     def release(self, share: str, path: str) -> None:
         """What lay at that path and below was deleted. What can't be struck now counts until all is counted anew."""
-        path = _spelled(path)
-        with self._done_anyhow():
-            self._follow("share = ? AND (path = ? OR path >= ? AND path < ?)", share, path, f"{path}/", f"{path}0")
+        with _done_anyhow():
+            self._follow("share = ? AND (path = ? OR path >= ? AND path < ?)", share, *_below(spelled(path)))
 
     def forget(self, share: str) -> None:
         """That share is offered no longer: what lies in it is its owner's alone."""
@@ -303,14 +313,9 @@ class QuotaLedger:
                     if there is not None and inode in {there.inode, ""}:
                         self._charge(share, there, there, PersonId(person) if person else None)
             self._db.execute("DELETE FROM storing")
-
-    @contextmanager
-    def _done_anyhow(self) -> Iterator[None]:
-        """What the ledger is told of has happened: a full disk of its own does not make a failure of it."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            _log.warning("What was stored or deleted could not be written down: %s", error)
+            for share, path, to_share, there in _moved(self._db, self._look):
+                self._move(share, path, to_share, [there])
+            self._db.execute("DELETE FROM moving")
 
     @contextmanager
     def _together(self) -> Iterator[None]:
@@ -328,7 +333,8 @@ class Storing:
     def __init__(self, ledger: QuotaLedger, payer: Payer, share: str, path: str, files: int) -> None:
         self.payer, self.share, self.path, self.files = payer, share, path, files
         self.held = self.freed = Stored()
-        self.number = 0
+        self.number = 0  # of its note, and those of what is `within` follow
+        self.within: Sequence[Placed] = ()
         self._ledger = ledger
 
     def __enter__(self) -> Self:
@@ -350,12 +356,13 @@ class Storing:
             self._ledger.hold(self, wanted)
 
     @contextmanager
-    def placing(self, size: int, inode: str = "") -> Iterator[list[Placed]]:
+    def placing(self, size: int, inode: str = "", within: Sequence[Placed] = ()) -> Iterator[list[Placed]]:
         """Inside, the file gets its name; what is put into the list lies there at the end, and is charged.
 
-        Raises NoSpace before anything is done.
+        `within`: what a folder comes with, its paths as they are in it. Raises NoSpace before anything is done.
         """
         placed: list[Placed] = []
+        self.within = within if self.payer.person is not None else ()
         self._ledger.note(self, size, inode)
         try:
             yield placed
@@ -363,14 +370,69 @@ class Storing:
             self._ledger.settle(self, placed)
 
 
-def _spelled(path: str) -> str:
-    """One entry for a name whose accents are all composed or all decomposed, which is one file (ground.look).
-
-    Any other mixture is a file of its own, and is found on the disk by that very spelling only.
-    """
-    return "/".join(map(_composed, path.split("/")))
+def _below(path: str) -> tuple[str, str, str]:
+    """It, and the bounds of what lies below it: a slash comes right before a zero."""
+    return path, f"{path}/", f"{path}0"
 
 
-def _composed(name: str) -> str:
-    composed = unicodedata.normalize("NFC", name)
-    return composed if unicodedata.normalize("NFD", name) == name else name
+def _repath(db: sqlite3.Connection, share: str, path: str, to_share: str, placed: list[Placed]) -> None:
+    """The entries of what lies there and below get the paths, and where they are told the inodes, that it has now."""
+    db.execute(
+        "UPDATE stored SET share = ?, path = ? || substr(path, ?)"
+        " WHERE share = ? AND (path = ? OR path >= ? AND path < ?)",
+        (to_share, placed[0].path, len(path) + 1, share, *_below(path)),
+    )
+    db.executemany(
+        "UPDATE stored SET inode = ? WHERE share = ? AND path = ?",
+        [(each.inode, to_share, each.path) for each in placed],
+    )
+
+
+def _full(storing: Storing, keeper: str, state: str, more: int) -> NoSpace:
+    name = storing.payer.name
+    needs = f" ({more:,} bytes)" if more else ""
+    return NoSpace(
+        f"{name} has stored {state} that {keeper} allows; “{storing.path}”{needs} does not fit in.",
+        f"delete something, or ask {keeper}, who can type: commonhold quota {shlex.quote(name)} --bytes SIZE --files N",
+    )
+
+
+def _keep_limit(db: sqlite3.Connection, person: PersonId, limit: Limit) -> None:
+    db.execute("PRAGMA synchronous=FULL")
+    try:
+        if limit == Limit():
+            db.execute("DELETE FROM quota WHERE person = ?", (person,))
+        else:
+            db.execute("INSERT OR REPLACE INTO quota VALUES (?, ?, ?)", (person, *limit))
+    finally:
+        db.execute("PRAGMA synchronous=NORMAL")
+
+
+def _charged(db: sqlite3.Connection, storing: Storing) -> bool:
+    sql = "SELECT 1 FROM stored WHERE share = ? AND path = ?"
+    return db.execute(sql, (storing.share, storing.path)).fetchone() is not None
+
+
+def _own(db: sqlite3.Connection, storing: Storing) -> Stored:
+    """What this payer has at that path already."""
+    sql = "SELECT size FROM stored WHERE share = ? AND path = ? AND person = ?"
+    row = db.execute(sql, (storing.share, storing.path, storing.payer.person)).fetchone()
+    return Stored(row[0], 1) if row else Stored()
+
+
+def _moved(db: sqlite3.Connection, look: Callable[[str, str], Placed | None]) -> Iterator[tuple[str, str, str, Placed]]:
+    """Moves that a death came upon, when what was moved had got there: from where, and what lies there now."""
+    for share, path, to_share, to_path in db.execute("SELECT share, path, to_share, to_path FROM moving").fetchall():
+        with suppress(CommonholdError):
+            there = look(to_share, to_path)
+            if there is not None and look(share, path) is None:
+                yield share, path, to_share, there._replace(path=to_path)
+
+
+@contextmanager
+def _done_anyhow() -> Iterator[None]:
+    """What the ledger is told of has happened: a full disk of its own does not make a failure of it."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        _log.warning("What was stored or deleted could not be written down: %s", error)

@@ -25,13 +25,15 @@ from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
 from commonhold.files import strays
 from commonhold.files.catalogue import Catalogue
 from commonhold.files.clearance import Clearance
+from commonhold.files.copying import Copying
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.gathered import Gathered
-from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, entry_of, look, name_lock, require
+from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, entry_of, look, name_lock, require, speakable
 from commonhold.files.incoming import Upload
 from commonhold.files.locks import How, Locks
 from commonhold.files.locksmith import Locksmith
+from commonhold.files.moving import Brought, End, Wish, move
 from commonhold.files.placing import Made, Placing
 from commonhold.files.pruning import Pruning
 from commonhold.files.retiring import Retiring
@@ -109,7 +111,7 @@ class Share:
             yield entry_of(str(path), os.fstat(folder))
             with os.scandir(folder) as found:
                 for item in found:
-                    if not _speakable(item.name):
+                    if not speakable(item.name):
                         continue
                     try:
                         status = item.stat(follow_symlinks=False)
@@ -236,6 +238,25 @@ class Share:
             sync_folder(folder)
             return entry
 
+    def copy(self, permit: Permit, to: Share, at: Permit, wish: Wish, *, complete: bool = False) -> Copying:
+        """Begin to copy what lies at the permit's path to `at`, in this share or another; as Copying."""
+        permit.require(Verb.READ, self.door.id)
+        return Copying(self._end(permit), to._target(at, wish), wish, complete=complete)
+
+    def move(self, permit: Permit, to: Share, at: Permit, wish: Wish) -> Brought:
+        """Give what lies at the permit's path the path of `at`, in this share or another; as `moving.move`."""
+        permit.require(Verb.WRITE, self.door.id)
+        return move(self._end(permit), to._target(at, wish), wish)
+
+    def _end(self, permit: Permit) -> End:
+        return End(permit, self._ground, self._placing, self.clearance)
+
+    def _target(self, permit: Permit, wish: Wish) -> End:
+        permit.require(Verb.ADD, self.door.id)
+        if permit.path.parts:  # else refused as a target
+            self._creatable(permit.path, wish.unseen)
+        return self._end(permit)
+
     def _explained(self, path: SharePath) -> AbstractContextManager[None]:
         return explained(path if path.parts else self.door.name, self.door.name)
 
@@ -255,17 +276,6 @@ def unchanged(file: BinaryIO, entry: Entry) -> bool:
     """
     now = entry_of("", os.fstat(file.fileno()))
     return (now.size, now.modified) == (entry.size, entry.modified)
-
-
-def _speakable(name: str) -> bool:
-    """Whether a SharePath could name it: no undecodable bytes, control characters, backslashes, nor our own folder."""
-    if name.isascii() and name.isprintable() and "\\" not in name and not name.startswith("."):
-        return True
-    try:
-        SharePath((name,))
-    except WrongUsage:
-        return False
-    return True
 
 
 def _free(folder: int) -> int:

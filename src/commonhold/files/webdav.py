@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, unquote_to_bytes
 
-from commonhold.errors import WrongUsage
+from commonhold.errors import CommonholdError, WrongUsage
 from commonhold.files.entry import ANYTHING, Conditions, Entry, later
 from commonhold.files.ifheader import parse_if, submitted
 from commonhold.names import JOB_SHARE, ShareName, SharePath
@@ -25,6 +25,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 EARLIEST, LATEST = -(2**31), 15_032_385_536  # seconds since 1970: 1901 to 2446, which is what ext4 holds
 
+_ABSOLUTE = re.compile(r"(https?)://([^/]+)(/.*)?", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ETAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
@@ -48,6 +49,45 @@ def target(raw: str, root: str = ROOT) -> tuple[str, SharePath]:
         return "", SharePath()
     share, *parts = (_decoded(part) for part in rest.split("/"))
     return share if JOB_SHARE.fullmatch(share) else str(ShareName(share)), SharePath(tuple(parts))
+
+
+class OtherServer(CommonholdError):
+    """A destination that is none of this server's (RFC 4918, 9.8.5)."""
+
+    exit_code = 2
+    status = 502
+
+
+def destination(header: str | None, host: str, root: str = ROOT) -> tuple[str, SharePath]:
+    """As `target`, from a Destination header: an absolute path, or an address of the `host` that was asked.
+
+    http and https are one: a program in between may speak the other. Raises WrongUsage, OtherServer.
+    """
+    if not header:
+        raise WrongUsage("A copy or move needs a Destination.")
+    header = header.strip()
+    if "?" in header or "#" in header:
+        raise WrongUsage("A Destination has neither a query nor a fragment.")
+    if not header.startswith("/"):
+        match = _ABSOLUTE.fullmatch(header)
+        if not match or _authority(match[1], match[2]) != _authority(match[1], host):
+            raise OtherServer(
+                "The Destination is not on this server.", "copy it there with: commonhold cp, or get it and put it"
+            )
+        header = match[3] or "/"
+    return target(header, root)
+
+
+def _authority(scheme: str, host: str) -> str:
+    return host.lower().removesuffix(":443" if scheme.lower() == "https" else ":80")
+
+
+def overwrite(header: str | None) -> bool:
+    """Whether a copy or move may replace what is there: yes, unless it says no. Raises WrongUsage."""
+    word = (header or "T").strip().upper()
+    if word not in {"T", "F"}:
+        raise WrongUsage("Overwrite is T or F.")
+    return word == "T"
 
 
 def _decoded(part: str) -> str:

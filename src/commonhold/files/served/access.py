@@ -18,6 +18,7 @@ from commonhold.files.shares import Shares
 from commonhold.names import SharePath
 
 T = TypeVar("T")
+COPIES = 2  # made at a time: others wait for them, and not whoever reads or writes
 THREADS = 8  # that wait for disks: with 16 there were no more small durable writes a second
 
 
@@ -38,6 +39,7 @@ class Access:
         self.shares, self.authority = shares, authority
         self.ledger, self.payer = ledger, payer
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+        self.slow_threads = ThreadPoolExecutor(COPIES, thread_name_prefix="copies")
         self._on_event = on_event
 
     def permit(self, request: web.Request, verb: Verb, name: str, path: SharePath) -> tuple[Share, Permit]:
@@ -58,9 +60,12 @@ class Access:
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.wrap_future(self.threads.submit(work, *arguments))
 
-    async def storing(self, request: web.Request, given: Permit, size: int | None, unseen: bool) -> Storing:
+    async def storing(
+        self, request: web.Request, given: Permit, size: int | None, unseen: bool, files: int = 1
+    ) -> Storing:
         """Room for what is to be stored, before a byte of it is read; unseen, for each folder too. Raises NoSpace."""
-        files = len(given.path.parts) if unseen else 1
+        if unseen:
+            files += len(given.path.parts) - 1
         what = self.payer(request[SUBJECT]), given.door.id, str(given.path), size, files
         try:
             return self.ledger.begin(*what)

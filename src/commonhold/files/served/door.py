@@ -18,6 +18,7 @@ from commonhold.files import webdav
 from commonhold.files.quota import Payer, QuotaLedger
 from commonhold.files.served.access import Access
 from commonhold.files.served.batching import Batching
+from commonhold.files.served.bringing import Bringing
 from commonhold.files.served.changing import Changing
 from commonhold.files.served.locking import Locking, locked
 from commonhold.files.served.looking import Looking
@@ -58,7 +59,7 @@ class _Door:
     def __init__(self, access: Access) -> None:
         locking = Locking(access)
         self._looking = looking = Looking(access, locking)
-        changing = Changing(access)
+        changing, bringing = Changing(access), Bringing(access)
         self._methods = {
             "OPTIONS": self._options,
             "PROPFIND": looking.propfind,
@@ -67,6 +68,8 @@ class _Door:
             "PUT": changing.put,
             "MKCOL": changing.mkcol,
             "DELETE": changing.delete,
+            "COPY": bringing.copy,
+            "MOVE": bringing.move,
             "LOCK": locking.lock,
             "UNLOCK": locking.unlock,
             "POST": Batching(access).post,

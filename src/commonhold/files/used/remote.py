@@ -16,7 +16,7 @@ import aiohttp
 
 from commonhold.authority.authority import ROOT
 from commonhold.authority.gate import PASS_HEADER
-from commonhold.errors import Changed, CommonholdError, Conflict, Damaged, Unreachable, WrongUsage
+from commonhold.errors import Changed, CommonholdError, Conflict, Damaged, PartlyFailed, Unreachable, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.entry import Entry, Kind
 from commonhold.files.multistatus import QUESTION, Answer, AnswerReader
@@ -212,12 +212,15 @@ class Remote:
     ) -> bool:
         """Copy or move what is there to `goal` of a share of the same computer; whether that computer can.
 
-        It takes the place of the file of that etag, or of none: raises Changed.
+        It takes the place of the file of that etag, or of none: raises Changed. PartlyFailed when something in a
+        folder could not be read, and is not in the copy.
         """
         headers = {"Destination": webdav.href(share, str(goal)), "Overwrite": "T" if etag else "F"}
         if etag:
             headers["If"] = f'<{headers["Destination"]}> (["{etag}"])'
         async with self.request(method, path, headers, ok=(405,)) as answer:
+            if answer.status == 207:
+                raise PartlyFailed(f"Some of what is in “{path}” could not be read; the rest was copied.")
             return answer.status != 405
 
     async def rm(self, path: SharePath, recursive: bool = False) -> None:
