@@ -125,3 +125,14 @@ def test_no_spelling_of_a_name_in_a_batch_leads_out(ask, server):
     planted = [path for path in (server.folder.parent / "photos").rglob("*") if path.is_file()]
     assert len(planted) > 50, "harmless ones were stored"
     assert {path.read_bytes() for path in planted} == {b"planted", SECRET}
+
+
+def test_no_spelling_of_a_destination_leads_out(ask):
+    heard = set()
+    for way in some(SPELLINGS // 4):
+        for method in ("COPY", "MOVE"):
+            ask("PUT", "/dav/photos/source", b"planted")
+            for goal in (f"/dav/photos/{way}", f"/{way}"):
+                heard.add(ask(method, "/dav/photos/source", Destination=goal, Depth="infinity").status)
+    assert heard & {201, 204}
+    assert 400 in heard

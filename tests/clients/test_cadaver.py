@@ -28,19 +28,21 @@ def test_a_session_at_a_share(type_, drive, tmp_path):
         "mkcol letters",
         "cd letters",
         "put letter.txt",
-        "put letter.txt third.txt",
+        "copy letter.txt second.txt",
+        "move second.txt third.txt",
         "lock third.txt",
         "discover third.txt",
         "put letter.txt third.txt",
         "unlock third.txt",
-        "get third.txt back.txt",
+        "move third.txt ../moved.txt",
+        "get ../moved.txt back.txt",
         "delete letter.txt",
         "cd ..",
         "rmcol letters",
         "ls",
     )
     assert "failed" not in said
-    assert said.count("succeeded.") == 9, said
+    assert said.count("succeeded.") == 12, said
     assert "Scope: exclusive  Type: write" in said
-    assert drive.files() == {}
+    assert drive.files() == {"moved.txt": b"Dear all,\n"}
     assert (tmp_path / "back.txt").read_text() == "Dear all,\n"

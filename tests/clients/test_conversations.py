@@ -133,8 +133,9 @@ def test_finder_copies_a_file_with_what_it_keeps_beside(finder, drive):
         assert finder.found(name)["getcontentlength"] == length
         assert finder.say("UNLOCK", name, Lock_Token=f"<{token}>").status == 204
     assert drive.files() == {"report.txt": data, "._report.txt": data}
+    assert finder.say("MOVE", "report.txt", Destination=f"{drive.url}final.txt", Overwrite="F").status == 201
     assert finder.say("DELETE", "._report.txt").status == 204
-    assert drive.files() == {"report.txt": data}
+    assert drive.files() == {"final.txt": data}
 
 
 @pytest.fixture

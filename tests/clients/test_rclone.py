@@ -62,6 +62,17 @@ def test_a_mirror_follows_changes_and_deletes(rclone, drive, tree):
     assert rclone("lsf", ":webdav:") == ""
 
 
+def test_the_server_moves_and_copies_by_itself(rclone, drive, tree):
+    rclone("copy", tree, ":webdav:one")
+    rclone("moveto", ":webdav:one/a.txt", ":webdav:two/b.txt")
+    rclone("move", ":webdav:one/folder", ":webdav:two/folder", "--create-empty-src-dirs")
+    rclone("copyto", ":webdav:two/b.txt", ":webdav:two/c.txt")
+    named = {name.replace("a.txt", "two/b.txt").replace("folder/", "two/folder/", 1) for name in NAMES}
+    named = {each if each.startswith("two/") else f"one/{each}" for each in named}
+    assert set(drive.files()) == named | {"two/c.txt"}
+    assert drive.files()["two/c.txt"] == (tree / "a.txt").read_bytes()
+
+
 def test_it_learns_what_names_may_be_and_how_much_room_there_is(rclone):
     told = rclone(
         "test",
