@@ -18,6 +18,7 @@ from commonhold.authority.authority import Door, Verb
 from commonhold.errors import Conflict, NotFound, Refused
 from commonhold.files import retiring
 from commonhold.files.entry import NONE
+from commonhold.files.returning import Foresight
 from commonhold.files.share import Share
 from commonhold.names import SharePath
 
@@ -149,6 +150,18 @@ def test_undo_takes_back_all_that_one_person_did_newest_first_and_once(folder):
     assert (folder.read("old.txt"), folder.read("gone.txt")) == (b"old", b"gone")
     assert undo(folder) == []
     assert {b"new", b"newer", b"made"} <= {path.read_bytes() for path in kept(folder)}
+
+
+def test_undo_goes_back_through_what_was_restored_meanwhile_and_foresees_the_same(folder):
+    (folder.root / "a.txt").write_bytes(b"old")
+    folder.put("a.txt", b"new")
+    restore(folder, "a.txt")
+    delete(folder, "a.txt")
+    returning, foreseen = folder.share.returning, Foresight()
+    rows = returning.deeds("", EARLY, SharePath(), folder.casa.who("tower"))
+    assert [returning.trouble(row, foreseen) for row in rows] == ["", "", ""]
+    assert [reason for _, _, reason in undo(folder)] == ["", "", ""]
+    assert folder.read("a.txt") == b"old"
 
 
 def test_what_somebody_has_changed_since_is_left_and_named(folder):
@@ -337,6 +350,9 @@ async def test_the_door_tells_brings_back_undoes_and_erases(tower):
     assert (await ask(tower, "laptop", "POST", "/undo/papers", since=since, person="ann"))[0] == 403
     status, planned = await ask(tower, "tablet", "POST", "/undo/papers", since=since, person="bob", dry_run=True)
     assert (status, (share.root / "a.txt").exists()) == (200, True)
+    assert all(each["undone"] for each in planned)
+    last = (await ask(tower, "laptop", "POST", "/undo/papers", dry_run=True))[1]
+    assert (await ask(tower, "laptop", "POST", "/undo/papers", dry_run=True, since=last[0]["when"]))[1] == last
     status, undone = await ask(tower, "tablet", "POST", "/undo/papers", since=since, person="bob")
     assert (status, len(undone)) == (200, len(planned))
     assert (await ask(tower, "laptop", "PATCH", "/history/papers", days=3))[0] == 403

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from commonhold.authority.authority import Door, Permit, Subject, Verb
@@ -26,7 +27,16 @@ from commonhold.files.retiring import Found, Retiring
 from commonhold.files.versions import Deed, Versions, mark
 from commonhold.names import SharePath
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 MOST = 1000  # versions that one answer tells of, the newest
+
+
+@dataclass
+class Foresight:
+    """What has been taken back already, or would have been: what is at which path then, and what is kept besides."""
+
+    there: dict[str, str] = field(default_factory=dict)  # path -> `mark`
+    kept: set[str] = field(default_factory=set)
 
 
 class Returning:
@@ -163,36 +173,52 @@ class Returning:
         who, by = "name = ? COLLATE NOCASE", person
         if own is not None:
             who, by = ("person = ?", str(own.person)) if own.person else ("computer = ?", own.computer_name)
-        start = int(since.timestamp() * 10**9) if since else 0
+        start = (since - BEGINNING) // timedelta(microseconds=1) * 1000 if since else 0
         rows = self.versions.find(f"({which}) AND {who} AND at >= ? AND NOT undone AND settled", *values, by, start)
         rows.reverse()
         return rows if since else rows[:1]
 
-    def trouble(self, row: Deed) -> str:
-        """Why this can't be taken back now; empty when it can."""
-        there, folder = self._there(SharePath.parse(row.path))
+    def trouble(self, row: Deed, foreseen: Foresight) -> str:
+        """Why this can't be taken back, when what is foreseen has been; empty when it can, and then that is, too."""
+        path = SharePath.parse(row.path)
+        there = foreseen.there.get(row.path)
+        if there is None:
+            there = mark(self._there(path))
         if row.why == "moved":
             return "it was moved: move it back with: commonhold mv"
-        if mark(there) != row.after:
+        if there != row.after:
             return "something else is there since"
-        if row.why == "created":
-            return "something is in it" if folder else ""
-        return "" if row.kept else "what was there is not kept any more"
+        if (
+            row.why == "created"
+            and row.folder
+            and self._inside(path) - {name for name, now in foreseen.there.items() if not now}
+        ):
+            return "something is in it"
+        if row.why != "created" and row.was not in foreseen.kept and self._source(row) is None:
+            return "what was there is not kept any more"
+        foreseen.kept.add(there)
+        foreseen.there[row.path] = "" if row.why == "created" else row.was
+        return ""
+
+    def _source(self, row: Deed) -> Deed | None:
+        """The version that holds what went then: it may have come back since, and gone again."""
+        if row.kept:
+            return row
+        alike = self.versions.find("kept AND settled AND inode = ? AND modified = ?", row.inode, row.modified)
+        return next((each for each in reversed(alike) if each.was == row.was), None)
 
     def undo(self, permit: Permit, row: Deed) -> tuple[str, Entry | None]:
         """Take it back, or say why not; and what has the name then. Raises Changed, Locked."""
         permit.require(Verb.WRITE, self._door.id)
-        if reason := self.trouble(row):
+        if reason := self.trouble(row, Foresight()):
             return reason, None
-        there, _ = self._there(permit.path)
+        there, source = self._there(permit.path), self._source(row)
         etag = frozenset({entry_of("", there).etag}) if there else None
         conditions = Conditions(if_match=etag, if_none_match=None if there else frozenset({"*"}))
         with self.versions.undoing():
-            if row.why == "created":
+            back = self.restore(permit, source, conditions) if row.why != "created" and source else None
+            if back is None:
                 self._take_away(permit, conditions)
-                back = None
-            else:
-                back = self.restore(permit, row, conditions)
         self.versions.undone(row.id)
         return "", back
 
@@ -208,17 +234,18 @@ class Returning:
                         self._retiring.retire(folder, found, permit)
             sync_folder(folder)
 
-    def _there(self, path: SharePath) -> tuple[os.stat_result | None, bool]:
-        """What is at that path, and whether it is a folder with something in it."""
+    def _there(self, path: SharePath) -> os.stat_result | None:
         try:
             with self._ground.parent(path) as folder:
                 found = look(folder, path.name)
-                if found is None or not stat.S_ISDIR(found[1].st_mode):
-                    return (found[1] if found else None), False
-            with self._ground.folder(path) as inner, os.scandir(inner) as items:
-                return found[1], any(True for _ in items)
+                return found[1] if found else None
         except (OSError, NotFound):
-            return None, False
+            return None
+
+    def _inside(self, path: SharePath) -> set[str]:
+        """The paths of what is in the folder there."""
+        with self._ground.folder(path) as folder, os.scandir(folder) as items:
+            return {f"{path}/{item.name}" for item in items}
 
     # -- for good
 

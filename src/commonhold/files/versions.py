@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -62,7 +62,12 @@ class Deed(NamedTuple):
 
     @property
     def when(self) -> datetime:
-        return datetime.fromtimestamp(self.at / 10**9, UTC)
+        return datetime.fromtimestamp(self.at // 10**9, UTC) + timedelta(microseconds=self.at % 10**9 // 1000)
+
+    @property
+    def was(self) -> str:
+        """`mark` of what had the name."""
+        return self.inode if self.folder else f"{self.inode}-{self.size}-{self.modified}"
 
 
 class Policy(NamedTuple):

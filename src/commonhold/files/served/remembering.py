@@ -9,11 +9,11 @@ from aiohttp import web
 
 from commonhold.authority.authority import Permit, Subject, Verb
 from commonhold.authority.gate import SUBJECT
-from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, WrongUsage
+from commonhold.errors import CommonholdError, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.entry import Conditions, Entry
 from commonhold.files.past import HistoryPolicy, Undone
-from commonhold.files.returning import Returning, of, require_person, told
+from commonhold.files.returning import Foresight, Returning, of, require_person, told
 from commonhold.files.served.access import Access
 from commonhold.files.share import Share, Taken
 from commonhold.files.versions import Deed, Policy
@@ -113,24 +113,25 @@ class Remembering:
         if not own:
             self._access.permit(request, Verb.GOVERN, share.door.name, given.path)
         what = wish.person or "", wish.since, given.path, subject if own else None
-        answers = []
+        answers, foreseen = [], Foresight() if wish.dry_run else None
         for row in await self._access.run(returning.deeds, *what):
-            answers.append(answer := await self._take_back(request, share, row, dry_run=wish.dry_run))
+            answers.append(answer := await self._take_back(request, share, row, foreseen))
             if answer.undone and not wish.dry_run:
                 self._access.record("undone", request, door=share.door.name, path=row.path, what=row.why, who=row.name)
         return json_answer(answers)
 
-    async def _take_back(self, request: web.Request, share: Share, row: Deed, *, dry_run: bool) -> Undone:
+    async def _take_back(self, request: web.Request, share: Share, row: Deed, foreseen: Foresight | None) -> Undone:
+        """`foreseen`: only say what would come of it, after what is in it."""
         returning = of(share.returning, "")
         try:
             _, given = self._access.permit(request, Verb.WRITE, share.door.name, SharePath.parse(row.path))
-            if dry_run:
-                reason = await self._access.run(returning.trouble, row)
+            if foreseen is not None:
+                reason = await self._access.run(returning.trouble, row, foreseen)
             else:
                 reason, back = await self._access.run(returning.undo, given, row)
                 if back is None:
                     await self._access.run(self._access.ledger.release, share.door.id, row.path)
-        except (Refused, Conflict, NotFound, CommonholdError) as error:
+        except CommonholdError as error:
             reason = error.sentence
         return Undone(share.door.name, row.path, row.why, row.when, row.name, not reason, reason)
 
