@@ -173,7 +173,12 @@ class SharePath:
                 raise WrongUsage(f"“{part}” cannot be made: Windows reserves it for a device.")
 
 
+_PLAIN = re.compile(r"(?!\.)[^/\\]+")  # of printable characters
+
+
 def _component_trouble(part: str) -> str:
+    if part.isascii() and part.isprintable() and 0 < len(part) <= LONGEST_COMPONENT and _PLAIN.fullmatch(part):
+        return ""  # as nearly all are: each request has some
     rules = (
         (not part, "it is empty"),
         (part in {".", ".."}, "it would lead elsewhere"),

@@ -7,8 +7,10 @@ others is read by defusedxml: no entity, no external reference, no bomb.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from mimetypes import MimeTypes
+from posixpath import splitext
 from typing import Any, TypeAlias
 from xml.etree.ElementTree import ParseError
 from xml.sax.saxutils import escape, quoteattr
@@ -34,7 +36,14 @@ _types = MimeTypes()  # the standard library's own table: the same on every mach
 
 def content_type(name: str) -> str:
     """The media type that the name's ending means."""
-    return _types.guess_type(name, strict=False)[0] or "application/octet-stream"
+    stem, ending = splitext(name)
+    return _type_of(splitext(stem)[1] + ending)
+
+
+@lru_cache(maxsize=1024)
+def _type_of(endings: str) -> str:
+    """Of the last two endings, as in `.tar.gz`: looked up once, since a folder has thousands of them."""
+    return _types.guess_type(f"x{endings}", strict=False)[0] or "application/octet-stream"
 
 
 def _modified(entry: Entry) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from commonhold.errors import CommonholdError, WrongUsage
@@ -107,6 +108,11 @@ def href(share: str, path: str = "", *, folder: bool = False, root: str = ROOT) 
 
 def http_date(moment: datetime) -> str:
     """As RFC 9110, 5.6.7 writes it. strftime would speak the machine's language."""
+    return _written(moment.replace(microsecond=0))
+
+
+@lru_cache(maxsize=4096)
+def _written(moment: datetime) -> str:
     m = moment.astimezone(UTC)
     clock = f"{m.hour:02d}:{m.minute:02d}:{m.second:02d}"
     return f"{DAYS[m.weekday()]}, {m.day:02d} {MONTHS[m.month - 1]} {m.year:04d} {clock} GMT"
