@@ -24,6 +24,9 @@ KEPT = "/.commonhold/versions/"
 ROW = Step("the version was written down", ("fdatasync", "fsync"), ("/files.db-wal>",))
 LINKED = Step("the version was linked", ("linkat",), (KEPT,))
 STORE = Step("the folder of versions was synced", SYNCS, (KEPT,))
+INNER = Step("the inner folder was synced", SYNCS, ("/shared/here/f>",))
+WAY = Step("the name was given", ("renameat2",), ("/shared/here>", "/shared/here/f>"))
+TREE = Step("the copied folder was synced", SYNCS, ("/.commonhold/tmp/", "/copy>"))
 
 
 def named(*pieces: str) -> Step:
@@ -31,7 +34,7 @@ def named(*pieces: str) -> Step:
 
 
 def renamed(name: str) -> Step:
-    return Step("the name was given", ("rename", "renameat", "renameat2"), ("/.commonhold/tmp>", "/shared/here>", name))
+    return Step("the name was given", ("rename", "renameat", "renameat2"), ("/.commonhold/tmp", "/shared/here>", name))
 
 
 def put(name: str, size: int) -> Wish:
@@ -45,6 +48,13 @@ CASES: dict[str, tuple[Wish, tuple[Step, ...]]] = {
     "overwrite small": (put("s", SMALL), (WRITTEN, SYNCED, ROW, LINKED, STORE, renamed('"s"'), FOLDER)),
     "overwrite large": (put("l", LARGE), (WRITTEN, SYNCED, ROW, LINKED, STORE, renamed('"l"'), FOLDER)),
     "make a folder": (Wish("MKCOL", "f", {}), (named('"f"'), FOLDER)),
+    "move a file": (Wish("MOVE", "s", {}, to="m"), (named('"s"', '"m"'), FOLDER)),
+    "move into a folder": (Wish("MOVE", "m", {}, to="f/m"), (WAY, INNER, FOLDER)),
+    "copy a folder": (Wish("COPY", "f", {}, to="g"), (WRITTEN, SYNCED, TREE, named('"g"'), FOLDER)),
+    "move out of a folder": (Wish("MOVE", "f/m", {}, to="s"), (WAY, FOLDER, INNER)),
+    "move over a file": (Wish("MOVE", "s", {}, to="l"), (ROW, LINKED, STORE, named('"s"', '"l"'), FOLDER)),
+    "copy a file": (Wish("COPY", "l", {}, to="s"), (WRITTEN, SYNCED, named('"s"'), FOLDER)),
+    "copy over a file": (Wish("COPY", "l", {}, to="s"), (WRITTEN, SYNCED, ROW, LINKED, STORE, renamed('"s"'), FOLDER)),
     "a batch": (
         bundle({"b1": b"one", "b2": b"two"}, {}),
         (WRITTEN, SYNCED, named('"b1"'), named('"b2"'), FOLDER),

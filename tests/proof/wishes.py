@@ -128,7 +128,8 @@ def batch(dice: Random, there: Shelf) -> list[Wish]:
 
 
 KINDS: dict[str, Kind] = {
-    kind.__name__: kind for kind in (put_new, put_new_large, overwrite, overwrite_large, mkdir, delete, batch)
+    kind.__name__: kind
+    for kind in (put_new, put_new_large, overwrite, overwrite_large, mkdir, delete, batch, move, copy)
 }
 
 
