@@ -14,7 +14,7 @@ import secrets
 import stat
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -131,6 +131,20 @@ class Ground:
                         return name, handle
                 os.close(handle)  # another process tidied up between our two calls
 
+    def unfinished_file(self, name: str, size: int) -> int:
+        """The temporary file of that name, cut to that size, open and locked. Raises Conflict when it is in use."""
+        with self.workshop() as workshop:
+            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=workshop)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.ftruncate(handle, min(size, os.fstat(handle).st_size))
+            except BaseException as error:
+                os.close(handle)
+                if isinstance(error, BlockingIOError):
+                    raise Conflict("It is being uploaded by another connection.", "wait for that to end") from error
+                raise
+            return handle
+
     @contextmanager
     def room(self) -> Iterator[int]:
         """A new folder in the workshop, open, for files that are nobody's yet; what is left in it goes at the end.
@@ -164,9 +178,11 @@ class Ground:
             os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=workshop)
         return moved
 
-    def clear_away(self) -> None:
+    def clear_away(self, keep: Collection[str] = ()) -> None:
         with self.workshop(make=False) as workshop:
             for name in os.listdir(workshop):  # noqa: PTH208 (a handle, not a path)
+                if name in keep:
+                    continue
                 with suppress(OSError):
                     handle = os.open(name, FILE, dir_fd=workshop)
                     try:

@@ -16,6 +16,9 @@ from commonhold.files.entry import NONE, Conditions, Entry
 from commonhold.files.ground import Ground
 from commonhold.files.placing import Made, Placing
 
+CHECKED = 2**20  # bytes read at a time of what had come
+NOTED_EVERY = 64 * 2**20  # bytes
+
 
 class Upload:
     """A file on its way in, beside the others: nobody sees it before `commit`, and nothing stays of it after `abort`.
@@ -24,10 +27,20 @@ class Upload:
     """
 
     def __init__(
-        self, ground: Ground, placing: Placing, permit: Permit, make_room: Callable[[int], bool], *, unseen: bool
+        self,
+        ground: Ground,
+        placing: Placing,
+        permit: Permit,
+        make_room: Callable[[int], bool],
+        *,
+        unseen: bool,
+        temporary: tuple[str, int] | None = None,
     ) -> None:
-        """`make_room(bytes)` is asked on a full disk, and tells whether it did."""
-        self._temporary, self._handle = ground.new_file()
+        """`make_room(bytes)` is asked on a full disk, and tells whether it did.
+
+        `temporary`: the name of its file in the workshop, and that file, open.
+        """
+        self._temporary, self._handle = temporary or ground.new_file()
         self.created = False  # after commit: whether nothing had that name before
         self.size = 0
         self.modified: int | None = None  # nanoseconds since 1970: the time of change that the file is to have
@@ -101,3 +114,61 @@ class Upload:
                 self._ground.drop_file(self._temporary)
             os.close(self._handle)
             self._handle = -1
+
+
+class Resumed(Upload):
+    """An upload that may break off and go on later, of `size` bytes that are there already.
+
+    `note(size)` is to remember how much is on the disk for certain. Opening it reads what is there, for its digest.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        placing: Placing,
+        permit: Permit,
+        name: str,
+        size: int,
+        note: Callable[[int], None],
+        make_room: Callable[[int], bool],
+        *,
+        unseen: bool,
+    ) -> None:
+        handle = ground.unfinished_file(name, size)
+        super().__init__(ground, placing, permit, make_room, unseen=unseen, temporary=(name, handle))
+        self._note, self._noted = note, size
+        try:
+            while data := os.read(handle, CHECKED):
+                self._hash.update(data)
+                self.size += len(data)
+            if self.size != size:
+                raise Damaged(f"What had come of “{permit.path}” is not there any more.", "send it again")
+        except BaseException:
+            self.abort()
+            raise
+
+    @property
+    def over(self) -> bool:
+        return self._handle < 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """As an upload, and now and then what has come is brought to the disk and noted."""
+        super().write(data)
+        if self.size - self._noted >= NOTED_EVERY:
+            with self._busy, self._ending_on_error():
+                os.fsync(self._handle)
+                self._note(self.size)
+                self._noted = self.size
+
+    def leave(self) -> bool:
+        """It breaks off, and what has come stays; whether it does."""
+        with self._busy:
+            if self._handle < 0:
+                return False
+            try:
+                os.fsync(self._handle)
+                self._note(self.size)
+            finally:
+                os.close(self._handle)
+                self._handle = -1
+            return True

@@ -30,7 +30,7 @@ from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.gathered import Gathered
 from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, entry_of, look, name_lock, require, speakable
-from commonhold.files.incoming import Upload
+from commonhold.files.incoming import Resumed, Upload
 from commonhold.files.locks import How, Locks
 from commonhold.files.locksmith import Locksmith
 from commonhold.files.moving import Brought, End, Wish, move
@@ -38,6 +38,7 @@ from commonhold.files.placing import Made, Placing
 from commonhold.files.pruning import Pruning
 from commonhold.files.retiring import Retiring
 from commonhold.files.returning import Returning
+from commonhold.files.unfinished import Beginnings
 from commonhold.files.versions import Versions
 from commonhold.names import LONGEST_PATH, SharePath
 
@@ -75,7 +76,7 @@ class Share:
         self._placing = Placing(door, self._ground, self.clearance, self._retiring)
         with suppress(OSError, NotFound):
             self._retiring.recover()
-            self._ground.clear_away()
+            self._ground.clear_away(Beginnings(catalogue).files(door.id))
 
     @property
     def missing(self) -> bool:
@@ -168,6 +169,23 @@ class Share:
     def _make_room(self, size: int) -> bool:
         """On a full disk, for bytes that have come: an announcement alone makes nobody forget anything."""
         return self.pruning is not None and self.pruning.make_room(size)
+
+    def resume(
+        self, permit: Permit, name: str, size: int, total: int, note: Callable[[int], None], *, unseen: bool
+    ) -> Resumed:
+        """As `write`, of a file of which `size` of `total` bytes have come before, under that name in the workshop."""
+        permit.require(Verb.ADD, self.door.id)
+        self._creatable(permit.path, unseen)
+        around = SharePath() if unseen else permit.path.parent
+        with self._explained(permit.path):
+            with self._ground.folder(around, creating=True) as folder:
+                if total - size > _free(folder) + self._spare():
+                    raise OSError(errno.ENOSPC, "no room")
+            return Resumed(self._ground, self._placing, permit, name, size, note, self._make_room, unseen=unseen)
+
+    def forget_upload(self, name: str) -> None:
+        """What had come of an unfinished upload goes."""
+        self._ground.drop_file(name)
 
     def gather(self, make: Callable[[SharePath], None]) -> Gathered:
         """Begin to write many small files together. `make` as there."""

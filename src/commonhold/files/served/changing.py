@@ -11,6 +11,7 @@ from commonhold.files.quota import Storing
 from commonhold.files.served.access import Access
 from commonhold.files.served.looking import FOLDER_METHODS
 from commonhold.files.served.problem import problem
+from commonhold.files.served.resuming import TOKEN, Resuming
 from commonhold.files.served.upload import Uploads, announced
 from commonhold.files.share import Share, Taken
 from commonhold.names import SharePath
@@ -20,22 +21,26 @@ class Changing:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._uploads = Uploads(access.threads)
+        self._resuming = Resuming(access, self._uploads)
 
     async def put(self, request: web.Request, name: str, path: SharePath) -> web.Response:
         """To write if that is allowed, else to add: then nothing is replaced."""
         verb = Verb.WRITE if self._access.may(request, Verb.WRITE, name, path) else Verb.ADD
         share, given = self._access.permit(request, verb, name, path)
         unseen = verb is Verb.ADD and not self._access.may(request, Verb.LIST, name, path)  # whoever may write may list
+
+        def ask() -> None:
+            self._access.permit(request, verb, name, path)
+
         try:
-            with await self._access.storing(request, given, announced(request), unseen) as storing:
-                upload, entry = await self._uploads.receive(
-                    request,
-                    share,
-                    given,
-                    storing,
-                    lambda: self._access.permit(request, verb, name, path),
-                    unseen=unseen,
-                )
+            if TOKEN in request.headers:
+                found = await self._resuming.receive(request, share, given, ask, unseen=unseen)
+                if isinstance(found, web.Response):
+                    return found
+                upload, entry = found
+            else:
+                with await self._access.storing(request, given, announced(request), unseen) as storing:
+                    upload, entry = await self._uploads.receive(request, share, given, storing, ask, unseen=unseen)
         except Damaged as error:
             return problem(error, 400)
         if not upload.created:

@@ -62,17 +62,18 @@ class Uploads:
             upload = await asyncio.wrap_future(begun)
             upload.modified = modified
             await go_on(request)
-            await self._fill(upload, request, storing)
+            await self.fill(upload, request, storing)
             ask()
             return upload, await asyncio.wrap_future(self._threads.submit(store, upload, storing, conditions, sha256))
         except BaseException:
             begun.add_done_callback(self._drop)  # also when we were cancelled before it had begun
             raise
 
-    async def _fill(self, upload: Upload, request: web.Request, storing: Storing) -> None:
+    async def fill(self, upload: Upload, request: web.Request, storing: Storing) -> None:
         """Gather the next bytes while a thread writes and hashes those before."""
         writing: Future[None] | None = None
-        gathered, size = bytearray(), 0
+        had = upload.size
+        gathered, size = bytearray(), had
         async for piece in request.content.iter_any():
             gathered += piece
             size += len(piece)
@@ -85,7 +86,7 @@ class Uploads:
         if writing:
             await asyncio.wrap_future(writing)
         await asyncio.wrap_future(self._threads.submit(upload.write, gathered))
-        if request.content_length not in {None, upload.size}:
+        if request.content_length not in {None, upload.size - had}:
             raise WrongUsage("The upload broke off; nothing was changed.", "send it again")
 
     def _drop(self, begun: Future[Upload]) -> None:

@@ -7,6 +7,7 @@ entry that does not lie where it was asked for is no entry.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
@@ -34,6 +35,17 @@ class Written(NamedTuple):
 
     sha256: bytes | None
     etag: str  # empty when it does not say
+
+
+class Unsent(NamedTuple):
+    """What is left of an upload: by which token the other computer knows it, and how many bytes it has."""
+
+    token: str
+    first: int
+
+    def headers(self, size: int) -> dict[str, str]:
+        span = f"bytes {self.first}-{size - 1}/{size}"
+        return {"Upload-Token": self.token, "Content-Range": span, "Content-Length": str(size - self.first)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +197,17 @@ class Remote:
         etag: str = "",
         sha256: bytes | None = None,
         modified: int | None = None,
+        part: Unsent | None = None,
     ) -> Written:
         """Make it the file there. An iterable gives exactly `size` bytes.
 
         It replaces the file of that etag, or none: raises Changed. `sha256` is checked before anything changes.
-        `modified`: the time of change that it is to have, in nanoseconds since 1970.
+        `part`: `data` is only what is unsent of it. `modified`: the time of change that it is to have, in
+        nanoseconds since 1970.
         """
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        if part is not None:
+            headers |= part.headers(size)
         headers |= {"If-Match": f'"{etag}"'} if etag else {"If-None-Match": "*"}
         if sha256:
             headers["Repr-Digest"] = webdav.digest_header(sha256)
@@ -201,6 +217,13 @@ class Remote:
             headers["Expect"] = "100-continue"  # a refusal comes before the bytes
         async with self.request("PUT", path, headers, data) as answer:
             return Written(webdav.parse_digest(answer.headers.get("Repr-Digest")), etag_of(answer))
+
+    async def upload_offset(self, path: SharePath, token: str, size: int) -> int | None:
+        """How many bytes of that upload have come; None where uploads don't go on. Raises what a PUT would."""
+        headers = {"Upload-Token": token, "Content-Range": f"bytes */{size}"}
+        async with self.request("PUT", path, headers, ok=(400, 501)) as answer:
+            offset = answer.headers.get("Upload-Offset", "")
+        return int(offset) if re.fullmatch("[0-9]{1,18}", offset) and int(offset) < size else None
 
     async def mkdir(self, path: SharePath, exist_ok: bool = False) -> bool:
         """Make a folder; whether it is new. Raises Conflict when it exists, or nothing to put it in does."""

@@ -13,15 +13,17 @@ from typing import BinaryIO
 
 from msgspec import structs
 
-from commonhold.errors import Conflict, Damaged, WrongUsage
+from commonhold.errors import Conflict, Damaged, Unreachable, WrongUsage
 from commonhold.files.disk import explained
 from commonhold.files.used.origin import Origin
 from commonhold.files.used.part import HERE
-from commonhold.files.used.remote import Remote
+from commonhold.files.used.remote import Remote, Unsent, Written
 from commonhold.names import SharePath
 
 SMALL = 256 * 1024  # bytes up to which a file is read at once, and sent with its digest ahead
 CHUNK = 2**20
+RESUMED = 8 * 2**20  # bytes from which an upload that breaks off goes on
+TRIES = 8  # a connection that breaks this often in one upload ends it
 
 
 class Send:
@@ -49,10 +51,7 @@ class Send:
                 there = await self._there.write(self._path, data, len(data), etag, digest, status.st_mtime_ns)
                 self._count(len(data))
             else:
-                hashing = hashlib.sha256()
-                body = self._chunks(file, status, hashing)
-                there = await self._there.write(self._path, body, status.st_size, etag, modified=status.st_mtime_ns)
-                digest = hashing.digest()
+                there, digest = await self._large(file, status, etag)
             if there.sha256 != digest:
                 raise Damaged(f"“{self._path}” arrived damaged at {self._there.peer.name}.", "send it again")
             if there.etag and (known := Origin.of(file.fileno())) and known.names(*self._place()):
@@ -64,10 +63,48 @@ class Send:
         finally:
             self._threads.submit(file.close)
 
+    async def _large(self, file: BinaryIO, status: os.stat_result, etag: str) -> tuple[Written, bytes]:
+        """Send it, from where an earlier upload of it broke off; and go on when this one does, if it came further."""
+        token, came = self._token(status), None
+        if status.st_size >= RESUMED:
+            came = await self._there.upload_offset(self._path, token, status.st_size)
+        tries, came_before = TRIES, -1
+        while True:
+            hashing = hashlib.sha256()
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._skip, file, hashing, came or 0)
+            self._count(came or 0)
+            body = self._chunks(file, status, hashing, came or 0)
+            part = None if came is None else Unsent(token, came)
+            try:
+                what = self._path, body, status.st_size, etag
+                return await self._there.write(*what, modified=status.st_mtime_ns, part=part), hashing.digest()
+            except Unreachable:
+                tries -= 1
+                if came is None or not tries:
+                    raise
+                came_before, came = came, await self._there.upload_offset(self._path, token, status.st_size)
+                if came is None or came <= came_before:
+                    raise
+
+    def _token(self, status: os.stat_result) -> str:
+        """Of this file on its way there: a later command, too, makes the same, and nothing has to be remembered."""
+        file = self._source.resolve(), status.st_ino, status.st_size, status.st_mtime_ns
+        return hashlib.sha256(repr((*map(str, file), *self._place())).encode(errors="surrogateescape")).hexdigest()
+
+    def _skip(self, file: BinaryIO, hashing: hashlib._Hash, size: int) -> None:
+        """Hash what is there already."""
+        with explained(self._source, HERE):
+            file.seek(0)
+            while size and (data := file.read(min(CHUNK, size))):
+                hashing.update(data)
+                size -= len(data)
+
     def _place(self) -> tuple[str, str, str]:
         return str(self._there.peer.fingerprint), self._there.share, str(self._path)
 
-    async def _chunks(self, file: BinaryIO, status: os.stat_result, hashing: hashlib._Hash) -> AsyncIterator[bytes]:
+    async def _chunks(
+        self, file: BinaryIO, status: os.stat_result, hashing: hashlib._Hash, first: int
+    ) -> AsyncIterator[bytes]:
         """The file, read and hashed ahead in a thread. The last bytes go only if it did not change meanwhile:
 
         an upload that misses bytes changes nothing.
@@ -82,7 +119,7 @@ class Send:
                 return data
 
         loop = asyncio.get_running_loop()
-        left = status.st_size
+        left = status.st_size - first
         ahead = loop.run_in_executor(self._threads, step)
         try:
             while left:
