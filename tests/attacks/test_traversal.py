@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import itertools
+from contextlib import contextmanager
 from urllib.parse import unquote
 
 import msgspec
@@ -17,16 +18,18 @@ import pytest
 from commonhold.errors import WrongUsage
 from commonhold.files.batch import ASKED, END, FILES, MAGIC, Asked, Sent, pack
 from commonhold.files.webdav import target
+from commonhold.identity.keys import Key
 from commonhold.names import HIDDEN
 
 from ..conftest import town
 from ..people import basic
 from ..properties.test_paths import stays_inside
-from .reach import context
+from .reach import certificate_of, context
 
 PIECES = ("%", "25", "2e", "2f", "5c", "00", ".", "/", "\\")
 LEADS_TO = ("", "secret", f"{HIDDEN}/secret", "%2ecommonhold%2fsecret", "../secret", "/etc/hostname")
 SECRET = b"nobody may read this"
+JSON = {"Content-Type": "application/json"}
 PASSWORD = "harbour lamp otter"
 SPELLINGS = 240  # over the real door, with each method
 
@@ -72,17 +75,16 @@ def server(tmp_path_factory):
         yield made
 
 
-@pytest.fixture
-def ask(server):
-    """What bob asks, sent as it is on a connection that stays open; no answer is a secret, or an accident."""
+@contextmanager
+def asking(server, shown, **always):
+    """Sends what is asked as it is, on a connection that stays open; no answer is a secret, or an accident."""
     host, _, port = server.address.rpartition(":")
-    connection = http.client.HTTPSConnection(host, int(port), timeout=30, context=context())
+    connection = http.client.HTTPSConnection(host, int(port), timeout=30, context=shown)
     outside = server.folder.parent
 
     def request(method, path, body=b"", **headers):
         connection.putrequest(method, path, skip_accept_encoding=True)
-        named = {"Authorization": basic("bob", PASSWORD), "Content-Length": str(len(body)), "Depth": "1"} | headers
-        for name, value in named.items():
+        for name, value in ({"Content-Length": str(len(body)), "Depth": "1"} | always | headers).items():
             connection.putheader(name, value)
         connection.endheaders(body)
         answer = connection.getresponse()
@@ -96,6 +98,20 @@ def ask(server):
     connection.close()
     assert (outside / "secret").read_bytes() == (outside / "photos" / HIDDEN / "secret").read_bytes() == SECRET
     assert {each.name for each in outside.iterdir()} == {"secret", "photos", "tower"}
+
+
+@pytest.fixture
+def ask(server):
+    """What bob asks, by password."""
+    with asking(server, context(), Authorization=basic("bob", PASSWORD)) as request:
+        yield request
+
+
+@pytest.fixture
+def ask_as_ann(server):
+    """What ann asks, by the certificate of her computer: the history opens to those only."""
+    with asking(server, context(Key.load(server.home.key), [certificate_of(server)])) as request:
+        yield request
 
 
 def test_no_method_at_any_spelling_leads_out(ask):
@@ -136,3 +152,17 @@ def test_no_spelling_of_a_destination_leads_out(ask):
                 heard.add(ask(method, "/dav/photos/source", Destination=goal, Depth="infinity").status)
     assert heard & {201, 204}
     assert 400 in heard
+
+
+def test_no_spelling_leads_history_restore_or_undo_out(ask_as_ann, server):
+    ask_as_ann("PUT", "/dav/photos/kept", b"planted")
+    ask_as_ann("DELETE", "/dav/photos/kept")
+    heard = set()
+    for way in some(SPELLINGS // 4):
+        for method, door in (("GET", "history"), ("POST", "history"), ("DELETE", "history"), ("POST", "undo")):
+            heard.add(ask_as_ann(method, f"/{door}/photos/{way}", b"{}", **JSON).status)
+        goal = msgspec.json.encode({"to": unquote(way, errors="replace")})
+        heard.add(ask_as_ann("POST", "/history/photos/kept", goal, **JSON).status)
+    assert heard >= {200, 400, 404}
+    planted = [path for path in (server.folder.parent / "photos").rglob("*") if path.is_file()]
+    assert {path.read_bytes() for path in planted if HIDDEN not in path.parts} == {b"planted"}
