@@ -362,6 +362,27 @@ async def test_the_door_tells_brings_back_undoes_and_erases(tower):
     assert not [path for path in (share.root / ".commonhold" / "versions").rglob("*") if path.is_file()]
 
 
+async def test_history_follows_a_move_and_undo_takes_it_back_with_what_it_replaced(tower):
+    share = tower.offer("papers", laptop=Verb.WRITE)
+    (share.root / "d").mkdir()
+    (share.root / "d" / "a.txt").write_bytes(b"old")
+    (share.root / "b.txt").write_bytes(b"replaced")
+    await tower.ask("laptop", "PUT", "/dav/papers/d/a.txt", b"new")
+    assert (await tower.ask("laptop", "MOVE", "/dav/papers/d/a.txt", Destination="/dav/papers/b.txt")).status == 204
+    assert (await tower.ask("laptop", "MOVE", "/dav/papers/d", Destination="/dav/papers/e")).status == 201
+    await tower.ask("laptop", "PUT", "/dav/papers/e/c.txt", b"made")
+    told = {(each["path"], each["size"]) for each in (await ask(tower, "laptop", "GET", "/history/papers/b.txt"))[1]}
+    assert told == {("d/a.txt", 3), ("b.txt", 8)}
+    since = EARLY.isoformat()
+    planned = (await ask(tower, "laptop", "POST", "/undo/papers", since=since, dry_run=True))[1]
+    assert [each["reason"] for each in planned] == [""] * 5
+    assert (await ask(tower, "laptop", "POST", "/undo/papers", since=since))[1] == planned
+    files = {str(path.relative_to(share.root)): path.read_bytes() for path in share.root.glob("[!.]*/*")}
+    assert files == {"d/a.txt": b"old"}
+    assert (share.root / "b.txt").read_bytes() == b"replaced"
+    assert (await ask(tower, "laptop", "POST", "/undo/papers", since=since))[1] == []
+
+
 async def test_whoever_may_only_add_learns_nothing_of_what_was(tower):
     share = tower.offer("papers", laptop=Verb.ADD, tablet=Verb.WRITE)
     await tower.ask("tablet", "PUT", "/dav/papers/a.txt", b"one")

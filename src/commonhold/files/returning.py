@@ -37,6 +37,14 @@ class Foresight:
 
     there: dict[str, str] = field(default_factory=dict)  # path -> `mark`
     kept: set[str] = field(default_factory=set)
+    moves: list[tuple[str, str]] = field(default_factory=list)  # (to where it goes back, where it is)
+
+    def now(self, path: str) -> str:
+        """Where that lies at the moment."""
+        for old, at in reversed(self.moves):
+            if path == old or path.startswith(f"{old}/"):
+                path = at + path[len(old) :]
+        return path
 
 
 class Returning:
@@ -180,25 +188,33 @@ class Returning:
 
     def trouble(self, row: Deed, foreseen: Foresight) -> str:
         """Why this can't be taken back, when what is foreseen has been; empty when it can, and then that is, too."""
-        path = SharePath.parse(row.path)
-        there = foreseen.there.get(row.path)
-        if there is None:
-            there = mark(self._there(path))
-        if row.why == "moved":
-            return "it was moved: move it back with: commonhold mv"
-        if there != row.after:
+        at = row.moved_to or row.path
+        there = self._mark(at, foreseen)
+        if there != row.after and (there or not self._moved_back(row, foreseen)):
             return "something else is there since"
-        if (
-            row.why == "created"
-            and row.folder
-            and self._inside(path) - {name for name, now in foreseen.there.items() if not now}
-        ):
+        if row.why == "moved":
+            if self._mark(row.path, foreseen):
+                return "something else is where it was"
+            foreseen.there |= {row.path: there, at: ""}
+            foreseen.moves.append((row.path, at))
+            return ""
+        if row.why == "created" and row.folder and self._inside(row.path, foreseen):
             return "something is in it"
         if row.why != "created" and row.was not in foreseen.kept and self._source(row) is None:
             return "what was there is not kept any more"
         foreseen.kept.add(there)
         foreseen.there[row.path] = "" if row.why == "created" else row.was
         return ""
+
+    def _mark(self, path: str, foreseen: Foresight) -> str:
+        there = foreseen.there.get(path)
+        return mark(self._there(SharePath.parse(foreseen.now(path)))) if there is None else there
+
+    def _moved_back(self, row: Deed, foreseen: Foresight) -> bool:
+        """Whether what took the place of this has been moved back to where it came from, and left the name free."""
+        if any(at == row.path for _, at in foreseen.moves):
+            return True
+        return bool(self.versions.find("undone AND moved_to = ? AND number > ?", row.path, row.number))
 
     def _source(self, row: Deed) -> Deed | None:
         """The version that holds what went then: it may have come back since, and gone again."""
@@ -242,10 +258,10 @@ class Returning:
         except (OSError, NotFound):
             return None
 
-    def _inside(self, path: SharePath) -> set[str]:
-        """The paths of what is in the folder there."""
-        with self._ground.folder(path) as folder, os.scandir(folder) as items:
-            return {f"{path}/{item.name}" for item in items}
+    def _inside(self, path: str, foreseen: Foresight) -> bool:
+        """Whether something is in the folder there."""
+        with self._ground.folder(SharePath.parse(foreseen.now(path))) as folder, os.scandir(folder) as items:
+            return any(foreseen.there.get(f"{path}/{item.name}") != "" for item in items)
 
     # -- for good
 

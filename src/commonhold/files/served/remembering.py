@@ -12,7 +12,9 @@ from commonhold.authority.gate import SUBJECT
 from commonhold.errors import CommonholdError, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.entry import Conditions, Entry
+from commonhold.files.moving import Wish
 from commonhold.files.past import HistoryPolicy, Undone
+from commonhold.files.quota import QuotaLedger
 from commonhold.files.returning import Foresight, Returning, of, require_person, told
 from commonhold.files.served.access import Access
 from commonhold.files.share import Share, Taken
@@ -125,7 +127,10 @@ class Remembering:
         returning = of(share.returning, "")
         try:
             _, given = self._access.permit(request, Verb.WRITE, share.door.name, SharePath.parse(row.path))
-            if foreseen is not None:
+            if foreseen is None and row.why == "moved":
+                _, moved = self._access.permit(request, Verb.WRITE, share.door.name, SharePath.parse(row.moved_to))
+                reason = await self._access.run(_move_back, share, self._access.ledger, row, moved, given)
+            elif foreseen is not None:
                 reason = await self._access.run(returning.trouble, row, foreseen)
             else:
                 reason, back = await self._access.run(returning.undo, given, row)
@@ -155,6 +160,18 @@ class Remembering:
         count = await self._access.run(returning.erase, given.path)
         self._access.record("history erased", request, door=share.door.name, path=str(given.path), versions=count)
         return json_answer(await self._access.run(_state, share))
+
+
+def _move_back(share: Share, ledger: QuotaLedger, row: Deed, source: Permit, target: Permit) -> str:
+    """Why it could not be; else it is there, and its payer pays for it there."""
+    returning = of(share.returning, "")
+    if reason := returning.trouble(row, Foresight()):
+        return reason
+    wish = Wish(Conditions(if_match=frozenset({share.stat(source).etag})), overwrite=False)
+    with ledger.moving(share.door.id, row.moved_to, share.door.id, row.path) as placed, returning.versions.undoing():
+        placed.extend(share.move(source, share, target, wish).placed)
+    returning.versions.undone(row.id)
+    return ""
 
 
 def _made(share: Share, parent: Permit) -> None:
