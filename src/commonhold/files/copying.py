@@ -20,9 +20,11 @@ from commonhold.errors import Changed, CommonholdError, Conflict, NoSpace
 from commonhold.files.disk import explained, sync_disk, sync_folder
 from commonhold.files.entry import Placed
 from commonhold.files.ground import FILE, FOLDER, NEW_FILE, entry_of, look, name_locks, require, speakable
+from commonhold.files.identity import identity
 from commonhold.files.moving import Brought, End, Wish, check
 from commonhold.files.placing import Arrival, Made
-from commonhold.names import SharePath
+from commonhold.files.properties import Carried
+from commonhold.names import SharePath, spelled
 
 FEW = 100  # files that are synced one by one: syncing the whole disk waits for what strangers wrote, too
 SLICE = 64 * 2**20  # bytes after which we look whether the copy is still wanted
@@ -53,6 +55,8 @@ class Copying:
         Raises NotFound, Refused, Changed, Conflict, and NoSpace when the disk has no room for it.
         """
         self.size, self.files = 0, 0
+        self._carried: list[Carried] = []
+        self._described = source.properties.under(str(source.path))
         self.copied: list[Placed] = []  # by their paths from the top
         self._failed: list[tuple[SharePath, CommonholdError]] = []
         self._source, self._target, self._wish, self._complete = source, target, wish, complete
@@ -96,6 +100,7 @@ class Copying:
                 at, created = placing.drop_in(self._room, COPY, self._target.permit, Arrival(), made), True
             else:
                 at, created = path, self._give_name()
+            self._source.properties.copied(str(self._source.path), self._target.properties, str(at), self._carried)
             self._opened.close()
             placed = [each._replace(path="/".join(filter(None, (str(at), each.path)))) for each in sorted(self.copied)]
             return Brought(entry_of(str(path), status), created, placed, made, self._failed)
@@ -188,7 +193,7 @@ class Copying:
                         with self._noting(each.parts):
                             self._copy_file(folder, each.parts[-1], into, each.parts[-1], each.parts)
                 _copy_status(folder, into)
-                self._note(parts, into)
+                self._note(parts, folder, into)
         for path, _ in self._failed:  # folders that could not be read are there, and empty
             *above, name = path.parts[len(self._source.path.parts) :]
             with suppress(OSError), _opened(copy, tuple(above)) as into:
@@ -203,7 +208,7 @@ class Copying:
             try:
                 self._copy_whole(source, copy)
                 _copy_status(source, copy)
-                self._note(parts, copy)
+                self._note(parts, source, copy)
             except BaseException:
                 os.unlink(wanted, dir_fd=into)
                 raise
@@ -212,7 +217,9 @@ class Copying:
         finally:
             os.close(source)
 
-    def _note(self, parts: Parts, copy: int) -> None:
+    def _note(self, parts: Parts, source: int, copy: int) -> None:
+        if self._described and spelled("/".join(parts)) in self._described:
+            self._carried.append(Carried("/".join(parts), identity(source), identity(copy)))
         if self._each:
             os.fsync(copy)
         status = os.fstat(copy)

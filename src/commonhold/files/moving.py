@@ -21,6 +21,7 @@ from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.ground import Ground, entry_of, name_locks, require
 from commonhold.files.locks import How
 from commonhold.files.placing import Arrival, Made, Placing
+from commonhold.files.properties import Properties
 from commonhold.names import SharePath
 
 
@@ -35,6 +36,7 @@ class End(NamedTuple):
     ground: Ground
     placing: Placing
     clearance: Clearance
+    properties: Properties
 
     @property
     def path(self) -> SharePath:
@@ -111,9 +113,11 @@ def move(source: End, target: End, wish: Wish) -> Brought:
                 _leaving(source, folder, target, wish) as (name, status),
             ):
                 how = _arrival(source, target, wish)
+                source.properties.moving(str(path), target.properties, str(to))
                 created = target.placing.move_in(folder, name, into, target.permit, wish.at_target, how)
             sync_folder(into)
             sync_folder(folder)
+            source.properties.moved(str(path))
             return Brought(entry_of(str(to), status), created, [_placed(to, status)], [], [])
 
 
@@ -122,6 +126,8 @@ def _drop(source: End, folder: int, target: End, wish: Wish) -> Brought:
     with name_locks((folder, source.path.name)), _leaving(source, folder, target, wish) as (name, status):
         at = target.placing.drop_in(folder, name, target.permit, _arrival(source, target, wish), made)
     sync_folder(folder)
+    source.properties.moving(str(source.path), target.properties, str(at))
+    source.properties.moved(str(source.path))
     return Brought(entry_of(str(target.path), status), True, [_placed(at, status)], made, [])
 
 

@@ -6,7 +6,7 @@ others is read by defusedxml: no entity, no external reference, no bomb.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from mimetypes import MimeTypes
@@ -79,11 +79,12 @@ class Question(msgspec.Struct, frozen=True):
 
     named: tuple[str, ...] | None = None
     names_only: bool = False
+    include: tuple[str, ...] = ()  # beside all
 
     @property
     def for_quota(self) -> bool:
         """By name: who asks for all properties does not mean these (RFC 4331, 2)."""
-        return any(f"{DAV}{name}" in (self.named or ()) for name in QUOTA)
+        return any(f"{DAV}{name}" in (self.named or self.include) for name in QUOTA)
 
 
 def parse_question(body: bytes) -> Question:
@@ -105,25 +106,45 @@ def parse_question(body: bytes) -> Question:
     if (prop := root.find(f"{DAV}prop")) is None:
         if root.find(f"{DAV}allprop") is None:
             raise WrongUsage("The propfind element asks for nothing.")
-        return Question()
+        include = root.find(f"{DAV}include")
+        return Question(include=_named(include) if include is not None else ())
+    return Question(named=_named(prop))
+
+
+def _named(prop: Iterable[Any]) -> tuple[str, ...]:
     named = tuple(dict.fromkeys(element.tag for element in prop))
     if len(named) > MOST_PROPERTIES:
         raise WrongUsage(f"A question names at most {MOST_PROPERTIES} properties.")
-    return Question(named=named)
+    return named
 
 
-def answers(question: Question, entries: Iterable[tuple[str, Entry]], more: Properties | None = None) -> bytes:
-    """One response element for each pair of address (percent-encoded) and entry; `more` properties than ours."""
+def answers(
+    question: Question,
+    entries: Iterable[tuple[str, Entry]],
+    more: Properties | None = None,
+    dead: Mapping[str, Mapping[str, str]] | None = None,
+) -> bytes:
+    """One response element for each pair of address (percent-encoded) and entry; `more` properties than ours.
+
+    `dead`: those that others have given, by path and name, as elements.
+    """
     properties = PROPERTIES | (more or {})
     known, unknown = _sorted(question, properties)
     chosen = [properties[name] for name in known]
+    others = set(question.named or ()) - {f"{DAV}{name}" for name in known}
     lines = []
     for address, entry in entries:
         found = "".join([write(entry) for write in chosen])
         missing = unknown
+        given = (dead or {}).get(entry.path, {})
         if question.names_only:
-            found = "".join(f"<D:{name}/>" for name in known if properties[name](entry))
+            found = "".join(f"<D:{name}/>" for name in known if properties[name](entry)) + "".join(map(element, given))
+        elif question.named is None:
+            found += "".join(given.values())
         elif question.named is not None:
+            if given:
+                found += "".join(given[tag] for tag in question.named if tag in given)
+                missing = "".join(element(tag) for tag in question.named if tag in others and tag not in given)
             lacking = known if entry.kind != "file" else [name for name in known if name not in PROPERTIES]
             missing += "".join(f"<D:{name}/>" for name in lacking if not properties[name](entry))
         lines.append(
@@ -172,10 +193,10 @@ def _sorted(question: Question, properties: Properties) -> tuple[list[str], str]
         return list(properties), ""
     ours = {f"{DAV}{name}": name for name in properties}
     known = [ours[tag] for tag in question.named if tag in ours]
-    return known, "".join(_element(tag) for tag in question.named if tag not in ours)
+    return known, "".join(element(tag) for tag in question.named if tag not in ours)
 
 
-def _element(tag: str) -> str:
+def element(tag: str) -> str:
     namespace, _, name = tag.removeprefix("{").rpartition("}")
     if namespace == "DAV:":
         return f"<D:{name}/>"

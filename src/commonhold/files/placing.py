@@ -17,7 +17,9 @@ from commonhold.files.clearance import Clearance, Cleared
 from commonhold.files.disk import sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.ground import Ground, entry_of, look, name_lock, numbered
+from commonhold.files.identity import identity
 from commonhold.files.locks import How
+from commonhold.files.properties import Properties
 from commonhold.files.renaming import rename_new
 from commonhold.files.retiring import NO_LINKS, Retiring
 from commonhold.names import SharePath
@@ -39,7 +41,10 @@ class Placing:
     What had a name goes through `retiring`, which keeps it.
     """
 
-    def __init__(self, door: Door, ground: Ground, clearance: Clearance, retiring: Retiring) -> None:
+    def __init__(
+        self, door: Door, ground: Ground, clearance: Clearance, retiring: Retiring, properties: Properties
+    ) -> None:
+        self._properties = properties
         self._door, self._ground, self._clearance = door, ground, clearance
         self._retiring = retiring
 
@@ -164,6 +169,9 @@ class Placing:
                 permit.require(Verb.ADD, self._door.id)  # it may have ended while the bytes went to the disk
                 if before:
                     cleared.require(*what)
+                    if self._properties.some:
+                        old, new = identity(folder, before[0]), identity(workshop, temporary)
+                        self._properties.replaced(str(permit.path), old, new)
                     self._retiring.replace(workshop, temporary, folder, before, permit)
                     return before[0], False
                 if _named(cleared, workshop, temporary, folder, permit.path):

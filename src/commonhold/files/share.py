@@ -26,6 +26,7 @@ from commonhold.files import strays
 from commonhold.files.catalogue import Catalogue
 from commonhold.files.clearance import Clearance
 from commonhold.files.copying import Copying
+from commonhold.files.describing import Describing, alive
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.gathered import Gathered
@@ -35,6 +36,7 @@ from commonhold.files.locks import How, Locks
 from commonhold.files.locksmith import Locksmith
 from commonhold.files.moving import Brought, End, Wish, move
 from commonhold.files.placing import Made, Placing
+from commonhold.files.properties import Properties
 from commonhold.files.pruning import Pruning
 from commonhold.files.retiring import Retiring
 from commonhold.files.returning import Returning
@@ -73,7 +75,9 @@ class Share:
         if self.versions is not None and self.pruning is not None:
             what = self._ground, self.clearance, self._retiring, self.versions, self.pruning
             self.returning = Returning(door, *what)
-        self._placing = Placing(door, self._ground, self.clearance, self._retiring)
+        self._properties = Properties(catalogue, door.id, self._lives)
+        self.describing = Describing(door, self._ground, self.clearance, self._properties)
+        self._placing = Placing(door, self._ground, self.clearance, self._retiring, self._properties)
         with suppress(OSError, NotFound):
             self._retiring.recover()
             self._ground.clear_away(Beginnings(catalogue).files(door.id))
@@ -266,8 +270,18 @@ class Share:
         permit.require(Verb.WRITE, self.door.id)
         return move(self._end(permit), to._target(at, wish), wish)
 
+    def _lives(self, path: str, identity: str) -> bool:
+        """Whether that very file is there, or may be restored."""
+        kept = {deed.path for deed in self.versions.find("kept")} if self.versions is not None else set()
+        above = ("/".join(path.split("/")[:length]) for length in range(1, path.count("/") + 2))
+        return alive(self._ground, path, identity) or not kept.isdisjoint(above)
+
+    def forget(self) -> None:
+        """It is offered no more: what was kept beside its files is of no use."""
+        self._properties.forget()
+
     def _end(self, permit: Permit) -> End:
-        return End(permit, self._ground, self._placing, self.clearance)
+        return End(permit, self._ground, self._placing, self.clearance, self._properties)
 
     def _target(self, permit: Permit, wish: Wish) -> End:
         permit.require(Verb.ADD, self.door.id)

@@ -23,6 +23,7 @@ from commonhold.files.served.changing import Changing
 from commonhold.files.served.locking import Locking, locked
 from commonhold.files.served.looking import Looking
 from commonhold.files.served.problem import problem
+from commonhold.files.served.proppatching import Proppatching
 from commonhold.files.served.remembering import Remembering
 from commonhold.files.shares import Shares
 from commonhold.names import SharePath
@@ -63,6 +64,7 @@ class _Door:
         self._methods = {
             "OPTIONS": self._options,
             "PROPFIND": looking.propfind,
+            "PROPPATCH": Proppatching(access).proppatch,
             "GET": looking.get,
             "HEAD": looking.get,
             "PUT": changing.put,

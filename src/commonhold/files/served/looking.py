@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
 
 from aiohttp import web
 
@@ -21,6 +23,13 @@ from commonhold.names import SharePath
 
 BATCH = 500  # entries of a listing that are read, written and sent at a time
 FOLDER_METHODS = "OPTIONS, PROPFIND, HEAD, DELETE"
+
+
+Dead: TypeAlias = Callable[[Sequence[Entry]], Mapping[str, Mapping[str, str]]]  # the dead properties of entries
+
+
+def _none(_: Sequence[Entry]) -> Mapping[str, Mapping[str, str]]:
+    return {}
 
 
 class Looking:
@@ -41,12 +50,14 @@ class Looking:
         if depth is None:
             return web.Response(status=403, body=multistatus.FINITE_DEPTH, content_type="application/xml")
         more: multistatus.Properties = {}
+        dead: Dead = _none
         if name:
             share, given = self._access.permit(request, Verb.LIST, name, path)
             question = multistatus.parse_question(await _small_body(request))
             first = await self._access.run(share.stat, given)
             inner = await self._access.run(share.list, given) if depth and first.kind == "folder" else iter(())
             more = self._locking.properties(request, share)
+            dead = partial(share.describing.told, given)
             if question.for_quota:
                 more |= multistatus.quota(*self._access.room(request, await self._access.run(share.free, given)))
         else:
@@ -54,7 +65,7 @@ class Looking:
             first = Entry("", "share", 0, None, "")
             inner = iter(self._visible(request[SUBJECT]) if depth else ())
         entries = itertools.chain([(_address(name, first), first)], ((_address(name, entry), entry) for entry in inner))
-        return await self._listing(request, question, entries, more)
+        return await self._listing(request, question, entries, more, dead)
 
     def _visible(self, subject: Subject) -> list[Entry]:
         """The shares in which somebody may list or add."""
@@ -71,12 +82,14 @@ class Looking:
         question: multistatus.Question,
         entries: Iterator[tuple[str, Entry]],
         more_properties: multistatus.Properties,
+        dead: Dead = _none,
     ) -> web.StreamResponse:
         """Short listings with their length, which Finder needs; long ones as they are read."""
 
         def batch() -> tuple[bytes, bool]:
             taken = list(itertools.islice(entries, BATCH))
-            return multistatus.answers(question, taken, more_properties), len(taken) == BATCH
+            given = dead([entry for _, entry in taken])
+            return multistatus.answers(question, taken, more_properties, given), len(taken) == BATCH
 
         text, more = await self._access.run(batch)
         headers = {"Content-Type": 'application/xml; charset="utf-8"', "DAV": webdav.COMPLIANCE}
