@@ -7,6 +7,7 @@ from __future__ import annotations
 import http.client
 import re
 import ssl
+from email.utils import parsedate_to_datetime
 
 import pytest
 from defusedxml.ElementTree import fromstring
@@ -24,6 +25,13 @@ JUNK = (
 LOCKING = (
     '<?xml version="1.0" encoding="utf-8"?><D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope>'
     "<D:locktype><D:write/></D:locktype><D:owner><D:href>{}</D:href></D:owner></D:lockinfo>"
+)
+TIMES = (
+    '<?xml version="1.0" encoding="utf-8" ?><D:propertyupdate xmlns:D="DAV:" xmlns:Z="urn:schemas-microsoft-com:">'
+    "<D:set><D:prop><Z:Win32CreationTime>Sat, 04 Jul 2026 09:12:00 GMT</Z:Win32CreationTime>"
+    "<Z:Win32LastAccessTime>Mon, 06 Jul 2026 07:00:00 GMT</Z:Win32LastAccessTime>"
+    "<Z:Win32LastModifiedTime>Sun, 05 Jul 2026 18:30:00 GMT</Z:Win32LastModifiedTime>"
+    "<Z:Win32FileAttributes>00000020</Z:Win32FileAttributes></D:prop></D:set></D:propertyupdate>"
 )
 
 
@@ -163,6 +171,25 @@ def test_explorer_finds_the_share_from_the_root_of_its_computer(explorer):
         assert explorer.say("PROPFIND", name, Depth="0").status == 404
 
 
+def test_explorer_saves_a_file_with_its_times(explorer, drive):
+    name, data = "Neues%20Dokument.txt", b"x" * 5000
+    assert explorer.say("PUT", name, b"", Translate="f").status == 201
+    token = explorer.lock(name, "OFFICE\\bob")
+    assert explorer.say("PROPPATCH", name, TIMES, If=f"(<{token}>)").status == 207
+    assert explorer.say("HEAD", name, Translate="f").getheader("Content-Length") == "0"
+    assert explorer.say("PUT", name, data, If=f"(<{token}>)").status == 204
+    told = explorer.say("PROPPATCH", name, TIMES, If=f"(<{token}>)")
+    assert {each.text for each in fromstring(told.body).iter("{DAV:}status")} == {"HTTP/1.1 200 OK"}
+    assert explorer.say("UNLOCK", name, Lock_Token=f"<{token}>").status == 204
+    assert drive.files() == {"Neues Dokument.txt": data}
+    asked = PROPERTIES.format('<Z:Win32FileAttributes xmlns:Z="urn:schemas-microsoft-com:"/><D:getlastmodified/>')
+    found = explorer.found(name, asked)
+    assert found["Win32FileAttributes"] == "00000020"
+    assert found["getlastmodified"] == "Sun, 05 Jul 2026 18:30:00 GMT", "the time that the file had on its own disk"
+    on_disk = (drive.root / "Neues Dokument.txt").stat().st_mtime
+    assert on_disk == parsedate_to_datetime(found["getlastmodified"]).timestamp()
+
+
 def test_office_edits_a_document_that_nobody_else_can_save_meanwhile(program, drive):
     (drive.root / "letters").mkdir()
     (drive.root / "letters" / "a.docx").write_bytes(b"old")
@@ -176,5 +203,6 @@ def test_office_edits_a_document_that_nobody_else_can_save_meanwhile(program, dr
     assert other.say("PUT", "letters/a.docx", b"theirs").status == 423
     assert word.say("LOCK", "letters/a.docx", If=f"(<{token}>)", Timeout="Second-3600").status == 200, "kept alive"
     assert word.say("PUT", "letters/a.docx", b"new", If=f"(<{token}>)").status == 204
+    assert word.say("PROPPATCH", "letters/a.docx", TIMES, If=f"(<{token}>)").status == 207
     assert word.say("UNLOCK", "letters/a.docx", Lock_Token=f"<{token}>").status == 204
     assert other.say("PUT", "letters/a.docx", b"theirs").status == 204

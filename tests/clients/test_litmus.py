@@ -15,7 +15,7 @@ import pytest
 
 from .conftest import PASSWORD, needs, pkcs12_of, without_tls
 
-SUITES = os.environ.get("SUITES", "basic copymove props http").split()
+SUITES = ("basic", "copymove", "props", "locks", "http")
 OVER_TLS_ONLY = "skipping for SSL server"
 LINE = re.compile(r"^ ?\d+\. (\w+)\.+ (.*)")
 TOLD = 4000  # characters of litmus's own trace that a failure shows
