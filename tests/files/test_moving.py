@@ -279,3 +279,20 @@ async def test_across_disks_a_move_copies_then_deletes(tower, desk):
         assert (await bring(tower, "MOVE", "odd", "/dav/far/odd")).status == 409, "it would lose the link"
         assert (desk.root / "odd" / "link").is_symlink()
         assert {path.name for path in far.root.iterdir()} == {"book", ".commonhold"}
+
+
+async def test_each_kind_of_thing_says_what_may_be_asked_of_it(tower, desk):
+    tower.offer("inbox", laptop=Verb.ADD)
+    (desk.root.parent / "inbox" / "a.txt").write_bytes(b"a")
+
+    async def allowed(place: str) -> set[str]:
+        answer = await tower.ask("laptop", "OPTIONS", f"/dav/{place}")
+        assert (answer.status, answer.headers["DAV"]) == (200, "1, 2, 3")
+        return set(answer.headers["Allow"].split(", "))
+
+    file, folder, new = [await allowed(f"desk/{name}") for name in ("a.txt", "book", "none")]
+    assert {"GET", "PUT", "COPY", "MOVE", "PROPPATCH", "LOCK"} < file
+    assert "COPY" in folder
+    assert not {"PUT", "MKCOL", "GET"} & folder
+    assert new == {"OPTIONS", "PUT", "MKCOL", "LOCK"}
+    assert await allowed("inbox/a.txt") == await allowed("inbox/none") == await allowed("nowhere/x"), "nothing is told"

@@ -28,6 +28,8 @@ from commonhold.files.served.remembering import Remembering
 from commonhold.files.shares import Shares
 from commonhold.names import SharePath
 
+LIST_METHODS = "OPTIONS, PROPFIND"  # of the list of shares
+
 
 def routes(
     shares: Shares,
@@ -84,7 +86,7 @@ class _Door:
             return problem(WrongUsage(f"{request.method} is not understood here."), 405, Allow=self._allow)
         name, path = webdav.target(request.raw_path)
         if not name and request.method not in {"OPTIONS", "PROPFIND"}:
-            return problem(WrongUsage("That is the list of shares, no file."), 405, Allow="OPTIONS, PROPFIND")
+            return problem(WrongUsage("That is the list of shares, no file."), 405, Allow=LIST_METHODS)
         try:
             return await method(request, name, path)
         except Locked as error:
@@ -96,5 +98,7 @@ class _Door:
             return await self._options(request, "", SharePath())
         return await self._looking.top(request)
 
-    async def _options(self, _request: web.Request, _name: str, _path: SharePath) -> web.Response:
-        return web.Response(headers={"DAV": webdav.COMPLIANCE, "MS-Author-Via": "DAV", "Allow": self._allow})
+    async def _options(self, request: web.Request, name: str, path: SharePath) -> web.Response:
+        allowed = await self._looking.methods(request, name, path) if name else LIST_METHODS
+        headers = {"DAV": webdav.COMPLIANCE, "MS-Author-Via": "DAV", "Allow": allowed or self._allow}
+        return web.Response(headers=headers)

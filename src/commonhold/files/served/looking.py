@@ -11,7 +11,7 @@ from aiohttp import web
 
 from commonhold.authority.authority import Subject, Verb
 from commonhold.authority.gate import SUBJECT
-from commonhold.errors import WrongUsage
+from commonhold.errors import NotFound, WrongUsage
 from commonhold.files import multistatus, webdav
 from commonhold.files.entry import Entry
 from commonhold.files.served.access import Access
@@ -22,7 +22,10 @@ from commonhold.files.share import NoFile
 from commonhold.names import SharePath
 
 BATCH = 500  # entries of a listing that are read, written and sent at a time
-FOLDER_METHODS = "OPTIONS, PROPFIND, HEAD, DELETE"
+# What may be asked of whatever is there; whether somebody may is another matter.
+FILE_METHODS = "OPTIONS, PROPFIND, PROPPATCH, GET, HEAD, PUT, DELETE, COPY, MOVE, LOCK, UNLOCK"
+FOLDER_METHODS = "OPTIONS, PROPFIND, PROPPATCH, HEAD, POST, DELETE, COPY, MOVE, LOCK, UNLOCK"
+NEW_METHODS = "OPTIONS, PUT, MKCOL, LOCK"
 
 
 Dead: TypeAlias = Callable[[Sequence[Entry]], Mapping[str, Mapping[str, str]]]  # the dead properties of entries
@@ -44,6 +47,17 @@ class Looking:
         question = multistatus.parse_question(await _small_body(request))
         entries = [("/", Entry("", "folder", 0, None, "")), (webdav.ROOT, Entry("dav", "folder", 0, None, ""))]
         return await self._listing(request, question, iter(entries[: depth + 1]), {})
+
+    async def methods(self, request: web.Request, name: str, path: SharePath) -> str | None:
+        """Those that what is there understands; None for whoever may not know what it is."""
+        if not self._access.may(request, Verb.LIST, name, path):
+            return None
+        share, given = self._access.permit(request, Verb.LIST, name, path)
+        try:
+            entry = await self._access.run(share.stat, given)
+        except NotFound:
+            return NEW_METHODS
+        return FILE_METHODS if entry.kind == "file" else FOLDER_METHODS
 
     async def propfind(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
         depth = webdav.depth(request.headers.get("Depth"))
