@@ -6,14 +6,17 @@ import ctypes
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, NotFound, Refused, WrongUsage
 
 FEW = 100  # files that are synced one by one: syncing the whole disk waits for what strangers wrote, too
 
+T = TypeVar("T")
 # errno -> (class, sentence, hint); {name} is what was asked for, {where} the share or computer.
 ANSWERS: dict[int, tuple[type[CommonholdError], str, str]] = {
     errno.ENOENT: (NotFound, "There is no “{name}” in {where}.", ""),
@@ -136,3 +139,18 @@ def sync_disk(handle: int) -> bool:
     if _syncfs(handle):
         raise OSError(ctypes.get_errno(), "syncfs failed")
     return True
+
+
+_syncing = ThreadPoolExecutor(16, thread_name_prefix="sync")
+
+
+def together(sync: Callable[[T], object], files: Sequence[T]) -> None:
+    """`sync` for each, at the same time: a journal takes all of them in with one commit.
+
+    Measured with 16 new files of 1 KiB on ext4: 1.5 ms; one after the other 19.
+    """
+    if len(files) > 1:
+        list(_syncing.map(sync, files))
+    else:
+        for each in files:
+            sync(each)

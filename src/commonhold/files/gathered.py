@@ -10,14 +10,15 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import CommonholdError, Damaged
-from commonhold.files.disk import FEW, explanation, sync_disk, sync_folder
+from commonhold.files.disk import FEW, explanation, sync_disk, sync_folder, together
 from commonhold.files.entry import Conditions, Entry, Placed
-from commonhold.files.ground import FILE, NEW_FILE, Ground, look, open_folder
+from commonhold.files.ground import FILE, NEW_FILE, NO_FOLDER, Ground, look, open_folder
 from commonhold.files.placing import Placing, keep_mode
 from commonhold.names import SharePath
 
@@ -41,6 +42,7 @@ class Bundled:
     def __init__(
         self, permit: Permit, data: bytes, sha256: bytes, conditions: Conditions, modified: int | None = None
     ) -> None:
+        """`sha256` is what its sender says of `data`; empty where nothing is said, until it is written."""
         self.permit, self.data, self.sha256, self.conditions = permit, data, sha256, conditions
         self.modified = modified  # nanoseconds since 1970
         self.entry: Entry | None = None
@@ -96,17 +98,17 @@ class Gathered:
                 for each in written:
                     each.failed = explanation(error, each.permit.path, self._door.name)
                 return
-        for each in written:
-            self._trying(self._sync, each)
+        together(partial(self._trying, self._sync), written)
 
     def hand_over(self, files: Sequence[Bundled]) -> None:
         """Give each its name. Those that have not `failed` at the end are there, and on the disk."""
         changed: dict[tuple[str, ...], list[Bundled]] = {}
-        for each in files:
-            if each.failed is None:
-                self._trying(self._name, each)
+        with self._placing.noting():
+            for each in files:
                 if each.failed is None:
-                    changed.setdefault(each.permit.path.parts[:-1], []).append(each)
+                    self._trying(self._name, each)
+                    if each.failed is None:
+                        changed.setdefault(each.permit.path.parts[:-1], []).append(each)
         for parts, inside in changed.items():
             try:
                 sync_folder(self._folders[parts])
@@ -136,8 +138,10 @@ class Gathered:
 
     def _write(self, file: Bundled) -> None:
         permit = file.permit
-        if hashlib.sha256(file.data).digest() != file.sha256:
+        digest = hashlib.sha256(file.data).digest()
+        if file.sha256 and file.sha256 != digest:
             raise Damaged(f"“{permit.path}” arrived damaged; nothing was changed.", "send it again")
+        file.sha256 = digest
         folder = self._folder(permit.path.parts[:-1])
         handle = os.open(file.temporary, NEW_FILE, 0o666, dir_fd=self._room)
         try:
@@ -171,7 +175,9 @@ class Gathered:
             above = self._folder(parts[:-1])
             try:
                 opened = open_folder(above, parts[-1])
-            except FileNotFoundError:
+            except OSError as error:
+                if error.errno not in NO_FOLDER:
+                    raise
                 self._make(SharePath(parts))
                 opened = open_folder(above, parts[-1])
             self._opened.callback(os.close, opened)

@@ -28,6 +28,7 @@ from commonhold.trees import erase_in
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not make us wait
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NO_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # what says that there is none of that name
 WORKSHOP = "tmp"  # in HIDDEN: uploads under way, and folders being removed
 LONGEST_NUMBER = len(" (01234567)")  # bytes that `numbered` adds to a name at most
 LONGEST_ENDING = 32  # bytes of a name after its last dot that are kept when it is numbered
@@ -51,7 +52,7 @@ class Ground:
                 folder = inner
         except OSError as error:
             os.close(folder)
-            if creating and error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            if creating and error.errno in NO_FOLDER:
                 raise Conflict(
                     f"There is no folder “{path}” in {self._name} to put it in.", "make the folder first"
                 ) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import NamedTuple, TypeAlias
 
 from commonhold.authority.authority import Door, Permit, Verb
@@ -72,6 +72,10 @@ class Placing:
             if created:
                 self._retiring.made(permit.path, status, permit.subject)
             return entry_of(str(permit.path), status), created
+
+    def noting(self) -> AbstractContextManager[None]:
+        """Inside, what is noted of many new names is written down together."""
+        return self._retiring.versions.together() if self._retiring.versions else nullcontext()
 
     def drop(
         self, temporary: str, handle: int, permit: Permit, conditions: Conditions, made: Made

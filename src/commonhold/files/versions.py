@@ -35,6 +35,7 @@ CREATE INDEX IF NOT EXISTS changes_of ON changes (store, path);
 CREATE INDEX IF NOT EXISTS changes_moved ON changes (store, moved_to) WHERE moved_to <> '';
 CREATE INDEX IF NOT EXISTS changes_open ON changes (store) WHERE NOT settled;
 """
+INSERT = f"INSERT INTO changes VALUES (NULL{', ?' * 17})"  # noqa: S608 - question marks
 COLUMNS = "number, id, path, moved_to, at, why, person, name, computer, folder, size, modified, inode, after, kept"
 
 
@@ -101,8 +102,10 @@ class Versions:
 
     def begin(self, path: str, status: os.stat_result, why: Why, subject: Subject) -> str:
         """What is at that path is about to be kept: the id of the version. On the disk when this returns."""
+        row = self._row(path, "", status, why, subject, "", kept=True)
         with self._catalogue.changing() as db:
-            return self._insert(db, path, "", status, why, subject, "", kept=True)
+            db.execute(INSERT, row)
+        return str(row[0])
 
     def settle(self, version: str, status: os.stat_result, after: os.stat_result | None) -> None:
         """It is kept, as that `status` says; and what has the name since, if anything has."""
@@ -114,12 +117,28 @@ class Versions:
 
     def note(self, path: str, status: os.stat_result, why: Why, subject: Subject, moved_to: str = "") -> None:
         """Something was made, or moved; nothing is kept of that."""
+        row = self._row(path, moved_to, status, why, subject, mark(status), kept=False)
+        if (waiting := getattr(self._mode, "waiting", None)) is not None:
+            waiting.append(row)
+            return
         with self._catalogue.noting() as db:
-            self._insert(db, path, moved_to, status, why, subject, mark(status), kept=False)
+            db.execute(INSERT, row)
 
-    def _insert(
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What this thread notes inside is written in one commit, at the end."""
+        waiting: list[tuple[Any, ...]] = []
+        self._mode.waiting = waiting
+        try:
+            yield
+        finally:
+            self._mode.waiting = None
+            if waiting:
+                with self._catalogue.noting() as db:
+                    db.executemany(INSERT, waiting)
+
+    def _row(
         self,
-        db: Any,
         path: str,
         moved_to: str,
         status: os.stat_result,
@@ -128,15 +147,14 @@ class Versions:
         after: str,
         *,
         kept: bool,
-    ) -> str:
+    ) -> tuple[Any, ...]:
+        """What a change is written down as; its id comes first."""
         version, folder = secrets.token_hex(8), stat.S_ISDIR(status.st_mode)
         size = None if folder else status.st_size
         who = (by.person or "", by.person_name or by.computer_name, by.computer_name)
         what = (int(folder), size, status.st_mtime_ns, str(status.st_ino), after, int(kept), int(not kept))
         undone = int(getattr(self._mode, "undoing", False))
-        row = (version, self.store, path, moved_to, self.now(), why, *who, *what, undone)
-        db.execute(f"INSERT INTO changes VALUES (NULL{', ?' * len(row)})", row)  # noqa: S608 - question marks
-        return version
+        return (version, self.store, path, moved_to, self.now(), why, *who, *what, undone)
 
     def forget(self, versions: Iterable[str]) -> None:
         """Nothing is kept of these any more: their rows go."""

@@ -13,11 +13,11 @@ from commonhold.authority.gate import SUBJECT
 from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.batch import ASKED, FILES, Answered, Sent, Unpacking
-from commonhold.files.entry import Placed
 from commonhold.files.gathered import Bundled
 from commonhold.files.quota import Payer, QuotaLedger, Storing
 from commonhold.files.served.access import Access
 from commonhold.files.served.changing import make_folder
+from commonhold.files.served.convoy import placed
 from commonhold.files.served.giving import Giving
 from commonhold.files.served.problem import problem
 from commonhold.files.served.upload import go_on, write_small
@@ -210,8 +210,7 @@ class _Storing:
             try:
                 gathered.hand_over([each for each, _ in written])
             finally:
-                placed = [(storing, _placed(each)) for each, storing in written]
-                self._ledger.settle_all(placed, gathered.weigh)
+                self._ledger.settle_all([(storing, placed(each)) for each, storing in written], gathered.weigh)
 
     def _make(self, path: SharePath) -> None:
         """A folder on the way, if it may be made."""
@@ -224,8 +223,3 @@ class _Storing:
             storing = self._ledger.begin_anew(*what)
         with storing, suppress(Taken):
             make_folder(self._share, given, storing, False)
-
-
-def _placed(bundled: Bundled) -> list[Placed]:
-    entry = bundled.entry
-    return [Placed(entry.path, entry.size, bundled.inode)] if entry else []

@@ -7,6 +7,8 @@ from aiohttp import web
 from commonhold.authority.authority import Permit, Verb
 from commonhold.errors import Conflict, Damaged, WrongUsage
 from commonhold.files import webdav
+from commonhold.files.gathered import Bundled
+from commonhold.files.incoming import Upload
 from commonhold.files.quota import Storing
 from commonhold.files.served.access import Access
 from commonhold.files.served.looking import FOLDER_METHODS
@@ -20,7 +22,7 @@ from commonhold.names import SharePath
 class Changing:
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._uploads = Uploads(access.threads)
+        self._uploads = Uploads(access.threads, access.ledger)
         self._resuming = Resuming(access, self._uploads)
 
     async def put(self, request: web.Request, name: str, path: SharePath) -> web.Response:
@@ -32,6 +34,7 @@ class Changing:
         def ask() -> None:
             self._access.permit(request, verb, name, path)
 
+        upload: Upload | Bundled
         try:
             if TOKEN in request.headers:
                 found = await self._resuming.receive(request, share, given, ask, unseen=unseen)

@@ -10,11 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from aiohttp import web
 
 from commonhold.authority.authority import Permit, Verb
-from commonhold.errors import WrongUsage
+from commonhold.errors import NoSpace, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.entry import Conditions, Entry, Placed
+from commonhold.files.gathered import Bundled
 from commonhold.files.incoming import Upload
-from commonhold.files.quota import Storing
+from commonhold.files.quota import QuotaLedger, Storing
+from commonhold.files.served.convoy import Convoys
 from commonhold.files.share import Share
 
 SMALL = 256 * 1024  # bytes up to which a file is taken into memory and written in one go: one change of thread
@@ -24,8 +26,9 @@ CHUNK = 2**20  # bytes gathered before a thread writes them; the next are gather
 class Uploads:
     """Receives files; disks are waited for in `threads`."""
 
-    def __init__(self, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, threads: ThreadPoolExecutor, ledger: QuotaLedger) -> None:
         self._threads = threads
+        self._convoys = Convoys(threads, ledger)
 
     async def receive(
         self,
@@ -36,7 +39,7 @@ class Uploads:
         ask: Callable[[], object],
         *,
         unseen: bool,
-    ) -> tuple[Upload, Entry]:
+    ) -> tuple[Upload | Bundled, Entry]:
         """The body of the request as the file at the permit's path: all of it and durable, or nothing.
 
         `ask` asks again whether that is allowed, when all bytes are there: a slow upload may outlast a right.
@@ -52,6 +55,13 @@ class Uploads:
             await go_on(request)
             body = await _whole(request, request.content_length)
             ask()
+            if not unseen:
+                file = Bundled(permit, body, sha256 or b"", conditions, modified)
+                await self._convoys.bring(share, file, storing)
+                if file.entry and file.failed is None:
+                    return file, file.entry
+                if file.failed and not isinstance(file.failed, NoSpace):
+                    raise file.failed
             return await asyncio.wrap_future(
                 self._threads.submit(write_small, share, permit, body, modified, conditions, sha256, storing, unseen)
             )
