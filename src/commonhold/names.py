@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Self
 
@@ -154,6 +155,16 @@ class SharePath:
     @property
     def parent(self) -> SharePath:
         return SharePath(self.parts[:-1])
+
+    def above(self) -> Iterator[SharePath]:
+        """The folders on the way to it, the nearest first, without the share itself.
+
+        What stands above a path is one: no part is looked at again, since of a deep path that takes minutes.
+        """
+        for length in range(len(self.parts) - 1, 0, -1):
+            folder = object.__new__(SharePath)
+            object.__setattr__(folder, "parts", self.parts[:length])
+            yield folder
 
     def __truediv__(self, name: str) -> SharePath:
         return SharePath((*self.parts, name))

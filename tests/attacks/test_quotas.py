@@ -39,6 +39,7 @@ def stored(folder):
         "/dav/common/e%CC%81%C3%A9-{}",  # é decomposed, and é composed: found on the disk by this very spelling only
         "/dav/common/e%CC%81%C3%A9/{}",
         "/dav/inbox/e%CC%81%C3%A9-{}",
+        "/dav/inbox/again",  # gets a number each time: nothing is replaced, and nothing made room
         "/dav/inbox/taken/{}",  # a file stands where the folder would: it is stepped around
     ],
 )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from commonhold.authority.authority import ROOT, Verb
 from commonhold.errors import Unreachable, WrongUsage
+from commonhold.files import gathered
 from commonhold.files.batch import (
     ASKED,
     END,
@@ -35,6 +36,11 @@ from commonhold.files.used import copy
 from commonhold.names import SharePath
 
 from ..authority.suite import BOB, fingerprint
+
+LOCK = (
+    b'<D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/></D:locktype>'
+    b"</D:lockinfo>"
+)
 
 
 def sent(path: str, data: bytes, **more) -> bytes:
@@ -168,7 +174,7 @@ async def test_each_file_stands_for_itself(tower):
         sent("sub/last", b"2"),
     ]
     outcomes = await store(tower, "laptop", "/dav/photos/", *frames)
-    assert [o.status for o in outcomes[:9]] == [201, 412, 412, 204, 400, 404, 404, 201, 412]
+    assert [o.status for o in outcomes[:9]] == [201, 412, 412, 204, 400, 409, 409, 201, 412]
     assert all(o.status in {400, 409} and o.failed for o in outcomes[9:-1])
     assert outcomes[-1].status == 201
     kept = {str(p.relative_to(share.root)) for p in share.root.rglob("*") if ".commonhold" not in p.parts}
@@ -369,3 +375,33 @@ async def test_what_fails_in_a_bundle_is_told_of_each_file(tower, tmp_path):
     report = await copy.put(tower.caller("laptop"), tower.peer, local, "photos", ROOT, recursive=True)
     assert "local/c" in dict(report.failed)
     assert "has stored" in dict(report.failed)["local/d"]
+
+
+async def test_what_lies_very_deep_goes_by_itself_and_many_folders_are_not_all_open_at_once(tower, monkeypatch):
+    """A hundred kilobytes of such names held up everybody for minutes, and had twenty thousand handles open."""
+    tower.offer("work", laptop=Verb.WRITE)
+    handles, real = [], batching._Storing.run
+    monkeypatch.setattr(gathered, "sync_folder", lambda _: handles.append(len(os.listdir("/dev/fd"))))  # noqa: PTH208
+    permits = []
+    monkeypatch.setattr(batching._Storing, "run", lambda *what: (permits.append(len(what[0]._folders)), real(*what))[1])
+    deep = [sent("/".join([f"deep{n}", *["a"] * 1000]), b"x") for n in range(20)]
+    wide = [sent("/".join([f"wide{n}", *["b"] * 20]), b"x") for n in range(50)]
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208
+    answers = await store(tower, "laptop", "/dav/work", *deep, *wide)
+    assert [each.status for each in answers] == [413] * 20 + [201] * 50
+    assert max(permits) < batching.MOST_FOLDERS + batching.DEEPEST
+    assert max(handles) < before + 50
+    assert (tower.home / "work" / "wide49" / "/".join(["b"] * 20)).read_bytes() == b"x"
+    alone = await tower.ask("laptop", "PUT", f"/dav/work/{'/'.join(['wide0', *['b'] * 19, *['c'] * 1500])}", b"x")
+    assert alone.status == 409  # and not an error of its own
+
+
+async def test_folders_on_the_way_are_made_with_the_locks_that_are_shown(tower):
+    tower.offer("work", laptop=Verb.WRITE)
+    lock = await tower.ask("laptop", "LOCK", "/dav/work", LOCK)
+    shown = f"</dav/work> ({lock.headers['Lock-Token']})"
+    for header, status in ({"If": shown}, 201), ({}, 423):
+        answer = await tower.ask(
+            "laptop", "POST", "/dav/work", stream(sent(f"new/{status}/a", b"x")), Content_Type=FILES, **header
+        )
+        assert [each.status for each in lines(answer.body)] == [status]

@@ -376,3 +376,31 @@ def test_what_a_file_holds_under_a_lock_is_what_its_holder_wrote(timed):
         assert sum(pool.map(program, range(20))) >= 1
     assert share.locksmith.on("a") == []
     assert share.locks._root.inner == {}, "nothing is left of them"
+
+
+async def test_a_folder_is_made_where_a_lock_is_shown_and_only_as_its_conditions_say(door):
+    token = await door.lock("laptop", "sub")
+    held = {"If": f"</dav/work/sub> ({token})"}
+    assert await door.status("laptop", "MKCOL", "sub/new") == 423
+    assert await door.status("laptop", "MKCOL", "sub/new", **held) == 201
+    assert await door.status("laptop", "MKCOL", "other", If="(<urn:uuid:none>)") == 412
+    door.tower.offer("box", laptop=Verb.ADD)
+    assert (await door.tower.ask("laptop", "MKCOL", "/dav/box/new", If="(<urn:uuid:none>)")).status == 412
+    assert not list((door.tower.home / "box").glob("[!.]*"))
+
+
+async def test_what_a_lock_says_of_its_owner_is_not_nested_without_end(door):
+    owner = f"<D:owner>{'<a>' * 1100}{'</a>' * 1100}</D:owner>"
+    assert await door.status("laptop", "LOCK", "a.txt", wish(owner=owner)) == 400
+
+
+async def test_listings_do_not_swell_by_what_others_lock_or_by_what_is_asked(door):
+    """A thousand locks of one folder were told anew for each file in it: half a gigabyte for twenty of them."""
+    for _ in range(table.MOST_SHARED):
+        await door.lock("laptop", "sub", "shared", depth="infinity")
+    for path, depth in ("sub", "infinity"), ("", "infinity"), ("sub/b.txt", "0"):
+        assert await door.status("desk", "LOCK", path, wish("shared"), Depth=depth) == 507
+    assert await door.status("desk", "LOCK", "a.txt", wish("shared"), Depth="0") == 200
+    name = "u:" + "&amp;" * 5000
+    question = f'<D:propfind xmlns:D="DAV:"><D:prop><x:a xmlns:x="{name}"/></D:prop></D:propfind>'.encode()
+    assert await door.status("desk", "PROPFIND", "", question, Depth="1") == 400

@@ -6,6 +6,7 @@ single upload (files/incoming.py), done in steps. Everything here blocks.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -15,10 +16,10 @@ from types import TracebackType
 from typing import Self
 
 from commonhold.authority.authority import Door, Permit, Verb
-from commonhold.errors import CommonholdError, Damaged
+from commonhold.errors import CommonholdError, Conflict, Damaged
 from commonhold.files.disk import FEW, explanation, sync_disk, sync_folder, together
 from commonhold.files.entry import Conditions, Entry, Placed
-from commonhold.files.ground import FILE, NEW_FILE, NO_FOLDER, Ground, look, open_folder
+from commonhold.files.ground import FILE, NEW_FILE, Ground, look, open_folder
 from commonhold.files.placing import Placing, keep_mode
 from commonhold.names import SharePath
 
@@ -168,20 +169,33 @@ class Gathered:
         file.entry, file.created = self._placing.hand_over(*what)
 
     def _folder(self, parts: tuple[str, ...]) -> int:
-        """The open folder there, made if it is missing; each is opened once."""
+        """The open folder there, made if it is missing; each is opened once; those on the way are closed."""
         if (known := self._folders.get(parts)) is not None:
             return known
-        if parts:
-            above = self._folder(parts[:-1])
-            try:
-                opened = open_folder(above, parts[-1])
-            except OSError as error:
-                if error.errno not in NO_FOLDER:
-                    raise
-                self._make(SharePath(parts))
-                opened = open_folder(above, parts[-1])
-            self._opened.callback(os.close, opened)
-        else:
-            opened = self._opened.enter_context(self._ground.folder(SharePath()))
-        self._folders[parts] = opened
-        return opened
+        length = next((n for n in range(len(parts) - 1, -1, -1) if parts[:n] in self._folders), 0)
+        with ExitStack() as way:
+            handle = self._folders.get(parts[:length])
+            if handle is None:
+                handle = way.enter_context(self._ground.folder(SharePath()))
+            handle = os.dup(handle)
+            for number in range(length + 1, len(parts) + 1):
+                try:
+                    inner = self._inner(handle, parts[:number])
+                finally:
+                    os.close(handle)
+                handle = inner
+        self._opened.callback(os.close, handle)
+        self._folders[parts] = handle
+        return handle
+
+    def _inner(self, folder: int, parts: tuple[str, ...]) -> int:
+        try:
+            return open_folder(folder, parts[-1])
+        except FileNotFoundError:
+            self._make(SharePath(parts))
+            return open_folder(folder, parts[-1])
+        except OSError as error:
+            if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
+                raise
+            where = f"There is no folder “{SharePath(parts)}” in {self._door.name} to put it in."
+            raise Conflict(where, "make the folder first") from error

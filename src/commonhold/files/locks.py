@@ -29,6 +29,7 @@ TABLES = """CREATE TABLE IF NOT EXISTS locks (
     shared INTEGER NOT NULL, holder TEXT NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL, until REAL NOT NULL
 ) STRICT"""
 MOST = 1000  # locks that one person may hold at this computer
+MOST_SHARED = 32  # that hold for one thing together: every listing tells them all, of each thing below
 SWEPT = timedelta(minutes=1)  # how often those that are over are taken out
 PATIENCE = 10.0  # seconds that a lock waits for changes that were under way before it
 
@@ -164,6 +165,8 @@ class Locks:
         with self._busy:
             if against := self._against(lock, at):
                 return against
+            if lock.shared and self._crowd(lock, at) >= MOST_SHARED:
+                raise NoSpace(f"“{lock.path}” has {MOST_SHARED} shared locks already, as many as it may.", "wait")
             ended = self._sweep(lock.holder)
             if self._held[lock.holder] >= MOST:
                 raise NoSpace(f"{lock.name} holds {MOST} locks already, as many as one may.", "release some first")
@@ -297,6 +300,11 @@ class Locks:
                 if living and not any(lock.holder == change.holder and lock.token in change.tokens for lock in living):
                     return living[-1]
         return None
+
+    def _crowd(self, wished: Lock, at: Place) -> int:
+        """How many locks hold for one thing already, of those that the new one would hold for."""
+        groups = [self._over(at), *(group for group, _ in self._below(at) if wished.deep)]
+        return max(len(self._living(group)) for group in groups)
 
     def _against(self, wished: Lock, at: Place) -> list[Lock]:
         """What is in the way of a new lock: the nearest last."""

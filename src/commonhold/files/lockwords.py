@@ -69,7 +69,10 @@ def _as_sent(owner: Element | None) -> str:
     if owner is None:
         return ""
     owner.tail = None
-    return tostring(owner, encoding="unicode")
+    try:
+        return tostring(owner, encoding="unicode")
+    except RecursionError as error:  # it calls itself for what is inside
+        raise WrongUsage("What the owner of the lock says is nested too deep.") from error
 
 
 def parse_timeout(header: str | None) -> int:

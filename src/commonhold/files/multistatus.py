@@ -25,6 +25,7 @@ from commonhold.files.webdav import http_date, parse_date, parse_etags
 
 LONGEST_QUESTION = 65_536  # bytes of a PROPFIND body
 MOST_PROPERTIES = 64  # that one question may name: each answer repeats them
+LONGEST_NAMES = 8192  # characters of their names together
 DAV = "{DAV:}"
 HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">\n'
 TAIL = b"</D:multistatus>\n"
@@ -113,8 +114,8 @@ def parse_question(body: bytes) -> Question:
 
 def _named(prop: Iterable[Any]) -> tuple[str, ...]:
     named = tuple(dict.fromkeys(element.tag for element in prop))
-    if len(named) > MOST_PROPERTIES:
-        raise WrongUsage(f"A question names at most {MOST_PROPERTIES} properties.")
+    if len(named) > MOST_PROPERTIES or sum(len(element(tag)) for tag in named) > LONGEST_NAMES:
+        raise WrongUsage(f"A question names at most {MOST_PROPERTIES} properties, in {LONGEST_NAMES} characters.")
     return named
 
 

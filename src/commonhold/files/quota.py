@@ -123,23 +123,23 @@ class QuotaLedger:
 
     # -- storing
 
-    def begin(self, payer: Payer, share: str, path: str, size: int | None, files: int = 1) -> Storing:
+    def begin(
+        self, payer: Payer, share: str, path: str, size: int | None, files: int = 1, *, unseen: bool = False
+    ) -> Storing:
         """Reserve room for `size` bytes (None: not known yet) at that path. Raises NoSpace; blocks for nothing.
 
-        `files` is more than one where folders are made on the way.
+        `files` is more than one where folders are made on the way. `unseen`: in a drop-box nothing is replaced.
         """
-        storing = Storing(self, payer, share, spelled(path), files)
+        storing = Storing(self, payer, share, spelled(path), files, unseen)
         self.hold(storing, Stored(size or 0, files))
         return storing
 
     def begin_anew(
-        self, payer: Payer, share: str, path: str, size: int | None, files: int = 1, *, counted: bool = False
-    ) -> Storing:
-        """As `begin`, after counting on the disk (unless that was `counted` just now).
-
-        What is to be replaced makes room. Raises NoSpace.
-        """
-        storing = Storing(self, payer, share, spelled(path), files)
+        self, payer: Payer, share: str, path: str, size: int | None, files: int = 1, *,
+        unseen: bool = False, counted: bool = False,
+    ) -> Storing:  # fmt: skip
+        """As `begin`, after counting on the disk, unless that was `counted` just now: what is replaced makes room."""
+        storing = Storing(self, payer, share, spelled(path), files, unseen)
         if payer.person is not None and not counted:
             self._follow("person = ?", payer.person)
         with self._writing:
@@ -330,8 +330,8 @@ class QuotaLedger:
 class Storing:
     """One upload on its way, and the room that is held for it; a context manager that gives it back."""
 
-    def __init__(self, ledger: QuotaLedger, payer: Payer, share: str, path: str, files: int) -> None:
-        self.payer, self.share, self.path, self.files = payer, share, path, files
+    def __init__(self, ledger: QuotaLedger, payer: Payer, share: str, path: str, files: int, unseen: bool) -> None:
+        self.payer, self.share, self.path, self.files, self.unseen = payer, share, path, files, unseen
         self.held = self.freed = Stored()
         self.number = 0  # of its note, and those of what is `within` follow
         self.within: Sequence[Placed] = ()
@@ -414,7 +414,9 @@ def _charged(db: sqlite3.Connection, storing: Storing) -> bool:
 
 
 def _own(db: sqlite3.Connection, storing: Storing) -> Stored:
-    """What this payer has at that path already."""
+    """What this payer has at that path already, and is about to replace."""
+    if storing.unseen:
+        return Stored()
     sql = "SELECT size FROM stored WHERE share = ? AND path = ? AND person = ?"
     row = db.execute(sql, (storing.share, storing.path, storing.payer.person)).fetchone()
     return Stored(row[0], 1) if row else Stored()

@@ -204,6 +204,7 @@ class Share:
         self._creatable(permit.path, unseen)
         path = permit.path
         if unseen:
+            self.clearance.unseen(conditions)
             made: Made = []
             with self._explained(path), self._ground.dropping(path, made):
                 return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -68,9 +69,9 @@ class Access:
             files += len(given.path.parts) - 1
         what = self.payer(request[SUBJECT]), given.door.id, str(given.path), size, files
         try:
-            return self.ledger.begin(*what)
+            return self.ledger.begin(*what, unseen=unseen)
         except NoSpace:
-            return await self.run(self.ledger.begin_anew, *what)
+            return await self.run(partial(self.ledger.begin_anew, *what, unseen=unseen))
 
     def room(self, request: web.Request, free: int) -> tuple[int, int]:
         """How many bytes whoever asks may still store here, where so many are free on the disk; and has stored."""

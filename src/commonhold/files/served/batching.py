@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 
 from aiohttp import web
@@ -13,6 +13,7 @@ from commonhold.authority.gate import SUBJECT
 from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.batch import ASKED, FILES, Answered, Sent, Unpacking
+from commonhold.files.entry import Conditions
 from commonhold.files.gathered import Bundled
 from commonhold.files.quota import Payer, QuotaLedger, Storing
 from commonhold.files.served.access import Access
@@ -27,6 +28,8 @@ from commonhold.transport import answer_groups
 
 MOST = 512  # files that are made durable together
 LARGEST_GROUP = 4 * 2**20  # bytes of them: no more of a request is in memory, however long it is
+MOST_FOLDERS = 256  # on the way to them: all are asked for, and open at the same time
+DEEPEST = 64  # folders on the way to one file; what lies deeper goes by itself
 MOMENT = 0.05  # seconds without a byte after which what has come is stored: the other side may wait for the answer
 PATIENCE = 60.0  # seconds without a byte after which a request is over
 
@@ -46,13 +49,19 @@ class Batching:
         return await answer_groups(request, _Receiving(self._access, request, share, name, path).outcomes())
 
 
+class TooDeep(WrongUsage):
+    """A file that goes by itself."""
+
+    status = 413
+
+
 class _File:
     """One file of a request; what is wrong with it already is in `refused`."""
 
-    __slots__ = ("bundled", "number", "refused", "size", "unseen")
+    __slots__ = ("bundled", "number", "refused", "unseen")
 
-    def __init__(self, number: int, size: int) -> None:
-        self.number, self.size = number, size
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.refused: CommonholdError | None = None
         self.bundled: Bundled | None = None
         self.unseen = False
@@ -68,7 +77,7 @@ class _Receiving:
         self._conditions = webdav.conditions(request.headers)
         self._waiting: list[_File] = []
         self._folders: dict[tuple[str, ...], Permit | None] = {}  # on the way to those, if they may be made
-        self._count = 0
+        self._count = self._size = 0  # files so far; bytes of those that wait
 
     async def outcomes(self) -> AsyncIterator[list[Answered]]:
         """What became of each file, in their order. Raises WrongUsage at what is no stream of files, after those
@@ -78,11 +87,14 @@ class _Receiving:
         unpacking, trouble = Unpacking(Sent), None
         while not unpacking.ended and trouble is None:
             piece = await self._piece()
-            trouble = self._take(unpacking, piece)
-            size = sum(file.size for file in self._waiting)
-            if piece and trouble is None and not unpacking.ended and len(self._waiting) < MOST and size < LARGEST_GROUP:
-                continue
-            yield await self._store()
+            taking = self._take(unpacking, piece)
+            try:
+                for _ in taking:
+                    yield await self._store()
+            except WrongUsage as error:
+                trouble = error
+            if self._waiting and (not piece or trouble or unpacking.ended):
+                yield await self._store()
         if trouble:
             raise trouble
 
@@ -94,26 +106,30 @@ class _Receiving:
         except TimeoutError:
             return None
 
-    def _take(self, unpacking: Unpacking[Sent], piece: bytes | None) -> WrongUsage | None:
+    def _take(self, unpacking: Unpacking[Sent], piece: bytes | None) -> Iterator[None]:
+        """Let the files that are whole now wait; whenever that is enough for a group, it stops. Raises WrongUsage."""
         if piece is None:
-            return None if self._waiting else WrongUsage(f"Nothing came for {PATIENCE:.0f} seconds.", "send the rest")
-        try:
-            for sent, data in unpacking.feed(piece):
-                self._waiting.append(self._file(sent, data))
-            if not piece:
-                unpacking.finish()
-        except WrongUsage as error:
-            return error
-        return None
+            if not self._waiting:
+                raise WrongUsage(f"Nothing came for {PATIENCE:.0f} seconds.", "send the rest")
+            return
+        for sent, data in unpacking.feed(piece):
+            self._waiting.append(self._file(sent, data))
+            self._size += sent.size
+            if len(self._waiting) >= MOST or self._size >= LARGEST_GROUP or len(self._folders) >= MOST_FOLDERS:
+                yield
+        if not piece:
+            unpacking.finish()
 
     def _file(self, sent: Sent, data: bytes) -> _File:
         """Ask whether it may be stored, as a PUT does."""
-        file = _File(self._count, sent.size)
+        file = _File(self._count)
         self._count += 1
         try:
             path = SharePath.parse(sent.path)
             if self._top.parts:
                 path = SharePath((*self._top.parts, *path.parts))
+            if len(path.parts) > DEEPEST:
+                raise TooDeep(f"“{path.name}” lies deeper than {DEEPEST} folders.", "send it by itself")
             verb = Verb.WRITE if self._access.may(self._request, Verb.WRITE, self._name, path) else Verb.ADD
             _, given = self._access.permit(self._request, verb, self._name, path)
             file.bundled = Bundled(given, data, sent.sha256, sent.conditions(self._conditions), sent.modified)
@@ -125,19 +141,21 @@ class _Receiving:
         return file
 
     def _ask_for_folders(self, verb: Verb, path: SharePath) -> None:
-        for length in range(len(path.parts) - 1, 0, -1):
-            if (parts := path.parts[:length]) in self._folders:
+        for above in path.above():
+            if (parts := above.parts) in self._folders:
                 return
-            above, given = SharePath(parts), None
+            given = None
             if self._access.may(self._request, verb, self._name, above):
                 _, given = self._access.permit(self._request, verb, self._name, above)
             self._folders[parts] = given
 
     async def _store(self) -> list[Answered]:
         group, folders = self._waiting, self._folders
-        self._waiting, self._folders = [], {}
+        self._waiting, self._folders, self._size = [], {}, 0
         try:
-            await self._access.run(_Storing(self._access.ledger, self._share, self._payer, folders).run, group)
+            await self._access.run(
+                _Storing(self._access.ledger, self._share, self._payer, folders, self._conditions.tokens).run, group
+            )
         finally:
             for given in [*folders.values(), *(file.bundled.permit for file in group if file.bundled)]:
                 if given is not None:
@@ -161,8 +179,10 @@ class _Storing:
     """How a group of files is stored. Blocks."""
 
     def __init__(
-        self, ledger: QuotaLedger, share: Share, payer: Payer, folders: dict[tuple[str, ...], Permit | None]
-    ) -> None:
+        self, ledger: QuotaLedger, share: Share, payer: Payer, folders: dict[tuple[str, ...], Permit | None],
+        tokens: frozenset[str],
+    ) -> None:  # fmt: skip
+        self._tokens = tokens
         self._ledger, self._share, self._payer, self._folders = ledger, share, payer, folders
         self._counted = False  # the disk was asked what this payer has
 
@@ -170,18 +190,19 @@ class _Storing:
         with ExitStack() as held:
             allowed = [(file.bundled, file.unseen) for file in group if file.bundled and file.refused is None]
             for bundled in [bundled for bundled, unseen in allowed if unseen]:
-                if storing := self._room(bundled, len(bundled.permit.path.parts)):
+                if storing := self._room(bundled, unseen=True):
                     self._drop(bundled, held.enter_context(storing))
             self._place([bundled for bundled, unseen in allowed if not unseen], held)
 
-    def _room(self, bundled: Bundled, files: int = 1) -> Storing | None:
+    def _room(self, bundled: Bundled, *, unseen: bool = False) -> Storing | None:
         """Hold room for it; the disk is asked once for all of them."""
-        what = self._payer, self._share.door.id, str(bundled.permit.path), len(bundled.data), files
+        path = bundled.permit.path
+        what = self._payer, self._share.door.id, str(path), len(bundled.data), len(path.parts) if unseen else 1
         try:
-            return self._ledger.begin(*what)
+            return self._ledger.begin(*what, unseen=unseen)
         except NoSpace:
             try:
-                return self._ledger.begin_anew(*what, counted=self._counted)
+                return self._ledger.begin_anew(*what, unseen=unseen, counted=self._counted)
             except NoSpace as error:
                 bundled.failed = error
                 return None
@@ -222,4 +243,4 @@ class _Storing:
         except NoSpace:
             storing = self._ledger.begin_anew(*what)
         with storing, suppress(Taken):
-            make_folder(self._share, given, storing, False)
+            make_folder(self._share, given, Conditions(tokens=self._tokens), storing, False)

@@ -7,6 +7,7 @@ from aiohttp import web
 from commonhold.authority.authority import Permit, Verb
 from commonhold.errors import Conflict, Damaged, WrongUsage
 from commonhold.files import webdav
+from commonhold.files.entry import Conditions
 from commonhold.files.gathered import Bundled
 from commonhold.files.incoming import Upload
 from commonhold.files.quota import Storing
@@ -57,10 +58,11 @@ class Changing:
         share, given = self._access.permit(request, Verb.ADD, name, path)
         if request.can_read_body:
             return problem(WrongUsage("A folder is made without a body."), 415)
+        conditions = webdav.conditions(request.headers)
         unseen = not self._access.may(request, Verb.LIST, name, path)
         try:
             with await self._access.storing(request, given, 0, unseen) as storing:
-                await self._access.run(make_folder, share, given, storing, unseen)
+                await self._access.run(make_folder, share, given, conditions, storing, unseen)
         except Taken as error:
             return problem(Conflict(error.sentence, error.hint), 405, Allow=FOLDER_METHODS)
         return web.Response(status=201)
@@ -73,6 +75,6 @@ class Changing:
         return web.Response(status=204)
 
 
-def make_folder(share: Share, given: Permit, storing: Storing, unseen: bool) -> None:
+def make_folder(share: Share, given: Permit, conditions: Conditions, storing: Storing, unseen: bool) -> None:
     with storing.placing(0) as placed:
-        placed.extend(share.mkdir(given, unseen=unseen))
+        placed.extend(share.mkdir(given, conditions, unseen=unseen))

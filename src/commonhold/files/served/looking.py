@@ -22,6 +22,7 @@ from commonhold.files.share import NoFile
 from commonhold.names import SharePath
 
 BATCH = 500  # entries of a listing that are read, written and sent at a time
+PIECE, ROOM = 20, 256 * 1024  # fewer when they have much to say: so many at a time, until it is so many bytes
 # What may be asked of whatever is there; whether somebody may is another matter.
 FILE_METHODS = "OPTIONS, PROPFIND, PROPPATCH, GET, HEAD, PUT, DELETE, COPY, MOVE, LOCK, UNLOCK"
 FOLDER_METHODS = "OPTIONS, PROPFIND, PROPPATCH, HEAD, POST, DELETE, COPY, MOVE, LOCK, UNLOCK"
@@ -101,9 +102,15 @@ class Looking:
         """Short listings with their length, which Finder needs; long ones as they are read."""
 
         def batch() -> tuple[bytes, bool]:
-            taken = list(itertools.islice(entries, BATCH))
-            given = dead([entry for _, entry in taken])
-            return multistatus.answers(question, taken, more_properties, given), len(taken) == BATCH
+            text, count = bytearray(), 0
+            while count < BATCH and len(text) < ROOM:
+                taken = list(itertools.islice(entries, PIECE))
+                given = dead([entry for _, entry in taken])
+                text += multistatus.answers(question, taken, more_properties, given)
+                if len(taken) < PIECE:
+                    return bytes(text), False
+                count += PIECE
+            return bytes(text), True
 
         text, more = await self._access.run(batch)
         headers = {"Content-Type": 'application/xml; charset="utf-8"', "DAV": webdav.COMPLIANCE}

@@ -115,7 +115,7 @@ class BundlePutter(Bundling, Putter):
                 answered = _line(line)
                 if (job := left.pop(answered.number, None)) is None:
                     raise Damaged(f"{self.there.peer.name} answered for a file that was not sent.")
-                if answered.status == Changed.status:  # what that means is found out when it goes by itself
+                if answered.status in {Changed.status, 413}:  # what that means is found out when it goes by itself
                     alone.append(job)
                 elif answered.failed is not None:
                     self.fail(job, answered.failed, answered.status)
