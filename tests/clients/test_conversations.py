@@ -206,3 +206,16 @@ def test_office_edits_a_document_that_nobody_else_can_save_meanwhile(program, dr
     assert word.say("PROPPATCH", "letters/a.docx", TIMES, If=f"(<{token}>)").status == 207
     assert word.say("UNLOCK", "letters/a.docx", Lock_Token=f"<{token}>").status == 204
     assert other.say("PUT", "letters/a.docx", b"theirs").status == 204
+
+
+def test_a_person_with_a_password_goes_back_as_one_with_a_computer_does(program, drive):
+    """No file manager asks so, but a script with curl does."""
+    curl, past = program("curl/8"), f"/history/{drive.share}/a.txt"
+    assert curl.say("GET", past).status == 401
+    curl.sign_in()
+    for text in (b"first", b"second"):
+        curl.say("PUT", "a.txt", text)
+    kept = curl.say("GET", past)
+    assert (kept.status, kept.body.count(b'"version"')) == (200, 1)
+    assert curl.say("POST", past, b"{}").status == 200
+    assert curl.say("GET", "a.txt").body == b"first"

@@ -76,3 +76,11 @@ def test_what_its_owner_took_out_of_our_folder_is_found_to_be_gone(folder, clock
     clock(31)
     folder.share.pruning.prune()
     assert kept(folder) == []
+
+
+def test_a_folder_in_which_nothing_was_changed_is_left_as_it_is(folder):
+    folder.share.pruning.due()
+    folder.share.pruning.prune()
+    assert folder.share.pruning.spare() == 0
+    assert folder.share.pruning.figures()[1:] == (0, 0)
+    assert list(folder.root.iterdir()) == []

@@ -20,6 +20,7 @@ from commonhold.errors import NotAdmitted, Refused
 from commonhold.names import PersonId
 
 FILES = "/dav"
+PAST = ("/history/", "/undo/")
 SESSION = "/session"
 OWN_PASSWORD = "/account/password"  # noqa: S105 - a path
 COOKIE = "__Host-commonhold"  # the prefix binds it to this very host, and to HTTPS (RFC 6265bis, 4.1.3.2)
@@ -100,7 +101,7 @@ class Entrance:
 def for_people(request: web.Request) -> bool:
     """Whether the route that was found is one for people; the path's text the router might read differently."""
     path = _route(request)
-    return path.startswith(f"{FILES}/") or path in {"/", FILES, SESSION, OWN_PASSWORD}
+    return path.startswith((f"{FILES}/", *PAST)) or path in {"/", FILES, SESSION, OWN_PASSWORD}
 
 
 def signing_in(request: web.Request) -> bool:

@@ -12,10 +12,11 @@ import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
-from commonhold.files.ground import look
+from commonhold.files.ground import Ground, look
 from commonhold.files.retiring import Retiring, erase_version
 from commonhold.files.thinning import DAY, WHOLE, Kept, oldest, surplus
 from commonhold.files.versions import Deed, Versions
+from commonhold.names import SharePath
 
 PART = 10  # of the disk is for versions, unless the owner says otherwise
 PRUNE_EVERY = 600.0  # seconds, when nothing much is added
@@ -25,13 +26,13 @@ MUCH = 20  # this part of what may be kept was added: it is time
 class Pruning:
     """Of one share. Raises NotFound when its folder is not there, and OSError."""
 
-    def __init__(self, retiring: Retiring, versions: Versions) -> None:
-        self._retiring, self._versions = retiring, versions
+    def __init__(self, ground: Ground, retiring: Retiring, versions: Versions) -> None:
+        self._ground, self._retiring, self._versions = ground, retiring, versions
         self._pruned = 0.0
 
     def due(self) -> bool:
         added = self._versions.added
-        return added > self._most() // MUCH or time.monotonic() - self._pruned > PRUNE_EVERY
+        return bool(added and added > self._most() // MUCH) or time.monotonic() - self._pruned > PRUNE_EVERY
 
     def prune(self) -> None:
         """Let go what the policy of the share does not keep."""
@@ -72,8 +73,8 @@ class Pruning:
     def _most(self) -> int:
         if (most := self._versions.policy.bytes) is not None:
             return most
-        with self._retiring.store() as store:
-            disk = os.fstatvfs(store)
+        with self._ground.folder(SharePath()) as folder:
+            disk = os.fstatvfs(folder)
             return disk.f_blocks * disk.f_frsize // PART
 
     def _measured(self) -> Iterable[Deed]:

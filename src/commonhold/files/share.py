@@ -70,7 +70,7 @@ class Share:
         self.locksmith = Locksmith(door, root, self.locks, self.clearance, self._glance)
         self.versions = Versions(catalogue, root) if door.kind == "share" else None  # a job's folder keeps none
         self._retiring = Retiring(self._ground, self.versions)
-        self.pruning = Pruning(self._retiring, self.versions) if self.versions is not None else None
+        self.pruning = Pruning(self._ground, self._retiring, self.versions) if self.versions is not None else None
         self.returning = None
         if self.versions is not None and self.pruning is not None:
             what = self._ground, self.clearance, self._retiring, self.versions, self.pruning
