@@ -18,11 +18,12 @@ from commonhold.authority.authority import Door, Verb
 from commonhold.errors import Conflict, NotFound, Refused
 from commonhold.files import retiring
 from commonhold.files.entry import NONE
+from commonhold.files.quota import Limit
 from commonhold.files.returning import Foresight
 from commonhold.files.share import Share
 from commonhold.names import SharePath
 
-from ..authority.suite import ANN, Casa
+from ..authority.suite import ANN, BOB, Casa
 from .conftest import Folder, catalogue
 
 EARLY = datetime.now(UTC) - timedelta(hours=1)
@@ -418,6 +419,27 @@ async def test_what_comes_back_is_charged_to_whoever_restores_and_respects_a_loc
     assert (await ask(tower, "laptop", "POST", "/history/papers/a.txt", at=EARLY.isoformat()))[0] == 423
     assert (share.root / "a.txt").read_bytes() == b""  # a lock on what is not there makes an empty file
     assert (await ask(tower, "laptop", "POST", "/history/papers/a.txt", to="b.txt"))[0] == 200
-    from ..authority.suite import BOB
-
     assert tower.ledger.used(BOB).bytes == 3
+
+
+async def test_no_quota_is_got_around_by_deleting_and_undoing(tower):
+    share = tower.offer("papers", laptop=Verb.WRITE)
+    tower.ledger.set_limit(BOB, Limit(bytes=10))
+    for name in ("a", "b", "c"):
+        assert (await tower.ask("laptop", "PUT", f"/dav/papers/{name}", b"x" * 9)).status == 201
+        await tower.ask("laptop", "DELETE", f"/dav/papers/{name}")
+    answers = [await tower.ask("laptop", "POST", f"/undo/papers/{name}", b"{}") for name in ("a", "b", "c")]
+    said = [json.loads(each.body)[0] for each in answers]
+    assert [each["undone"] for each in said] == [True, False, False]
+    assert all("does not fit in" in each["reason"] for each in said[1:])
+    assert tower.ledger.used(BOB).bytes == sum(each.stat().st_size for each in share.root.iterdir() if each.is_file())
+
+
+async def test_a_time_that_no_clock_shows_or_that_is_nobodys_is_no_error_of_ours(tower):
+    tower.offer("papers", laptop=Verb.WRITE)
+    for text in (b"one", b"two"):
+        await tower.ask("laptop", "PUT", "/dav/papers/a.txt", text)
+    for time, status in ("2026-01-01T00:00:00", 400), ("0001-01-01T00:00:00Z", 200), ("9999-12-31T23:59:59Z", 200):
+        assert (await ask(tower, "laptop", "POST", "/undo/papers", since=time, dry_run=True))[0] == status
+        back = await ask(tower, "laptop", "POST", "/history/papers/a.txt", at=time)
+        assert back[0] == (404 if time.startswith("9999") else status)

@@ -125,6 +125,11 @@ class Returning:
                             placed.append(_placed(f"{below}/{name}", status))
             return placed
 
+    def weigh_back(self, row: Deed, path: SharePath) -> list[Placed]:
+        """As `weigh`, when that deed is undone."""
+        source = self._source(row) if row.why != "created" else None
+        return self.weigh(source, path) if source else []
+
     # -- going back
 
     def restore(self, permit: Permit, row: Deed, conditions: Conditions) -> Entry:
@@ -182,6 +187,7 @@ class Returning:
         if own is not None:
             who, by = ("person = ?", str(own.person)) if own.person else ("computer = ?", own.computer_name)
         start = (since - BEGINNING) // timedelta(microseconds=1) * 1000 if since else 0
+        start = min(max(start, 0), 2**63 - 1)
         rows = self.versions.find(f"({which}) AND {who} AND at >= ? AND NOT undone AND settled", *values, by, start)
         rows.reverse()
         return rows if since else rows[:1]

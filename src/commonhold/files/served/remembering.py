@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, TypeAlias
 
 import msgspec
 from aiohttp import web
@@ -14,7 +15,7 @@ from commonhold.files import webdav
 from commonhold.files.entry import Conditions, Entry
 from commonhold.files.moving import Wish
 from commonhold.files.past import HistoryPolicy, Undone
-from commonhold.files.quota import QuotaLedger
+from commonhold.files.quota import Payer, QuotaLedger
 from commonhold.files.returning import Foresight, Returning, of, require_person, told
 from commonhold.files.served.access import Access
 from commonhold.files.share import Share, Taken
@@ -24,13 +25,14 @@ from commonhold.transport.documents import document, json_answer
 
 HISTORY, UNDO = "/history/", "/undo/"
 DAYS = 36_500
+Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class RestoreWish(msgspec.Struct, forbid_unknown_fields=True):
     """Which version is to come back: that one, or what was there at that time, or the newest; `to` is another path."""
 
     version: str | None = None
-    at: datetime | None = None
+    at: Moment | None = None
     to: str | None = None
 
 
@@ -38,7 +40,7 @@ class UndoWish(msgspec.Struct, forbid_unknown_fields=True):
     """What to take back: what that person (who asks, unless told) did since then; without a time the last thing."""
 
     person: str | None = None
-    since: datetime | None = None
+    since: Moment | None = None
     dry_run: bool = False
 
 
@@ -87,9 +89,8 @@ class Remembering:
         self, request: web.Request, share: Share, given: Permit, row: Deed, conditions: Conditions
     ) -> Entry:
         """Charged to who restores, as if it were sent anew."""
-        above = given.path.parent.parts
-        paths = [SharePath(above[:length]) for length in range(1, len(above) + 1)]
-        parents = [self._access.permit(request, Verb.WRITE, share.door.name, each)[1] for each in paths]
+        above = reversed(list(given.path.above()))
+        parents = [self._access.permit(request, Verb.WRITE, share.door.name, each)[1] for each in above]
         payer, ledger, returning = self._access.payer(request[SUBJECT]), self._access.ledger, of(share.returning, "")
 
         def work() -> Entry:
@@ -133,9 +134,8 @@ class Remembering:
             elif foreseen is not None:
                 reason = await self._access.run(returning.trouble, row, foreseen)
             else:
-                reason, back = await self._access.run(returning.undo, given, row)
-                if back is None:
-                    await self._access.run(self._access.ledger.release, share.door.id, row.path)
+                payer = self._access.payer(request[SUBJECT])
+                reason = await self._access.run(_put_back, share, self._access.ledger, payer, row, given)
         except CommonholdError as error:
             reason = error.sentence
         return Undone(share.door.name, row.path, row.why, row.when, row.name, not reason, reason)
@@ -172,6 +172,24 @@ def _move_back(share: Share, ledger: QuotaLedger, row: Deed, source: Permit, tar
         placed.extend(share.move(source, share, target, wish).placed)
     returning.versions.undone(row.id)
     return ""
+
+
+def _put_back(share: Share, ledger: QuotaLedger, payer: Payer, row: Deed, given: Permit) -> str:
+    """Why it could not be; else what comes back is charged to who takes it back, as what is restored is."""
+    returning = of(share.returning, "")
+    coming = returning.weigh_back(row, given.path)
+    if not coming:
+        reason, _ = returning.undo(given, row)
+    else:
+        size = sum(each.size for each in coming)
+        with (
+            ledger.begin_anew(payer, share.door.id, row.path, size, len(coming)) as storing,
+            storing.placing(size, coming[0].inode) as placed,
+        ):
+            reason, back = returning.undo(given, row)
+            placed.extend(coming if back else [])
+    ledger.release(share.door.id, row.path)
+    return reason
 
 
 def _made(share: Share, parent: Permit) -> None:
