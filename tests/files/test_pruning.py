@@ -13,8 +13,11 @@ def clock(folder):
     """Sets the clock of the versions: days from now on."""
     start = folder.share.versions.now()
 
-    def later(days: float) -> None:
-        folder.share.versions.now = lambda: start + int(days * DAY)
+    def later(days: float, *, at_once: bool = False) -> None:
+        """Day by day, as time goes; or in one leap."""
+        for day in (*range(0 if at_once else int(days)), days)[-1 if at_once else 0 :]:
+            folder.share.versions.now = lambda day=day: start + int(day * DAY)
+            folder.share.versions.age_counts()
 
     return later
 
@@ -84,3 +87,23 @@ def test_a_folder_in_which_nothing_was_changed_is_left_as_it_is(folder):
     assert folder.share.pruning.spare() == 0
     assert folder.share.pruning.figures()[1:] == (0, 0)
     assert list(folder.root.iterdir()) == []
+
+
+def test_a_clock_that_leaps_makes_nothing_old_and_one_that_stays_there_does(folder, clock):
+    """Set ahead by a year, it made the whole history go within seconds."""
+    folder.put("a", b"one")
+    folder.put("a", b"two")
+    clock(0)
+    for days in (365, 0, 365.9):
+        clock(days, at_once=True)
+        folder.share.pruning.prune()
+        assert kept(folder) == [("overwritten", "a", 3)]
+    folder.share.versions.set_policy(folder.share.versions.policy._replace(bytes=2))
+    folder.share.pruning.prune()
+    assert kept(folder) == []  # what is too much goes all the same
+    folder.put("a", b"3")
+    folder.share.versions.set_policy(folder.share.versions.policy._replace(bytes=None))
+    for days in (730, 731.5):
+        clock(days, at_once=True)
+        folder.share.pruning.prune()
+    assert folder.share.versions.find() == []

@@ -37,12 +37,16 @@ class Pruning:
     def prune(self) -> None:
         """Let go what the policy of the share does not keep."""
         self._pruned, self._versions.added = time.monotonic(), 0
+        age_counts = self._versions.age_counts()
         if not self._versions.find("1", order="number LIMIT 1"):
             return
         kept = [_kept(row) for row in self._measured()]
         now = self._versions.now()
+        if not age_counts:  # the clock has leapt: all are as if of this moment, and only what is too much goes
+            kept = [each._replace(at=now - len(kept) + number) for number, each in enumerate(kept)]
         self.erase(surplus(kept, self._versions.policy.days, self._most(), now))
-        self._versions.forget_before(now - self._versions.policy.days * DAY)
+        if age_counts:
+            self._versions.forget_before(now - self._versions.policy.days * DAY)
 
     def spare(self) -> int:
         """The bytes that could be given up on a full disk: of versions older than a day."""

@@ -16,6 +16,23 @@ WHOLE = DAY  # for so long everything stays
 HOURLY = 7 * DAY
 
 
+LEAP = 3 * DAY  # what a clock may have gone on between two looks: a weekend switched off
+
+
+def doubted(seen: int, doubt: int, now: int) -> int:
+    """Since when the clock is doubted, 0 when it is not, from when it was `seen` last and how it was with it then.
+
+    It is when it has leapt, until it has gone on for a day from there: a clock that was set ahead by mistake, or by
+    somebody who answers in a time server's name, makes nothing old.
+
+    >>> doubted(seen=5 * DAY, doubt=0, now=6 * DAY), doubted(seen=5 * DAY, doubt=0, now=9 * DAY) // DAY
+    (0, 9)
+    """
+    if now - seen > LEAP or now < seen - HOUR:
+        return now
+    return 0 if now - doubt >= DAY else doubt
+
+
 class Kept(NamedTuple):
     """A version: `at` is when it went, in nanoseconds since 1970; `size` is in bytes."""
 

@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from commonhold.authority.authority import Subject
 from commonhold.files.catalogue import Catalogue
+from commonhold.files.thinning import doubted
 
 Why = Literal["overwritten", "deleted", "replaced", "created", "moved"]
 TABLES = """
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS changes (
     moved_to TEXT NOT NULL, at INTEGER NOT NULL, why TEXT NOT NULL, person TEXT NOT NULL, name TEXT NOT NULL,
     computer TEXT NOT NULL, folder INTEGER NOT NULL, size INTEGER, modified INTEGER NOT NULL, inode TEXT NOT NULL,
     after TEXT NOT NULL, kept INTEGER NOT NULL, settled INTEGER NOT NULL, undone INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS clocks (store TEXT PRIMARY KEY, seen INTEGER NOT NULL, doubt INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS changes_of ON changes (store, path);
 CREATE INDEX IF NOT EXISTS changes_moved ON changes (store, moved_to) WHERE moved_to <> '';
 CREATE INDEX IF NOT EXISTS changes_open ON changes (store) WHERE NOT settled;
@@ -97,6 +99,15 @@ class Versions:
         with self._catalogue.changing() as db:
             db.execute("UPDATE stores SET days = ?, bytes = ? WHERE id = ?", (*policy, self.store))
         self.policy = policy
+
+    def age_counts(self) -> bool:
+        """Look at the clock: whether it may be believed that something is old (thinning.doubted). Ask now and then."""
+        now = self.now()
+        found = self._catalogue.find("SELECT seen, doubt FROM clocks WHERE store = ?", self.store)
+        doubt = doubted(found[0][0], found[0][1], now) if found else 0
+        with self._catalogue.noting() as db:
+            db.execute("INSERT OR REPLACE INTO clocks VALUES (?, ?, ?)", (self.store, now, doubt))
+        return not doubt
 
     # -- writing down
 
