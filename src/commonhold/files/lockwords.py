@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from xml.etree.ElementTree import Element, ParseError, tostring
+from xml.etree.ElementTree import Element, tostring
 from xml.sax.saxutils import escape
 
 import msgspec
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
 
 from commonhold.errors import WrongUsage
 from commonhold.files.locks import Lock
+from commonhold.files.multistatus import DAV, root_of
 
 LONGEST_WISH = 16_384  # bytes of the body of a LOCK
 LONGEST_OWNER = 4096  # bytes of what a program says of itself
 USUAL, SHORTEST, LONGEST = 3600, 1, 86_400  # seconds; who asks for ever gets a day, and may renew
-DAV = "{DAV:}"
 XML = '<?xml version="1.0" encoding="utf-8"?>\n'
 SUPPORTED = (
     "<D:supportedlock>"
@@ -42,14 +40,7 @@ class LockWish(msgspec.Struct, frozen=True):
 
 def parse_wish(body: bytes, *, deep: bool, seconds: int) -> LockWish:
     """From the body of a LOCK. Raises WrongUsage."""
-    if len(body) > LONGEST_WISH:
-        raise WrongUsage("The body of the request is too long.")
-    try:
-        parser = DefusedXMLParser(forbid_dtd=True)
-        parser.feed(body)
-        root = parser.close()
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise WrongUsage("The body of the request is no XML that can be read.") from error
+    root = root_of(body, LONGEST_WISH)
     scopes = [each.tag for each in root.iterfind(f"{DAV}lockscope/*")]
     types = [each.tag for each in root.iterfind(f"{DAV}locktype/*")]
     if (

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from mimetypes import MimeTypes
 from posixpath import splitext
 from typing import Any, TypeAlias
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
@@ -88,18 +88,24 @@ class Question(msgspec.Struct, frozen=True):
         return any(f"{DAV}{name}" in (self.named or self.include) for name in QUOTA)
 
 
+def root_of(body: bytes, longest: int) -> Element:
+    """The root of a request's XML, of so many bytes at most. Nothing in it is expanded. Raises WrongUsage."""
+    if len(body) > longest:
+        raise WrongUsage("The body of the request is too long.")
+    try:
+        parser = DefusedXMLParser(forbid_dtd=True)
+        parser.feed(body)
+        root: Element = parser.close()
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise WrongUsage("The body of the request is no XML that can be read.") from error
+    return root
+
+
 def parse_question(body: bytes) -> Question:
     """From the body of a PROPFIND; an empty one asks for all properties. Raises WrongUsage."""
     if not body.strip():
         return Question()
-    if len(body) > LONGEST_QUESTION:
-        raise WrongUsage("The question is too long.")
-    try:
-        parser = DefusedXMLParser(forbid_dtd=True)
-        parser.feed(body)
-        root = parser.close()
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise WrongUsage("The body of the request is no XML that can be read.") from error
+    root = root_of(body, LONGEST_QUESTION)
     if root.tag != f"{DAV}propfind":
         raise WrongUsage("The body of the request is no propfind element.")
     if root.find(f"{DAV}propname") is not None:
