@@ -215,3 +215,17 @@ BOMBS = [
 def test_what_is_no_change_of_properties_is_refused(body):
     with pytest.raises(WrongUsage):
         propwords.parse_patch(body)
+
+
+async def test_neither_copies_nor_overwrites_make_more_properties_than_there_is_room_for(
+    tower, drive, patch, colours, monkeypatch
+):
+    """Each copied as much as one file may have, a megabyte at a time, into the computer's own state."""
+    await patch("a.txt", put(f"<x:colour>{'red' * 100}</x:colour>"))
+    monkeypatch.setattr(properties, "MOST_BYTES", 2000)
+    for number in range(6):
+        assert (await tower.ask("laptop", "PUT", "/dav/drive/a.txt", b"%d" % number)).status == 204
+        copied = await tower.ask("laptop", "COPY", "/dav/drive/a.txt", Destination=f"/dav/drive/copy{number}")
+        assert copied.status == 201
+    assert drive._properties._measured() <= 2000
+    assert (await colours())["a.txt"] == "red" * 100

@@ -91,8 +91,18 @@ class Properties:
         self._bytes = self._measured()
 
     def replaced(self, path: str, old: str, new: str) -> None:
-        """What lies there is about to get another content: the new file has the properties of the old."""
+        """What lies there is about to get another content: the new file has the properties of the old.
+
+        Where there is no room for both, the old one has none when it is restored.
+        """
         if self.some:
+            at = self._share, *split(path)
+            if self._bytes + self._weight((*at, old)) > MOST_BYTES:
+                which = "share = ? AND folder = ? AND file = ? AND identity = ?"
+                with self._catalogue.changing() as db:
+                    db.execute(f"DELETE FROM properties WHERE {which} AND name = ?", (*at, old, CONTENT))  # noqa: S608
+                    db.execute(f"UPDATE OR REPLACE properties SET identity = ? WHERE {which}", (new, *at, old))  # noqa: S608
+                return
             sql = (
                 "INSERT OR REPLACE INTO properties SELECT share, folder, file, ?, name, value FROM properties"
                 " WHERE share = ? AND folder = ? AND file = ? AND identity = ? AND name <> ?"
@@ -110,7 +120,7 @@ class Properties:
         return found | {""} if self.some else found
 
     def copied(self, path: str, to: Properties, goal: str, carried: Iterable[Carried]) -> None:
-        """What was copied has the properties of what it is a copy of."""
+        """What was copied has the properties of what it is a copy of; none of it, where there is no room for them."""
         rows = [
             (
                 to._share,
@@ -122,7 +132,7 @@ class Properties:
             )
             for each in carried
         ]
-        if rows:
+        if rows and to._room(sum(self._weight(row[4:]) for row in rows)):
             sql = (
                 "INSERT OR REPLACE INTO properties SELECT ?, ?, ?, ?, name, value FROM properties"
                 " WHERE share = ? AND folder = ? AND file = ? AND identity = ?"
@@ -177,6 +187,13 @@ class Properties:
             db.executemany(sql, [(self._share, *row) for row in gone])
         self._bytes = self._measured()
         return self._bytes + more <= MOST_BYTES
+
+    def _weight(self, file: Sequence[str]) -> int:
+        """What the properties of a file take: of that share, folder, name and identity."""
+        which = "share = ? AND folder = ? AND file = ? AND identity = ?"
+        sql = f"SELECT coalesce(sum(length(value)), 0), count(*) FROM properties WHERE {which}"  # noqa: S608
+        (row,) = self._catalogue.find(sql, *file)
+        return int(row[0] + ROW * row[1])
 
     def _measured(self) -> int:
         sql = "SELECT coalesce(sum(length(value)), 0), count(*) FROM properties WHERE share = ?"
