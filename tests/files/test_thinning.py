@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commonhold.files import thinning
 from commonhold.files.thinning import DAY, HOUR, Kept, oldest, surplus
 
 NOW = 1000 * DAY
@@ -80,3 +81,9 @@ def test_for_a_full_disk_only_what_is_older_than_a_day_is_given_up_the_oldest_fi
     assert all(NOW - version.at >= DAY for version in given_up)
     assert sum(version.size for version in given_up) >= wanted or not rest
     assert max((v.at for v in given_up), default=0) <= min((v.at for v in rest), default=NOW)
+
+
+def test_a_small_file_that_is_overwritten_for_ever_fills_no_disk(monkeypatch):
+    monkeypatch.setattr(thinning, "MOST", 3)
+    kept = [Kept(str(number), "a", number, 0, False) for number in range(5)]
+    assert sorted(surplus(kept, 30, 10**9, now=5)) == ["0", "1"]

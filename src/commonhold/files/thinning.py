@@ -16,6 +16,7 @@ WHOLE = DAY  # for so long everything stays
 HOURLY = 7 * DAY
 
 
+MOST = 50_000  # versions of one share, however small: each takes a block of the disk, and a row
 LEAP = 3 * DAY  # what a clock may have gone on between two looks: a weekend switched off
 
 
@@ -44,14 +45,17 @@ class Kept(NamedTuple):
 
 
 def surplus(kept: Iterable[Kept], days: int, most: int, now: int) -> list[str]:
-    """The ids of those that go, of versions in any order: nothing stays longer than `days`, nor more than `most` bytes.
+    """The ids of those that go, of versions in any order.
+
+    Nothing stays longer than `days`, nor more than `most` bytes, nor more than MOST.
 
     >>> surplus([Kept("a", "x", 0, 10, False), Kept("b", "x", 5, 10, False)], 30, 15, now=6)
     ['a']
     """
-    gone, room = [], most
+    gone: list[str] = []
+    room = most
     seen: set[tuple[str, int]] = set()
-    for version in sorted(kept, key=lambda each: each.at, reverse=True):
+    for number, version in enumerate(sorted(kept, key=lambda each: each.at, reverse=True)):
         age = now - version.at
         stays = age < days * DAY and version.size <= most
         if stays and not version.deleted and age >= WHOLE:
@@ -59,7 +63,7 @@ def surplus(kept: Iterable[Kept], days: int, most: int, now: int) -> list[str]:
             span = (version.path, version.at // (HOUR if age < HOURLY else DAY))
             stays = span not in seen
             seen.add(span)
-        if stays and version.size > room:
+        if stays and (version.size > room or number - len(gone) >= MOST):
             stays, room = False, 0  # the oldest go first: nothing older takes the place
         if stays:
             room -= version.size

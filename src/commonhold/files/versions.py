@@ -38,6 +38,7 @@ CREATE INDEX IF NOT EXISTS changes_moved ON changes (store, moved_to) WHERE move
 CREATE INDEX IF NOT EXISTS changes_open ON changes (store) WHERE NOT settled;
 """
 INSERT = f"INSERT INTO changes VALUES (NULL{', ?' * 17})"  # noqa: S608 - question marks
+BLOCK = 4096  # bytes that the smallest version takes
 COLUMNS = "number, id, path, moved_to, at, why, person, name, computer, folder, size, modified, inode, after, kept"
 
 
@@ -121,7 +122,7 @@ class Versions:
     def settle(self, version: str, status: os.stat_result, after: os.stat_result | None) -> None:
         """It is kept, as that `status` says; and what has the name since, if anything has."""
         folder = stat.S_ISDIR(status.st_mode)
-        self.added += status.st_size
+        self.added += status.st_size + BLOCK
         now = (None if folder else status.st_size, status.st_mtime_ns, str(status.st_ino), mark(after), version)
         with self._catalogue.noting() as db:
             db.execute("UPDATE changes SET size = ?, modified = ?, inode = ?, after = ?, settled = 1 WHERE id = ?", now)
