@@ -17,7 +17,7 @@ from typing import Self
 
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import CommonholdError, Conflict, Damaged
-from commonhold.files.disk import FEW, explanation, sync_disk, sync_folder, together
+from commonhold.files.disk import FEW, explained, explanation, sync_disk, sync_folder, together
 from commonhold.files.entry import Conditions, Entry, Placed
 from commonhold.files.ground import FILE, NEW_FILE, Ground, look, open_folder
 from commonhold.files.placing import Placing, keep_mode
@@ -74,7 +74,8 @@ class Gathered:
         self._folders: dict[tuple[str, ...], int] = {}
 
     def __enter__(self) -> Self:
-        self._room = self._opened.enter_context(self._ground.room())
+        with explained(self._door.name, self._door.name):  # a disk may have no place for one folder more
+            self._room = self._opened.enter_context(self._ground.room())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
