@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from mimetypes import MimeTypes
 from xml.etree import ElementTree
 
 import pytest
@@ -35,6 +36,12 @@ def written(question: Question, *entries: Entry) -> list[dict[str, dict[str, str
         }
         for response in ElementTree.fromstring(body)  # noqa: S314 - our own
     ]
+
+
+@given(st.lists(st.sampled_from([".", "a", ".tar", ".gz", ".jpg", ".JPG", " "]), min_size=1).map("".join))
+def test_a_media_type_is_the_standard_library_s(name):
+    expected = MimeTypes().guess_type(f"x/{name}", strict=False)[0]
+    assert multistatus.content_type(name) == (expected or "application/octet-stream")
 
 
 def test_all_properties_of_a_file_and_a_folder():

@@ -37,6 +37,9 @@ _types = MimeTypes()  # the standard library's own table: the same on every mach
 
 def content_type(name: str) -> str:
     """The media type that the name's ending means."""
+    dot = name.find(".")
+    if dot > 0 and name.rfind(".") == dot:  # most names; `splitext` says the same, five times slower
+        return _type_of(name[dot:])
     stem, ending = splitext(name)
     return _type_of(splitext(stem)[1] + ending)
 
@@ -49,6 +52,10 @@ def _type_of(endings: str) -> str:
 
 def _modified(entry: Entry) -> str:
     return f"<D:getlastmodified>{http_date(entry.modified)}</D:getlastmodified>" if entry.modified else ""
+
+
+def _text(name: str) -> str:
+    return escape(name if name.isascii() else name.translate(_NO_CHARACTERS))
 
 
 def _created(entry: Entry) -> str:
@@ -64,7 +71,7 @@ PROPERTIES: Properties = {
     "getlastmodified": _modified,
     "getetag": lambda e: f'<D:getetag>"{e.etag}"</D:getetag>' if e.etag else "",
     "creationdate": _created,
-    "displayname": lambda e: f"<D:displayname>{escape(e.name.translate(_NO_CHARACTERS))}</D:displayname>",
+    "displayname": lambda e: f"<D:displayname>{_text(e.name)}</D:displayname>",
     "getcontenttype": lambda e: (
         f"<D:getcontenttype>{content_type(e.name)}</D:getcontenttype>" if e.kind == "file" else ""
     ),

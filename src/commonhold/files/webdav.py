@@ -103,7 +103,11 @@ def _decoded(part: str) -> str:
 def href(share: str, path: str = "", *, folder: bool = False, root: str = ROOT) -> str:
     """The percent-encoded address of what lies at `path`; that of a folder ends with a slash."""
     rest = "/".join(part for part in (share, path) if part)
-    return root + quote(rest, safe="/") + ("/" if folder and rest else "")
+    quoted = rest.translate(_QUOTED) if rest.isascii() else quote(rest, safe="/")
+    return root + quoted + ("/" if folder and rest else "")
+
+
+_QUOTED = {number: quote(chr(number), safe="/") for number in range(128)}  # in one pass: listings have thousands
 
 
 def http_date(moment: datetime) -> str:
