@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -161,6 +162,16 @@ def test_whoever_may_only_add_never_replaces(folder):
         upload.commit(Conditions(if_match=frozenset({"0"})))
     assert folder.read("new.txt") == b"carol's"
     assert not folder.rubbish()
+
+
+def test_a_large_file_is_whole_though_the_disk_began_with_it_before_the_end(folder):
+    blocks = [bytes([number]) * (2**20 + number) for number in range(19)]
+    upload = folder.share.write(folder.permit(Verb.WRITE, "large"))
+    for block in blocks:
+        upload.write(block)
+    upload.commit()
+    assert folder.read("large") == b"".join(blocks)
+    assert upload.sha256 == hashlib.sha256(b"".join(blocks)).digest()
 
 
 def drop(folder, path, data=b"dropped", conditions=NONE):

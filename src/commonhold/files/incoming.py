@@ -11,13 +11,14 @@ from contextlib import contextmanager, suppress
 
 from commonhold.authority.authority import Permit
 from commonhold.errors import Conflict, Damaged, NotFound
-from commonhold.files.disk import explained
+from commonhold.files.disk import begin, explained
 from commonhold.files.entry import NONE, Conditions, Entry
 from commonhold.files.ground import Ground
 from commonhold.files.placing import Made, Placing
 
 CHECKED = 2**20  # bytes read at a time of what had come
 NOTED_EVERY = 64 * 2**20  # bytes
+BEGUN_EVERY = 8 * 2**20  # bytes, which the disk may begin with while the next ones come
 
 
 class Upload:
@@ -51,6 +52,7 @@ class Upload:
         self._unseen = unseen
         self._hash = hashlib.sha256()
         self._busy = threading.Lock()
+        self._begun = 0  # bytes that the disk was told of
 
     @property
     def sha256(self) -> bytes:
@@ -71,6 +73,9 @@ class Upload:
                 self._hash.update(rest[:written])
                 rest = rest[written:]
                 self.size += written
+            if self.size - self._begun >= BEGUN_EVERY:
+                begin(self._handle, self._begun, self.size)
+                self._begun = self.size
 
     def commit(self, conditions: Conditions = NONE, sha256: bytes | None = None) -> Entry:
         """Put the file in its place: when this returns, it is there and on the disk; when it raises, nothing changed.

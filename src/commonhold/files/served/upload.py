@@ -83,25 +83,30 @@ class Uploads:
         """Gather the next bytes while a thread writes and hashes those before."""
         writing: Future[None] | None = None
         had = upload.size
-        gathered, size = bytearray(), had
+        gathered: list[bytes] = []
+        size = written = had
         async for piece in request.content.iter_any():
-            gathered += piece
+            gathered.append(piece)
             size += len(piece)
             storing.grow(size)  # of an upload without a length nobody knows before
-            if len(gathered) >= CHUNK:
+            if size - written >= CHUNK:
                 if writing:
                     await asyncio.wrap_future(writing)
-                writing = self._threads.submit(upload.write, gathered)
-                gathered = bytearray()
+                writing = self._threads.submit(_append, upload, gathered)
+                gathered, written = [], size
         if writing:
             await asyncio.wrap_future(writing)
-        await asyncio.wrap_future(self._threads.submit(upload.write, gathered))
+        await asyncio.wrap_future(self._threads.submit(_append, upload, gathered))
         if request.content_length not in {None, upload.size - had}:
             raise WrongUsage("The upload broke off; nothing was changed.", "send it again")
 
     def _drop(self, begun: Future[Upload]) -> None:
         if not begun.cancelled() and begun.exception() is None:
             self._threads.submit(begun.result().abort)
+
+
+def _append(upload: Upload, pieces: list[bytes]) -> None:
+    upload.write(b"".join(pieces))
 
 
 def write_small(
