@@ -39,7 +39,14 @@ client, the same files, on the same disk. **Commonhold's writes are on the disk 
 neither. Small requests: wrk, each PUT to a new name. Large ones: curl. Listings: curl, PROPFIND, depth 1,
 with the question that rclone asks. Trees: wrk with 16 connections, each file of the tree once, down into
 nowhere; and Commonhold's own commands, from disk to disk. (rclone as the client sends 30 files a second to
-any server: it paces itself.)"""
+any server: it paces itself.)
+
+Where a goal is missed: all requests go through one Python process with one event loop, so that small ones are
+bounded by what Python does for each (rights, conditions, the answer), and a second core helps only with disks,
+hashes and encryption; rclone uses every core. A large upload is decrypted, hashed and brought to the disk before
+it is acknowledged, while `curl` encrypts on the same machine: two cores have no room for more. A large download
+goes through the program, since TLS is made there, and its SHA-256 when nobody knows it yet. Each entry of a
+listing is looked at on the disk, and its etag made."""
 
 
 def rows() -> list[Row]:
