@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from commonhold.authority.authority import Verb
+from commonhold.files import pruning
 from commonhold.files.thinning import DAY
 
 
@@ -107,3 +110,18 @@ def test_a_clock_that_leaps_makes_nothing_old_and_one_that_stays_there_does(fold
         clock(days, at_once=True)
         folder.share.pruning.prune()
     assert folder.share.versions.find() == []
+
+
+def test_what_is_more_than_a_tenth_of_the_disk_stays_for_a_day_where_there_is_room(folder, clock, monkeypatch):
+    def disk(free: int) -> None:
+        now = os.statvfs_result((4096, 1, 5000, free, free, 0, 0, 0, 0, 255))
+        monkeypatch.setattr(pruning.os, "fstatvfs", lambda _: now)
+
+    folder.put("large", b"x" * 1000)
+    folder.share.delete(folder.permit(Verb.WRITE, "large"))
+    disk(free=2000)
+    folder.share.pruning.prune()
+    assert kept(folder) == [("deleted", "large", 1000)]
+    disk(free=100)
+    folder.share.pruning.prune()
+    assert kept(folder) == []

@@ -27,7 +27,11 @@ ANSWERS: dict[int, tuple[type[CommonholdError], str, str]] = {
     errno.EISDIR: (Conflict, "“{name}” in {where} is a folder.", "name the file itself"),
     errno.ENOTEMPTY: (Conflict, "The folder “{name}” in {where} is not empty.", ""),
     errno.EBUSY: (Conflict, "“{name}” in {where} is in use by the computer that holds it.", "try again later"),
-    errno.ENOSPC: (NoSpace, "The disk that holds {where} is full; “{name}” was left as it was.", "make room there"),
+    errno.ENOSPC: (
+        NoSpace,
+        "The disk that holds {where} is full; “{name}” was left as it was.",
+        "make room there; what was deleted lately takes room until its owner erases it: commonhold history --forget",
+    ),
     errno.EDQUOT: (NoSpace, "The quota of {where} is used up; “{name}” was left as it was.", "make room there"),
     errno.EFBIG: (NoSpace, "“{name}” is larger than the disk of {where} can hold as one file.", "send it in parts"),
     errno.EACCES: (

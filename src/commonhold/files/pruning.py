@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from commonhold.files.ground import Ground, look
@@ -44,7 +44,7 @@ class Pruning:
         now = self._versions.now()
         if not age_counts:  # the clock has leapt: all are as if of this moment, and only what is too much goes
             kept = [each._replace(at=now - len(kept) + number) for number, each in enumerate(kept)]
-        self.erase(surplus(kept, self._versions.policy.days, self._most(), now))
+        self.erase(surplus(kept, self._versions.policy.days, self._room(kept, now), now))
         if age_counts:
             self._versions.forget_before(now - self._versions.policy.days * DAY)
 
@@ -73,6 +73,20 @@ class Pruning:
         """-> (how many bytes may be kept, how many are, of how many versions)."""
         sizes = [row.size or 0 for row in self._measured()]
         return self._most(), sum(sizes), len(sizes)
+
+    def _room(self, kept: Sequence[Kept], now: int) -> int:
+        """The bytes that may be kept now: more than `_most` where all of a day takes more and the disk has room.
+
+        So one large folder that was deleted by mistake is not gone with the next look at it.
+        """
+        most = self._most()
+        if self._versions.policy.bytes is not None:
+            return most
+        with self._ground.folder(SharePath()) as folder:
+            disk = os.fstatvfs(folder)
+        if disk.f_bavail < disk.f_blocks // PART:
+            return most
+        return max(most, sum(each.size for each in kept if now - each.at < WHOLE))
 
     def _most(self) -> int:
         if (most := self._versions.policy.bytes) is not None:
