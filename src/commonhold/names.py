@@ -20,6 +20,7 @@ LONGEST_PATH = 4096  # bytes (Linux PATH_MAX)
 HIDDEN = ".commonhold"  # our own folder in a share, reachable by no door
 
 # What Windows cannot hold, whatever the extension (MS-DOS devices).
+RENAME = "give it another name, or leave it out with --ignore"
 DEVICES = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
 )
@@ -128,7 +129,9 @@ class SharePath:
         for part in self.parts:
             if trouble := _component_trouble(part):
                 shown = "".join("�" if _is_control(c) else c for c in part[:LONGEST_NAME])
-                raise WrongUsage(f"“{shown}” cannot stand in a path: {trouble}.", "name the file as `ls` shows it")
+                raise WrongUsage(
+                    f"“{shown}” cannot stand in a path: {trouble}.", "give it another name; `ls` shows them"
+                )
         # At any depth: a share may lie inside another, and its versions and temporary files with it.
         if any(part.casefold() == HIDDEN for part in self.parts):
             raise WrongUsage(f"“{HIDDEN}” belongs to Commonhold itself and is reachable by no door.")
@@ -177,11 +180,13 @@ class SharePath:
         """Raise WrongUsage when some platform could not hold a new file of this name."""
         for part in self.parts:
             if any(c in '<>:"|?*' for c in part):
-                raise WrongUsage(f'“{part}” cannot be made: Windows holds no name with one of < > : " | ? *.')
+                raise WrongUsage(f'“{part}” cannot be made: Windows holds no name with one of < > : " | ? *.', RENAME)
             if part.endswith((" ", ".")):
-                raise WrongUsage(f"“{part}” cannot be made: Windows holds no name that ends with a space or a dot.")
+                raise WrongUsage(
+                    f"“{part}” cannot be made: Windows holds no name that ends with a space or a dot.", RENAME
+                )
             if part.casefold().partition(".")[0] in DEVICES:
-                raise WrongUsage(f"“{part}” cannot be made: Windows reserves it for a device.")
+                raise WrongUsage(f"“{part}” cannot be made: Windows reserves it for a device.", RENAME)
 
 
 _PLAIN = re.compile(r"(?!\.)[^/\\]+")  # of printable characters

@@ -129,6 +129,35 @@ def test_rm_says_what_brings_back_and_only_where_it_does(laptop, photos):
             assert gone in names(photos)
 
 
+def test_where_some_could_not_be_deleted_it_is_said_what_brings_back_the_others(laptop, photos):
+    seen = laptop("rm", "tower:photos/*", code=8).stderr
+    assert names(photos) == ["2026/dog.txt"]
+    assert "delete it and all that is in it with -r" in seen
+    laptop(*shlex.split(seen.partition("comes back with: commonhold ")[2].splitlines()[0]))
+    assert names(photos) == ["2026/dog.txt", "cat.txt"]
+
+
+def test_undo_passes_by_what_one_may_not_write_and_says_what_it_could_not_take_back(laptop, tower, photos, tmp_path):
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    tower("share", drop, "--to", "bob", "--verb", "add")
+    try:
+        laptop("rm", "tower:photos/cat.txt")
+        laptop("mkdir", "tower:photos/new")
+        (photos / "new" / "somebody.txt").write_text("else")
+        words = "undo", "--since", "1m", "tower:"
+        tried = laptop(*words, "--dry-run", code=8)
+        assert "photos/cat.txt: deleted by bob; would be taken back" in tried.stdout
+        assert "something is in it" in tried.stderr
+        told = laptop.json(*words, code=8)
+        assert "cat.txt" in [each["path"] for each in told["undone"]]
+        assert [each["path"] for each in told["failed"]] == ["new"]
+        assert (photos / "cat.txt").exists()
+        assert "may not write" in laptop("undo", "tower:drop", code=4).stderr
+    finally:
+        tower("unshare", "drop")
+
+
 def test_globs_are_the_same_everywhere(laptop, photos):
     assert laptop("ls", "tower:photos/**/*.txt").stdout == "2026/dog.txt\ncat.txt\n"
     assert laptop("cat", "tower:photos/**/*.txt", "tower:photos/cat.txt").stdout == "woof\nmiau\nmiau\n"

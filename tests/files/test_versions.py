@@ -8,6 +8,7 @@ import sys
 import textwrap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 
 import pytest
 from hypothesis import settings
@@ -163,6 +164,37 @@ def test_undo_goes_back_through_what_was_restored_meanwhile_and_foresees_the_sam
     assert [returning.trouble(row, foreseen) for row in rows] == ["", "", ""]
     assert [reason for _, _, reason in undo(folder)] == ["", "", ""]
     assert folder.read("a.txt") == b"old"
+
+
+def last(folder: Folder) -> tuple[str, str, str]:
+    """What was done last, and why it could not be taken back."""
+    row = folder.share.returning.deeds("", None, SharePath(), folder.casa.who("tower"))[0]
+    return row.why, row.path, folder.share.returning.trouble(row, Foresight())
+
+
+def test_a_folder_that_came_as_a_whole_goes_as_a_whole_but_not_with_what_came_into_it_since(folder):
+    folder.share.mkdir(folder.permit(Verb.WRITE, "trip"))
+    folder.put("trip/a.txt", b"one")
+    sleep(0.1)  # more than a disk's clock is behind ours
+    delete(folder, "trip")
+    restore(folder, "trip")
+    assert last(folder) == ("created", "trip", "")
+    (folder.root / "trip/somebody.txt").write_bytes(b"else")
+    assert last(folder) == ("created", "trip", "something is in it")
+    (folder.root / "trip/somebody.txt").unlink()
+    assert [reason for _, _, reason in undo(folder)] == [""] * 4  # the restore, the deletion, and what there was before
+    assert not folder.names()
+
+
+def test_what_is_in_a_folder_that_would_come_back_first_is_foreseen(folder):
+    folder.share.mkdir(folder.permit(Verb.WRITE, "trip"))
+    (folder.root / "trip/somebody.txt").write_bytes(b"else")
+    delete(folder, "trip")
+    returning, foreseen = folder.share.returning, Foresight()
+    rows = returning.deeds("", EARLY, SharePath(), folder.casa.who("tower"))
+    planned = [(row.why, row.path, returning.trouble(row, foreseen)) for row in rows]
+    assert planned == [("deleted", "trip", ""), ("created", "trip", "something is in it")]
+    assert undo(folder) == planned
 
 
 def test_what_somebody_has_changed_since_is_left_and_named(folder):

@@ -312,7 +312,7 @@ def _whole(counts: Counts) -> Report:
         if not done and len(counts.errors) == 1:
             ((kind, error),) = counts.errors.items()
             raise kind(error.sentence if len(failed) == 1 else first, error.hint, **{**error.more, **more})
-        raise PartlyFailed(first, "the same command takes up what is missing", **more)
+        raise PartlyFailed(first, _hint(counts), **more)
     if kept:
         path, beside = report.kept[0]
         sentence = f"“{path}” was changed at both ends, and both are kept: this computer's is “{beside}”."
@@ -320,3 +320,9 @@ def _whole(counts: Counts) -> Report:
             sentence = f"{len(kept)} files were changed at both ends, and both are kept; the first: {sentence}"
         raise Conflict(sentence, "compare them, and delete the one that is not wanted", kept=kept, **more)
     return report
+
+
+def _hint(counts: Counts) -> str:
+    """What helps with what failed: of one reason its own hint."""
+    hints = {error.hint for error in counts.errors.values()}
+    return hints.pop() if len(hints) == 1 and "" not in hints else "the same command takes up what is missing"

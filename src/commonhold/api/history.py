@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from commonhold.api.files import Files
-from commonhold.errors import CommonholdError, WrongUsage
+from commonhold.errors import CommonholdError, Refused, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.past import HistoryPolicy, Undone, Version
 from commonhold.names import RemotePath
@@ -52,12 +52,11 @@ class History(Files):
         """
         places = self._places(where)
         if since is None:
-            found = [each for place in places for each in self._undo(place, person, None, True)]
-            last = max(found, key=lambda each: each.when, default=None)
+            last = max(self._undo_each(places, person, None, True), key=lambda each: each.when, default=None)
             if last is None:
                 return []
             since = last.when
-        return [each for place in places for each in self._undo(place, person, since, dry_run)]
+        return self._undo_each(places, person, since, dry_run)
 
     def history_policy(self, where: str, days: int | None = None, size: int | None = None) -> HistoryPolicy:
         """How long a share keeps its history, in days, and in how many bytes at most; said anew where one is given."""
@@ -80,6 +79,20 @@ class History(Files):
                 if where:
                     raise
         return found
+
+    def _undo_each(
+        self, places: Sequence[str], person: str | None, since: datetime | None, dry_run: bool
+    ) -> list[Undone]:
+        """Of several shares those that refuse are passed by, unless all do: there was nothing of ours to take back."""
+        changes, refused = [], []
+        for place in places:
+            try:
+                changes += self._undo(place, person, since, dry_run)
+            except Refused as refusal:
+                refused.append(refusal)
+        if refused and len(refused) == len(places):
+            raise refused[0]
+        return changes
 
     def _undo(self, where: str, person: str | None, since: datetime | None, dry_run: bool) -> list[Undone]:
         body = {"person": person, "since": since, "dry_run": dry_run}

@@ -106,7 +106,7 @@ class Output:
         if error.hint:
             click.echo(f"hint: {shown(error.hint)}", err=True)
         for failure in error.more.get("failed", ())[:MOST_FAILURES]:
-            click.echo(shown(f"  {failure['path']}: {failure['error']}"), err=True)
+            click.echo(shown(f"  {failure['path']}: {failure['error']}".replace("\n", "�")), err=True)
         if usage:
             click.echo(usage, err=True)
         if self.json and not self._answered:

@@ -25,9 +25,9 @@ from commonhold.errors import NotFound, WrongUsage
 @copying
 def command(invocation: Invocation, /, local: tuple[str, ...], remote: str, **options: Any) -> None:
     """Done means that the files are on the other computer's disk. Somebody who reads there sees the old file or the new
-    one, never a mixture. What is the same already is not copied. What somebody else has changed there since is not
-    replaced: yours is put beside it, and said. With several LOCAL, REMOTE is a folder, made when it is not there. Of a
-    folder that ends with a slash, its content goes to REMOTE.
+    one, never a mixture. What is the same already is not copied. What came from there by `get` and was changed there
+    since is not replaced: yours is put beside it, and said. With several LOCAL, REMOTE is a folder, made when it is not
+    there. Of a folder that ends with a slash, its content goes to REMOTE.
     """
     for name in local:
         _require_copyable(Path(name).expanduser(), options["recursive"])
@@ -43,6 +43,6 @@ def command(invocation: Invocation, /, local: tuple[str, ...], remote: str, **op
 def _require_copyable(source: Path, recursive: bool) -> None:
     """Raise NotFound or WrongUsage before anything is copied."""
     if not source.exists():
-        raise NotFound(f"There is no {source} here.", "ls shows what is there")
+        raise NotFound(f"There is no “{source}” here.", "ls shows what is there")
     if source.is_dir() and not recursive:
         raise WrongUsage(f"{source} is a folder.", "put -r copies a folder with everything in it")

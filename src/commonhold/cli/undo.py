@@ -40,12 +40,15 @@ def command(invocation: Invocation, remote: str, person: str | None, since: date
     if not left:
         invocation.out.answer(changes, *lines)
         return
+    if not invocation.out.json:
+        invocation.out.lines(_line(each, dry_run) for each in changes if each.undone)
     kind = Conflict if len(left) == len(changes) else PartlyFailed
     first = left[0]
     raise kind(
         f"{len(left)} of {counted(len(changes), 'change')} could not be taken back;"
         f" the first, {first.path}: {first.reason}",
         "see what was there with: commonhold history COMPUTER:SHARE/PATH",
+        undone=[each for each in changes if each.undone],
         failed=[{"path": each.path, "error": each.reason} for each in left],
     )
 

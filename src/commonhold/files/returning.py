@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -28,6 +29,7 @@ from commonhold.files.versions import Deed, Versions, mark
 from commonhold.names import SharePath
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+TICK = 50_000_000  # nanoseconds: a disk's clock may be so far behind ours
 MOST = 1000  # versions that one answer tells of, the newest
 
 
@@ -45,6 +47,9 @@ class Foresight:
             if path == old or path.startswith(f"{old}/"):
                 path = at + path[len(old) :]
         return path
+
+    def comes_into(self, folder: str) -> bool:
+        return any(there and path.startswith(f"{folder}/") for path, there in self.there.items())
 
 
 class Returning:
@@ -204,7 +209,7 @@ class Returning:
             foreseen.there |= {row.path: there, at: ""}
             foreseen.moves.append((row.path, at))
             return ""
-        if row.why == "created" and row.folder and self._inside(row.path, foreseen):
+        if row.why == "created" and row.folder and self._came_in(row, foreseen):
             return "something is in it"
         if row.why != "created" and row.was not in foreseen.kept and self._source(row) is None:
             return "what was there is not kept any more"
@@ -226,7 +231,9 @@ class Returning:
         """The version that holds what went then: it may have come back since, and gone again."""
         if row.kept:
             return row
-        alike = self.versions.find("kept AND settled AND inode = ? AND modified = ?", row.inode, row.modified)
+        alike = self.versions.find(
+            "kept AND settled AND inode = ? AND (folder OR modified = ?)", row.inode, row.modified
+        )
         return next((each for each in reversed(alike) if each.was == row.was), None)
 
     def undo(self, permit: Permit, row: Deed) -> tuple[str, Entry | None]:
@@ -264,10 +271,21 @@ class Returning:
         except (OSError, NotFound):
             return None
 
-    def _inside(self, path: str, foreseen: Foresight) -> bool:
-        """Whether something is in the folder there."""
-        with self._ground.folder(SharePath.parse(foreseen.now(path))) as folder, os.scandir(folder) as items:
-            return any(foreseen.there.get(f"{path}/{item.name}") != "" for item in items)
+    def _came_in(self, row: Deed, foreseen: Foresight) -> bool:
+        """Whether something came into the folder or changed after it had its name: what came as a whole goes so."""
+        with self._holder(row, foreseen) as (handle, name):
+            return foreseen.comes_into(row.path) or _newer_inside(handle, name, row, foreseen)
+
+    @contextmanager
+    def _holder(self, row: Deed, foreseen: Foresight) -> Iterator[tuple[int, str]]:
+        """The open folder that the folder of this row lies in, and under which name: it may only be foreseen there."""
+        if foreseen.there.get(row.path) and (source := self.versions.find("kept AND inode = ?", row.inode)):
+            with self._retiring.store() as store:
+                yield store, source[-1].id
+        else:
+            with self._ground.parent(path := SharePath.parse(foreseen.now(row.path))) as folder:
+                found = look(folder, path.name)
+                yield folder, found[0] if found else path.name
 
     # -- for good
 
@@ -310,6 +328,22 @@ def _at_and_below(path: str) -> tuple[str, tuple[str, ...]]:
     if not path:
         return "1", ()
     return "path = ? OR (path > ? AND path < ?)", (path, f"{path}/", f"{path}0")
+
+
+def _newer_inside(handle: int, name: str, row: Deed, foreseen: Foresight) -> bool:
+    """Whether anything in the folder `name` changed after that deed, but for what is foreseen to be gone."""
+    for at, folders, files, inside in os.fwalk(name, dir_fd=handle, follow_symlinks=False):
+        above = f"{row.path}{at[len(name) :]}"
+        gone = {each for each in (*folders, *files) if foreseen.there.get(f"{above}/{each}") == ""}
+        folders[:] = [each for each in folders if each not in gone]
+        for each in {*folders, *files} - gone:
+            try:
+                changed = os.stat(each, dir_fd=inside, follow_symlinks=False).st_ctime_ns
+            except OSError:  # it goes at this moment
+                return True
+            if changed > row.at - TICK:
+                return True
+    return False
 
 
 def _placed(path: str, status: os.stat_result) -> Placed:

@@ -193,7 +193,10 @@ class Tree:
             if item.kind == "folder":
                 self._push(_Folder(item.path, target, f"{folder.below}{name}/", folder.ignoring))
             elif item.kind == "other":
-                self._counts.fail(item.path, WrongUsage(f"{item.path} is a link or a device, which are not copied."))
+                self._counts.fail(
+                    item.path,
+                    WrongUsage(f"{item.path} is a link or a device, which are not copied.", "--ignore leaves it out"),
+                )
             else:
                 self._job(item, target, before)
         if not found and not folder.below and self._manner.delete:
