@@ -51,7 +51,7 @@ def test_put_of_nothing_is_not_found(cli, tmp_path):
     (tmp_path / "here").write_text("x")
     seen = cli("put", tmp_path / "here", tmp_path / "gone", "tower:photos")
     assert seen.code == 3
-    assert f"There is no {tmp_path / 'gone'} here." in seen.err
+    assert f"There is no “{tmp_path / 'gone'}” here." in seen.err
 
 
 def test_cat_is_no_document(cli):

@@ -62,6 +62,11 @@ def test_what_was_overwritten_is_kept_and_comes_back_and_what_was_there_is_kept_
     assert folder.names() == {"a.txt"}  # and no listing shows what is kept
 
 
+def test_of_a_share_itself_nothing_comes_back_and_it_is_named(folder):
+    with pytest.raises(NotFound, match=f"Nothing is kept of “{folder.share.door.name}”"):
+        restore(folder, "")
+
+
 def test_what_was_deleted_comes_back_with_all_that_was_in_it(folder):
     folder.share.mkdir(folder.permit(Verb.WRITE, "trip"))
     folder.put("trip/a.txt", b"one")

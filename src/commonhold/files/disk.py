@@ -16,13 +16,15 @@ from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, NotFo
 
 FEW = 100  # files that are synced one by one: syncing the whole disk waits for what strangers wrote, too
 
+LOOK = "see what is there with: commonhold ls"
+
 T = TypeVar("T")
 # errno -> (class, sentence, hint); {name} is what was asked for, {where} the share or computer.
 ANSWERS: dict[int, tuple[type[CommonholdError], str, str]] = {
-    errno.ENOENT: (NotFound, "There is no “{name}” in {where}.", ""),
-    errno.ENOTDIR: (NotFound, "There is no “{name}” in {where}.", ""),
-    errno.ELOOP: (NotFound, "There is no “{name}” in {where}.", ""),
-    errno.ENXIO: (NotFound, "There is no “{name}” in {where}.", ""),
+    errno.ENOENT: (NotFound, "There is no “{name}” in {where}.", LOOK),
+    errno.ENOTDIR: (NotFound, "There is no “{name}” in {where}.", LOOK),
+    errno.ELOOP: (NotFound, "There is no “{name}” in {where}.", LOOK),
+    errno.ENXIO: (NotFound, "There is no “{name}” in {where}.", LOOK),
     errno.EEXIST: (Conflict, "There is a “{name}” in {where} already.", "choose another name"),
     errno.EISDIR: (Conflict, "“{name}” in {where} is a folder.", "name the file itself"),
     errno.ENOTEMPTY: (Conflict, "The folder “{name}” in {where} is not empty.", ""),

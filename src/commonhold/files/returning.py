@@ -85,7 +85,7 @@ class Returning:
             row = own[0] if own else None
         if row is None:
             raise NotFound(
-                f"Nothing is kept of “{permit.path}” in {self._door.name} that could come back.",
+                f"Nothing is kept of “{str(permit.path) or self._door.name}” that could come back.",
                 "see what is kept with: commonhold history COMPUTER:SHARE/PATH",
             )
         return row, SharePath.parse(row.path) if row.id in below else permit.path

@@ -48,7 +48,7 @@ class Access:
         share = self.shares.find(name)
         given = permit(self.authority(), request[SUBJECT], verb, self.shares.door(name), path)
         if share is None:
-            raise NotFound(f"There is no share {name}.")
+            raise NotFound(f"There is no share {name}.", "see the shares with: commonhold status")
         return share, given
 
     def may(self, request: web.Request, verb: Verb, name: str, path: SharePath) -> bool:
