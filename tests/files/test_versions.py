@@ -9,6 +9,7 @@ import textwrap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -480,3 +481,25 @@ async def test_a_time_that_no_clock_shows_or_that_is_nobodys_is_no_error_of_ours
         assert (await ask(tower, "laptop", "POST", "/undo/papers", since=time, dry_run=True))[0] == status
         back = await ask(tower, "laptop", "POST", "/history/papers/a.txt", at=time)
         assert back[0] == (404 if time.startswith("9999") else status)
+
+
+@pytest.mark.parametrize("save", ["by rename", "by deleting"])
+def test_what_a_program_of_the_owner_does_in_the_very_moment_of_an_overwrite_is_not_lost(folder, monkeypatch, save):
+    folder.put("a", b"first")
+    exchange, path = retiring.exchange, folder.root / "a"
+
+    def in_the_moment(*names: Any) -> bool:
+        if save == "by rename":
+            (folder.root / "a.saving").write_bytes(b"the owner's")
+            (folder.root / "a.saving").rename(path)
+        else:
+            path.unlink()
+        return exchange(*names)
+
+    monkeypatch.setattr(retiring, "exchange", in_the_moment)
+    folder.put("a", b"second")
+    assert folder.read("a") == b"second"
+    kept = {file.read_bytes() for file in (folder.root / ".commonhold" / "versions").glob("*/*")}
+    assert kept == ({b"first", b"the owner's"} if save == "by rename" else {b"first"})
+    assert len(folder.share.versions.find("kept AND settled")) == len(kept)
+    assert not folder.rubbish()

@@ -124,19 +124,23 @@ def shelf(folder: Path) -> Shelf:
 
 
 class Vanishing:
-    """The names of a folder that were gone for an instant, as the kernel saw it: no look can be too late."""
+    """The names of a folder that were gone for an instant, as the kernel saw it: no look can be too late.
 
-    MOVED_FROM, DELETED, OVERFLOWN = 0x40, 0x200, 0x4000
+    Of two names that trade places it tells what comes before what goes, one right after the other.
+    """
+
+    MOVED_FROM, MOVED_TO, DELETED, OVERFLOWN = 0x40, 0x80, 0x200, 0x4000
+    WATCHED = MOVED_FROM | MOVED_TO | DELETED
 
     def __init__(self, folder: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         self._handle = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        watch = libc.inotify_add_watch(self._handle, os.fsencode(folder), self.MOVED_FROM | self.DELETED)
+        watch = libc.inotify_add_watch(self._handle, os.fsencode(folder), self.WATCHED)
         assert watch >= 0, os.strerror(ctypes.get_errno())
 
     def names(self) -> list[str]:
         """Since the last call."""
-        found = []
+        found, came = [], ""
         while True:
             try:
                 events = os.read(self._handle, 65536)
@@ -145,7 +149,10 @@ class Vanishing:
             while events:
                 _, mask, _, length = struct.unpack_from("iIII", events)
                 assert not mask & self.OVERFLOWN
-                found.append(events[16 : 16 + length].rstrip(b"\0").decode())
+                name = events[16 : 16 + length].rstrip(b"\0").decode()
+                if not mask & self.MOVED_TO and not (mask & self.MOVED_FROM and name == came):
+                    found.append(name)
+                came = name if mask & self.MOVED_TO else ""
                 events = events[16 + length :]
 
     def close(self) -> None:

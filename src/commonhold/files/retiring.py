@@ -1,10 +1,11 @@
 """How whatever had a name in a share is let go: it is kept as a version, in `.commonhold/versions/STORE/ID`.
 
-An overwrite links the old file there, then renames the new one over the name, so that the name never vanishes; a
-delete is a rename. Where there can be no link the two trade places (renameat2), and only where the disk has
-neither is the old file copied. The row is on the disk before the first step and settled after the last:
-what a crash leaves in between is put right when the share is offered next (`recover`). Nothing here forgets a byte that
-had a name. Everything blocks, and raises OSError as open(2) does.
+An overwrite links the old file there, then lets the new one trade places with the name (renameat2), so that the name
+never vanishes and nothing that a program of the owner put there meanwhile is lost; a delete is a rename. Where there
+can be no link the two trade places at once, and only where the disk has neither is the old file copied. The row is on
+the disk before the first step and settled after the last: what a crash leaves in between is put right when the share
+is offered next (`recover`). Nothing here forgets a byte that had a name. Everything blocks, and raises OSError as
+open(2) does.
 """
 
 from __future__ import annotations
@@ -116,10 +117,14 @@ class Retiring:
         files = stat.S_ISREG(old.st_mode) and stat.S_ISREG(new.st_mode)
         if files and _linked(folder, wanted, store, version):
             try:
-                os.rename(name, wanted, src_dir_fd=source, dst_dir_fd=folder)
+                traded = temporary and _traded(source, name, folder, wanted)
+                if not traded:
+                    os.rename(name, wanted, src_dir_fd=source, dst_dir_fd=folder)
             except BaseException:
                 os.unlink(version, dir_fd=store)
                 raise
+            if traded:
+                self._keep_late(source, name, store, version)
         elif not self._exchanged(source, name, folder, wanted, store, version, temporary=temporary):
             if files:
                 _copy(folder, wanted, store, version)
@@ -134,6 +139,22 @@ class Retiring:
                     os.rename(version, wanted, src_dir_fd=store, dst_dir_fd=folder)
                 raise
         sync_folder(store)
+
+    def _keep_late(self, source: int, name: str, store: int, version: str) -> None:
+        """What had the name is called `name` now: the version itself, or what a program of the owner saved by rename
+
+        when that was linked already. Then it is kept, too: a version of its own.
+        """
+        out, linked = (
+            os.stat(each, dir_fd=at, follow_symlinks=False) for each, at in ((name, source), (version, store))
+        )
+        if (out.st_dev, out.st_ino) == (linked.st_dev, linked.st_ino):
+            os.unlink(name, dir_fd=source)
+            return
+        assert self.versions is not None  # noqa: S101 - what is linked is kept
+        late = self.versions.begin_beside(version, out)
+        os.rename(name, late, src_dir_fd=source, dst_dir_fd=store)
+        self._settle(late, out, None)
 
     @staticmethod
     def _exchanged(
@@ -222,6 +243,18 @@ class Retiring:
                 return found[1] if found else None
         except (OSError, NotFound):
             return None
+
+
+def _traded(source: int, name: str, folder: int, wanted: str) -> bool:
+    """Let the two names trade places; False where the disk cannot, or nothing has the name any more.
+
+    rename(2) would do, but for a program of the owner that saves by rename in the same moment: what it saved would be
+    gone for good.
+    """
+    try:
+        return exchange(source, name, folder, wanted)
+    except FileNotFoundError:
+        return False
 
 
 def _linked(folder: int, name: str, store: int, version: str) -> bool:

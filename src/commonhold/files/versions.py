@@ -39,6 +39,8 @@ CREATE INDEX IF NOT EXISTS changes_open ON changes (store) WHERE NOT settled;
 """
 INSERT = f"INSERT INTO changes VALUES (NULL{', ?' * 17})"  # noqa: S608 - question marks
 BLOCK = 4096  # bytes that the smallest version takes
+BESIDE = """INSERT INTO changes SELECT NULL, ?, store, path, moved_to, at, why, person, name, computer, ?, NULL, ?, ?,
+    after, kept, settled, undone FROM changes WHERE id = ?"""
 COLUMNS = "number, id, path, moved_to, at, why, person, name, computer, folder, size, modified, inode, after, kept"
 
 
@@ -118,6 +120,14 @@ class Versions:
         with self._catalogue.changing() as db:
             db.execute(INSERT, row)
         return str(row[0])
+
+    def begin_beside(self, version: str, status: os.stat_result) -> str:
+        """Another thing had the name of that version when it was given away: as `begin`, of the same deed."""
+        with self._catalogue.changing() as db:
+            late = secrets.token_hex(8)
+            what = (late, int(stat.S_ISDIR(status.st_mode)), status.st_mtime_ns, str(status.st_ino), version)
+            db.execute(BESIDE, what)
+        return late
 
     def settle(self, version: str, status: os.stat_result, after: os.stat_result | None) -> None:
         """It is kept, as that `status` says; and what has the name since, if anything has."""
