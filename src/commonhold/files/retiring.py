@@ -28,6 +28,7 @@ from commonhold.trees import erase_in
 
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
 VERSIONS = "versions"  # in our own folder
+BESIDE = ".late"  # what had the name last, where nothing could be written down of it
 STAGED = ".new"  # what is to get a name, while it waits beside the version
 CHUNK = 2**20
 
@@ -152,7 +153,9 @@ class Retiring:
             os.unlink(name, dir_fd=source)
             return
         assert self.versions is not None  # noqa: S101 - what is linked is kept
-        late = self.versions.begin_beside(version, out)
+        late = version + BESIDE  # bytes come first: where no row can be written, they lie beside the version
+        with suppress(sqlite3.Error):
+            late = self.versions.begin_beside(version, out)
         os.rename(name, late, src_dir_fd=source, dst_dir_fd=store)
         self._settle(late, out, None)
 
