@@ -44,7 +44,7 @@ any server: it paces itself.)
 Where a goal is missed: all requests go through one Python process with one event loop, so that small ones are
 bounded by what Python does for each (rights, conditions, the answer), and a second core helps only with disks,
 hashes and encryption; rclone uses every core. A large upload is decrypted, hashed and brought to the disk before
-it is acknowledged, while `curl` encrypts on the same machine: two cores have no room for more. A large download
+it is acknowledged, while `curl` encrypts on the same two cores. A large download
 goes through the program, since TLS is made there, and its SHA-256 when nobody knows it yet. Each entry of a
 listing is looked at on the disk, and its etag made."""
 

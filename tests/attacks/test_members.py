@@ -118,8 +118,10 @@ def test_folders_without_end_are_deleted_and_do_not_keep_the_node_from_starting(
     deepen(share / "top", DEEP)
     tower.net.share(share, to="mallory", verb="write")
     assert ask("DELETE", "/dav/inbox/top")[0] == 204
-    assert not list((share / ".commonhold" / "tmp").iterdir())
-    (share / ".commonhold" / "tmp" / "left").mkdir()  # as a node that was killed on the way leaves it
+    assert list((share / ".commonhold" / "versions").glob("*/*")), "what was deleted is kept"
+    tower.net.forget("tower:inbox/top")
+    assert not list((share / ".commonhold" / "versions").glob("*/*"))
+    (share / ".commonhold" / "tmp" / "left").mkdir(parents=True)  # as a node that was killed on the way leaves it
     deepen(share / ".commonhold" / "tmp" / "left", DEEP)
     tower.down()
     tower.up()
