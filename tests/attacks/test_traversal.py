@@ -109,13 +109,13 @@ def ask(server):
 
 @pytest.fixture
 def ask_as_ann(server):
-    """What ann asks, by the certificate of her computer: the history opens to those only."""
+    """What ann asks, by the certificate of her computer."""
     with asking(server, context(Key.load(server.home.key), [certificate_of(server)])) as request:
         yield request
 
 
 def test_no_method_at_any_spelling_leads_out(ask):
-    ask("PUT", "/dav/photos/a-file", b"x")
+    ask("PUT", "/dav/photos/a-file", b"planted")
     kinds = "", "a-file", "no-such-name"  # each kind of thing tells what it understands
     allowed = (ask("OPTIONS", f"/dav/photos/{kind}").getheader("Allow").split(", ") for kind in kinds)
     methods = sorted(set().union(*allowed), reverse=True)  # PUT before DELETE
