@@ -19,7 +19,7 @@ from commonhold.authority.authority import Verb
 from commonhold.errors import Changed, CommonholdError, Conflict, NoSpace
 from commonhold.files.disk import explained, sync_disk, sync_folder
 from commonhold.files.entry import Placed
-from commonhold.files.ground import FILE, FOLDER, NEW_FILE, entry_of, look, name_locks, require, speakable
+from commonhold.files.ground import FILE, FOLDER, NEW_FILE, copy_status, entry_of, look, name_locks, require, speakable
 from commonhold.files.identity import identity
 from commonhold.files.moving import Brought, End, Wish, check
 from commonhold.files.placing import Arrival, Made
@@ -192,7 +192,7 @@ class Copying:
                     else:
                         with self._noting(each.parts):
                             self._copy_file(folder, each.parts[-1], into, each.parts[-1], each.parts)
-                _copy_status(folder, into)
+                copy_status(folder, into)
                 self._note(parts, folder, into)
         for path, _ in self._failed:  # folders that could not be read are there, and empty
             *above, name = path.parts[len(self._source.path.parts) :]
@@ -207,7 +207,7 @@ class Copying:
             copy = os.open(wanted, NEW_FILE, 0o600, dir_fd=into)
             try:
                 self._copy_whole(source, copy)
-                _copy_status(source, copy)
+                copy_status(source, copy)
                 self._note(parts, source, copy)
             except BaseException:
                 os.unlink(wanted, dir_fd=into)
@@ -289,14 +289,6 @@ def _pour(source: int, copy: int) -> bool:
     while rest:
         rest = rest[os.write(copy, rest) :]
     return more
-
-
-def _copy_status(source: int, copy: int) -> None:
-    """The mode, and when it was changed; a folder stays one that we can open."""
-    status = os.fstat(source)
-    mine = stat.S_IRWXU if stat.S_ISDIR(status.st_mode) else 0
-    os.fchmod(copy, stat.S_IMODE(status.st_mode) & 0o777 | mine)
-    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 @contextmanager

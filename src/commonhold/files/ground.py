@@ -75,6 +75,15 @@ class Ground:
         """The open folder that holds `path`; of the share itself: its own."""
         return self.folder(path.parent, creating)
 
+    def there(self, path: SharePath) -> os.stat_result | None:
+        """What has that name at the moment, whatever it is; None when nothing has, or nobody can look."""
+        try:
+            with self.parent(path) as folder:
+                found = look(folder, path.name)
+                return found[1] if found else None
+        except (OSError, NotFound):
+            return None
+
     def whereabouts(self, path: SharePath) -> tuple[str, ...]:
         """Where on this computer `path` lies, to compare it with what lies in another share."""
         return (*self._root.parts, *map(spelled, path.parts))
@@ -310,3 +319,11 @@ def name_locks(*places: tuple[int, str]) -> Iterator[None]:
         for lock in sorted({name_lock(*place) for place in places}, key=id):
             held.enter_context(lock)
         yield
+
+
+def copy_status(source: int, copy: int) -> None:
+    """The mode, and when it was changed; a folder stays one that we can open."""
+    status = os.fstat(source)
+    mine = stat.S_IRWXU if stat.S_ISDIR(status.st_mode) else 0
+    os.fchmod(copy, stat.S_IMODE(status.st_mode) & 0o777 | mine)
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))

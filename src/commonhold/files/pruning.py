@@ -82,8 +82,7 @@ class Pruning:
         most = self._most()
         if self._versions.policy.bytes is not None:
             return most
-        with self._ground.folder(SharePath()) as folder:
-            disk = os.fstatvfs(folder)
+        disk = self._disk()
         if disk.f_bavail < disk.f_blocks // PART:
             return most
         return max(most, sum(each.size for each in kept if now - each.at < WHOLE))
@@ -91,9 +90,12 @@ class Pruning:
     def _most(self) -> int:
         if (most := self._versions.policy.bytes) is not None:
             return most
+        disk = self._disk()
+        return disk.f_blocks * disk.f_frsize // PART
+
+    def _disk(self) -> os.statvfs_result:
         with self._ground.folder(SharePath()) as folder:
-            disk = os.fstatvfs(folder)
-            return disk.f_blocks * disk.f_frsize // PART
+            return os.fstatvfs(folder)
 
     def _measured(self) -> Iterable[Deed]:
         """What is kept; folders are measured once."""

@@ -18,9 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from commonhold.authority.authority import Permit, Subject
-from commonhold.errors import NotFound
 from commonhold.files.disk import sync_folder
-from commonhold.files.ground import FILE, NEW_FILE, Ground, look
+from commonhold.files.ground import FILE, NEW_FILE, Ground, copy_status, look
 from commonhold.files.renaming import exchange
 from commonhold.files.versions import Deed, Versions, Why
 from commonhold.names import SharePath
@@ -229,7 +228,7 @@ class Retiring:
                 os.rename(staged, row.id, src_dir_fd=store, dst_dir_fd=store)
             else:
                 erase_version(store, staged, found[1])  # was acknowledged to nobody
-        there = self._now_at(SharePath.parse(row.path))
+        there = self._ground.there(SharePath.parse(row.path))
         kept = look(store, row.id)
         if kept is None:
             self.versions.forget([row.id])
@@ -238,14 +237,6 @@ class Retiring:
             os.unlink(row.id, dir_fd=store)
         else:
             self.versions.settle(row.id, kept[1], there)
-
-    def _now_at(self, path: SharePath) -> os.stat_result | None:
-        try:
-            with self._ground.parent(path) as folder:
-                found = look(folder, path.name)
-                return found[1] if found else None
-        except (OSError, NotFound):
-            return None
 
 
 def _traded(source: int, name: str, folder: int, wanted: str) -> bool:
@@ -281,9 +272,7 @@ def _copy(folder: int, name: str, store: int, version: str) -> None:
                 rest = memoryview(data)
                 while rest:
                     rest = rest[os.write(copy, rest) :]
-            status = os.fstat(source)
-            os.fchmod(copy, stat.S_IMODE(status.st_mode) & 0o777)
-            os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+            copy_status(source, copy)
             os.fsync(copy)
         except BaseException:
             os.unlink(version, dir_fd=store)

@@ -219,7 +219,7 @@ class Returning:
 
     def _mark(self, path: str, foreseen: Foresight) -> str:
         there = foreseen.there.get(path)
-        return mark(self._there(SharePath.parse(foreseen.now(path)))) if there is None else there
+        return mark(self._ground.there(SharePath.parse(foreseen.now(path)))) if there is None else there
 
     def _moved_back(self, row: Deed, foreseen: Foresight) -> bool:
         """Whether what took the place of this has been moved back to where it came from, and left the name free."""
@@ -241,7 +241,7 @@ class Returning:
         permit.require(Verb.WRITE, self._door.id)
         if reason := self.trouble(row, Foresight()):
             return reason, None
-        there, source = self._there(permit.path), self._source(row)
+        there, source = self._ground.there(permit.path), self._source(row)
         etag = frozenset({entry_of("", there).etag}) if there else None
         conditions = Conditions(if_match=etag, if_none_match=None if there else frozenset({"*"}))
         with self.versions.undoing():
@@ -262,14 +262,6 @@ class Returning:
                     if found:
                         self._retiring.retire(folder, found, permit)
             sync_folder(folder)
-
-    def _there(self, path: SharePath) -> os.stat_result | None:
-        try:
-            with self._ground.parent(path) as folder:
-                found = look(folder, path.name)
-                return found[1] if found else None
-        except (OSError, NotFound):
-            return None
 
     def _came_in(self, row: Deed, foreseen: Foresight) -> bool:
         """Whether something came into the folder or changed after it had its name: what came as a whole goes so."""
