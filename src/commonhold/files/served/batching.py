@@ -18,7 +18,7 @@ from commonhold.files.gathered import Bundled
 from commonhold.files.quota import Payer, QuotaLedger, Storing
 from commonhold.files.served.access import Access
 from commonhold.files.served.changing import make_folder
-from commonhold.files.served.convoy import placed
+from commonhold.files.served.convoy import place
 from commonhold.files.served.giving import Giving
 from commonhold.files.served.problem import problem
 from commonhold.files.served.upload import go_on, write_small
@@ -223,15 +223,7 @@ class _Storing:
             gathered.open_folders(files)  # first: those that are made take room, too
             rooms = [(each, self._room(each)) for each in files if each.failed is None]
             ready = [(each, held.enter_context(storing)) for each, storing in rooms if storing]
-            gathered.write([each for each, _ in ready])
-            written = [(each, storing) for each, storing in ready if each.failed is None]
-            full = self._ledger.note_all([(storing, len(each.data), each.inode) for each, storing in written])
-            for (each, _), trouble in zip(written, full, strict=True):
-                each.failed = trouble
-            try:
-                gathered.hand_over([each for each, _ in written])
-            finally:
-                self._ledger.settle_all([(storing, placed(each)) for each, storing in written], gathered.weigh)
+            place(gathered, self._ledger, ready)
 
     def _make(self, path: SharePath) -> None:
         """A folder on the way, if it may be made."""

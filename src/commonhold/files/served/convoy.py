@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from commonhold.errors import Conflict
 from commonhold.files.entry import Placed
-from commonhold.files.gathered import Bundled
+from commonhold.files.gathered import Bundled, Gathered
 from commonhold.files.quota import QuotaLedger, Storing
 from commonhold.files.share import Share
 from commonhold.names import SharePath
@@ -76,17 +76,22 @@ def _store(share: Share, ledger: QuotaLedger, group: Sequence[_Traveller]) -> No
 
     with share.gather(missing) as gathered:
         gathered.open_folders(files)
-        gathered.write([each for each in files if each.failed is None])
-        written = [(file, storing) for file, storing, _ in group if file.failed is None]
-        full = ledger.note_all([(storing, len(file.data), file.inode) for file, storing in written])
-        for (file, _), trouble in zip(written, full, strict=True):
-            file.failed = trouble
-        try:
-            gathered.hand_over([file for file, _ in written])
-        finally:
-            ledger.settle_all([(storing, placed(file)) for file, storing in written], gathered.weigh)
+        place(gathered, ledger, [(file, storing) for file, storing, _ in group if file.failed is None])
 
 
-def placed(file: Bundled) -> list[Placed]:
+def place(gathered: Gathered, ledger: QuotaLedger, files: Sequence[tuple[Bundled, Storing]]) -> None:
+    """Make these durable and give them their names, charged before and after, in one commit each."""
+    gathered.write([file for file, _ in files])
+    written = [(file, storing) for file, storing in files if file.failed is None]
+    full = ledger.note_all([(storing, len(file.data), file.inode) for file, storing in written])
+    for (file, _), trouble in zip(written, full, strict=True):
+        file.failed = trouble
+    try:
+        gathered.hand_over([file for file, _ in written])
+    finally:
+        ledger.settle_all([(storing, _placed(file)) for file, storing in written], gathered.weigh)
+
+
+def _placed(file: Bundled) -> list[Placed]:
     """What lies there now, for the ledger."""
     return [Placed(file.entry.path, file.entry.size, file.inode)] if file.entry else []
