@@ -20,6 +20,7 @@ from commonhold.authority.authority import Door, Verb
 from commonhold.errors import Conflict, NotFound, Refused
 from commonhold.files import retiring
 from commonhold.files.entry import NONE
+from commonhold.files.moving import Wish
 from commonhold.files.quota import Limit
 from commonhold.files.returning import Foresight
 from commonhold.files.share import Share
@@ -220,6 +221,7 @@ SCRIPT = """
     from commonhold.files.catalogue import Catalogue
     from commonhold.files.share import Share
     from commonhold.files.entry import NONE
+    from commonhold.files.moving import Wish
     from commonhold.names import SharePath
     from tests.authority.suite import ANN, Casa
 
@@ -232,6 +234,7 @@ SCRIPT = """
         if what == "overwrite":
             upload = share.write(given)
             upload.write(b"new")
+        source = permit(casa.authority, casa.who("tower"), Verb.WRITE, share.door, SharePath.parse("b.txt"))
         count = itertools.count(1)
 
         def counted(call):
@@ -247,6 +250,8 @@ SCRIPT = """
             upload.commit()
         elif what == "delete":
             share.delete(given)
+        elif what == "move":
+            share.move(source, share, given, Wish())
         else:
             row, _ = share.returning.choose(given, None, None)
             share.returning.restore(given, row, NONE)
@@ -264,13 +269,15 @@ SCRIPT = """
         (home / "photos" / "a.txt").write_bytes(b"old")
         if what == "restore":
             assert child(home, "overwrite", 0) == 0
+        if what == "move":
+            (home / "photos" / "b.txt").write_bytes(b"new")
         if (ended := child(home, what, last)) == 0:
             break
         assert ended == 9, ended
 """
 
 
-@pytest.mark.parametrize("what", ["overwrite", "delete", "restore"])
+@pytest.mark.parametrize("what", ["overwrite", "delete", "restore", "move"])
 def test_a_death_at_any_call_forgets_no_byte_and_leaves_no_half(tmp_path, what):
     """Whatever had the name is under it still, or a version; and the next start finds each version whole."""
     subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT), tmp_path, what], check=True)
@@ -283,7 +290,10 @@ def test_a_death_at_any_call_forgets_no_byte_and_leaves_no_half(tmp_path, what):
         assert {path.name for path in files} == {each.version for each in history(found)}
         there = home / "photos" / "a.txt"
         assert there.exists() or what == "delete"
-        contents = sorted(path.read_bytes() for path in [*files, *([there] if there.exists() else [])])
+        names = [path for path in (there, there.with_name("b.txt")) if path.exists()]
+        contents = sorted(path.read_bytes() for path in [*files, *names])
+        if what == "move" and there.read_bytes() == b"new" and len(names) == 2:
+            contents.remove(b"new")  # it has both names
         assert contents in ([b"old"], [b"new", b"old"])
         assert not found.rubbish()
 
@@ -483,9 +493,12 @@ async def test_a_time_that_no_clock_shows_or_that_is_nobodys_is_no_error_of_ours
         assert back[0] == (404 if time.startswith("9999") else status)
 
 
+@pytest.mark.parametrize("what", ["overwrite", "move", "copy", "restore"])
 @pytest.mark.parametrize("save", ["by rename", "by deleting"])
-def test_what_a_program_of_the_owner_does_in_the_very_moment_of_an_overwrite_is_not_lost(folder, monkeypatch, save):
+def test_what_a_program_of_the_owner_does_in_the_very_moment_of_a_change_is_not_lost(folder, monkeypatch, save, what):
+    folder.put("a", b"second")
     folder.put("a", b"first")
+    folder.put("b", b"second")
     exchange, path = retiring.exchange, folder.root / "a"
 
     def in_the_moment(*names: Any) -> bool:
@@ -497,9 +510,54 @@ def test_what_a_program_of_the_owner_does_in_the_very_moment_of_an_overwrite_is_
         return exchange(*names)
 
     monkeypatch.setattr(retiring, "exchange", in_the_moment)
-    folder.put("a", b"second")
+    replace(folder, what)
     assert folder.read("a") == b"second"
-    kept = {file.read_bytes() for file in (folder.root / ".commonhold" / "versions").glob("*/*")}
-    assert kept == ({b"first", b"the owner's"} if save == "by rename" else {b"first"})
+    kept = [file.read_bytes() for file in (folder.root / ".commonhold" / "versions").glob("*/*")]
+    assert {b"first"} | ({b"the owner's"} if save == "by rename" else set()) == set(kept) - {b"second"}
     assert len(folder.share.versions.find("kept AND settled")) == len(kept)
+    assert folder.names() == ({"a"} if what == "move" else {"a", "b"})
     assert not folder.rubbish()
+
+
+def replace(folder: Folder, what: str) -> None:
+    """Let `a` be what `b` is, or what a version of it was."""
+    given, at = folder.permit(Verb.WRITE, "b"), folder.permit(Verb.WRITE, "a")
+    if what == "overwrite":
+        folder.put("a", b"second")
+    elif what == "restore":
+        restore(folder, "a", history(folder, "a")[-1].version)
+    elif what == "move":
+        folder.share.move(given, folder.share, at, Wish())
+    else:
+        copying = folder.share.copy(given, folder.share, at, Wish())
+        copying.fill()
+        copying.commit()
+
+
+@pytest.mark.parametrize("room", ["free", "taken"])
+def test_what_is_saved_under_the_former_name_of_what_moves_away_stays(folder, monkeypatch, room):
+    """`taken`: and again before it could be put back; then the first is a version."""
+    folder.put("a", b"first")
+    folder.put("b", b"second")
+    exchange, put_back = retiring.exchange, retiring.rename_new
+
+    def save(text: bytes) -> None:
+        (folder.root / "b.saving").write_bytes(text)
+        (folder.root / "b.saving").rename(folder.root / "b")
+
+    def in_the_moment(*names: Any) -> bool:
+        save(b"the owner's")
+        return exchange(*names)
+
+    def late(*names: Any) -> None:
+        if room == "taken":
+            save(b"and once more")
+        put_back(*names)
+
+    monkeypatch.setattr(retiring, "exchange", in_the_moment)
+    monkeypatch.setattr(retiring, "rename_new", late)
+    replace(folder, "move")
+    assert folder.read("a") == b"second"
+    assert folder.read("b") == (b"and once more" if room == "taken" else b"the owner's")
+    assert {b"first"} | ({b"the owner's"} if room == "taken" else set()) == {path.read_bytes() for path in kept(folder)}
+    assert {path.name for path in kept(folder)} == {each.version for each in history(folder)}

@@ -26,6 +26,8 @@ LINKED = Step("the version was linked", ("linkat",), (KEPT,))
 STORE = Step("the folder of versions was synced", SYNCS, (KEPT,))
 INNER = Step("the inner folder was synced", SYNCS, ("/shared/here/f>",))
 WAY = Step("the name was given", ("renameat2",), ("/shared/here>", "/shared/here/f>"))
+TRADED = Step("the name was given", ("renameat2",), (KEPT, "/shared/here>", '"l"'))
+LEFT = Step("the former name was taken away", ("renameat", "rename"), ("/shared/here>", '"s"', KEPT))
 TREE = Step("the copied folder was synced", SYNCS, ("/.commonhold/tmp/", "/copy>"))
 
 
@@ -52,7 +54,7 @@ CASES: dict[str, tuple[Wish, tuple[Step, ...]]] = {
     "move into a folder": (Wish("MOVE", "m", {}, to="f/m"), (WAY, INNER, FOLDER)),
     "copy a folder": (Wish("COPY", "f", {}, to="g"), (WRITTEN, SYNCED, TREE, named('"g"'), FOLDER)),
     "move out of a folder": (Wish("MOVE", "f/m", {}, to="s"), (WAY, FOLDER, INNER)),
-    "move over a file": (Wish("MOVE", "s", {}, to="l"), (ROW, LINKED, STORE, named('"s"', '"l"'), FOLDER)),
+    "move over a file": (Wish("MOVE", "s", {}, to="l"), (ROW, LINKED, STORE, TRADED, FOLDER, LEFT, FOLDER)),
     "copy a file": (Wish("COPY", "l", {}, to="s"), (WRITTEN, SYNCED, named('"s"'), FOLDER)),
     "copy over a file": (Wish("COPY", "l", {}, to="s"), (WRITTEN, SYNCED, ROW, LINKED, STORE, renamed('"s"'), FOLDER)),
     "a batch": (

@@ -1,8 +1,9 @@
 """How whatever had a name in a share is let go: it is kept as a version, in `.commonhold/versions/STORE/ID`.
 
 An overwrite links the old file there, then lets the new one trade places with the name (renameat2), so that the name
-never vanishes and nothing that a program of the owner put there meanwhile is lost; a delete is a rename. Where there
-can be no link the two trade places at once, and only where the disk has neither is the old file copied. The row is on
+never vanishes and nothing that a program of the owner put there meanwhile is lost; a delete is a rename. What had
+another name until then, being moved or a version, has both for a moment. Where there can be no link the two trade
+places at once, and only where the disk has neither is the old file copied. The row is on
 the disk before the first step and settled after the last: what a crash leaves in between is put right when the share
 is offered next (`recover`). Nothing here forgets a byte that had a name. Everything blocks, and raises OSError as
 open(2) does.
@@ -20,7 +21,7 @@ from contextlib import contextmanager, suppress
 from commonhold.authority.authority import Permit, Subject
 from commonhold.files.disk import sync_folder
 from commonhold.files.ground import FILE, NEW_FILE, Ground, copy_status, look
-from commonhold.files.renaming import exchange
+from commonhold.files.renaming import exchange, rename_new
 from commonhold.files.versions import Deed, Versions, Why
 from commonhold.names import SharePath
 from commonhold.trees import erase_in
@@ -57,7 +58,7 @@ class Retiring:
         The caller holds the lock of the name, has synced what is new, and syncs `folder` after.
         """
         old, new = before[1], os.stat(name, dir_fd=source, follow_symlinks=False)
-        if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino):
+        if same_file(old, new):
             os.unlink(name, dir_fd=source)  # two names of one file: rename(2) would do nothing
         elif self.versions is None:
             self._replace_for_good(source, name, folder, before, new)
@@ -65,12 +66,17 @@ class Retiring:
             with self.store() as store:
                 version = self.versions.begin(str(path or permit.path), old, why, permit.subject)
                 try:
-                    self._trade(source, name, folder, before, new, store, version, temporary=temporary)
+                    two = self._trade(source, name, folder, before, new, store, version, temporary=temporary)
                 except BaseException:
                     self._give_up(version)
                     raise
                 kept = os.stat(version, dir_fd=store, follow_symlinks=False)
-            self._settle(version, kept, new)
+                try:
+                    if two:
+                        sync_folder(folder)
+                        self._leave(source, name, new, store, version)
+                finally:
+                    self._settle(version, kept, new)
 
     def retire(
         self, folder: int, before: Found, permit: Permit, path: SharePath | None = None, why: Why = "deleted"
@@ -112,19 +118,27 @@ class Retiring:
     def _trade(
         self, source: int, name: str, folder: int, before: Found, new: os.stat_result, store: int, version: str, *,
         temporary: bool,
-    ) -> None:  # fmt: skip
+    ) -> bool:  # fmt: skip
+        """Returns whether what came has its former name, too."""
         wanted, old = before
+        second = False
         files = stat.S_ISREG(old.st_mode) and stat.S_ISREG(new.st_mode)
         if files and _linked(folder, wanted, store, version):
+            sync_folder(store)
+            staged, leaves = version + STAGED, not temporary and os.access(".", os.W_OK, dir_fd=source)
+            second = leaves and _linked(source, name, store, staged)
+            at, comes = (store, staged) if second else (source, name)
             try:
-                traded = temporary and _traded(source, name, folder, wanted)
+                traded = _traded(at, comes, folder, wanted)
                 if not traded:
-                    os.rename(name, wanted, src_dir_fd=source, dst_dir_fd=folder)
+                    os.rename(comes, wanted, src_dir_fd=at, dst_dir_fd=folder)
             except BaseException:
+                if second:
+                    os.unlink(comes, dir_fd=at)
                 os.unlink(version, dir_fd=store)
                 raise
             if traded:
-                self._keep_late(source, name, store, version)
+                self._keep_late(at, comes, store, version)
         elif not self._exchanged(source, name, folder, wanted, store, version, temporary=temporary):
             if files:
                 _copy(folder, wanted, store, version)
@@ -139,6 +153,7 @@ class Retiring:
                     os.rename(version, wanted, src_dir_fd=store, dst_dir_fd=folder)
                 raise
         sync_folder(store)
+        return second
 
     def _keep_late(self, source: int, name: str, store: int, version: str) -> None:
         """What had the name is called `name` now: the version itself, or what a program of the owner saved by rename
@@ -148,15 +163,34 @@ class Retiring:
         out, linked = (
             os.stat(each, dir_fd=at, follow_symlinks=False) for each, at in ((name, source), (version, store))
         )
-        if (out.st_dev, out.st_ino) == (linked.st_dev, linked.st_ino):
+        if same_file(out, linked):
             os.unlink(name, dir_fd=source)
-            return
+        else:
+            self._keep_beside(source, name, out, store, version)
+
+    def _keep_beside(self, source: int, name: str, out: os.stat_result, store: int, version: str) -> None:
         assert self.versions is not None  # noqa: S101 - what is linked is kept
         late = version + BESIDE  # bytes come first: where no row can be written, they lie beside the version
         with suppress(sqlite3.Error):
             late = self.versions.begin_beside(version, out)
         os.rename(name, late, src_dir_fd=source, dst_dir_fd=store)
         self._settle(late, out, None)
+
+    def _leave(self, source: int, name: str, new: os.stat_result, store: int, version: str) -> None:
+        """What came has its new name, on the disk, and loses the former; what a program saved there meanwhile stays."""
+        staged = version + STAGED
+        try:
+            os.rename(name, staged, src_dir_fd=source, dst_dir_fd=store)
+        except FileNotFoundError:
+            return
+        out = os.stat(staged, dir_fd=store, follow_symlinks=False)
+        if same_file(out, new):
+            os.unlink(staged, dir_fd=store)
+            return
+        try:
+            rename_new(store, staged, source, name)
+        except FileExistsError:
+            self._keep_beside(store, staged, out, store, version)
 
     @staticmethod
     def _exchanged(
@@ -216,27 +250,39 @@ class Retiring:
         """Put right what a death left halfway: each version is one, or was never needed."""
         if self.versions is None or not (rows := self.versions.find("NOT settled")):
             return
+        there = {row.id: self._ground.there(SharePath.parse(row.path)) for row in rows}
+        named = {(each.st_dev, each.st_ino) for each in there.values() if each is not None}
         with self.store() as store:
             for row in rows:
-                self._recover(store, row)
+                self._recover_staged(store, row, there[row.id])
+                kept = look(store, row.id)
+                if kept is None:
+                    self.versions.forget([row.id])
+                elif (kept[1].st_dev, kept[1].st_ino) in named:  # it has its name still, or again: this is a second one
+                    self.versions.forget([row.id])
+                    os.unlink(row.id, dir_fd=store)
+                else:
+                    self.versions.settle(row.id, kept[1], there[row.id])
 
-    def _recover(self, store: int, row: Deed) -> None:
-        assert self.versions is not None  # noqa: S101
+    def _recover_staged(self, store: int, row: Deed, there: os.stat_result | None) -> None:
+        """What was to get the name, or had it last."""
         staged = row.id + STAGED
-        if (found := look(store, staged)) is not None:
-            if str(found[1].st_ino) == row.inode:  # they had traded places
+        if (found := look(store, staged)) is None:
+            return
+        never = there is not None and str(there.st_ino) == row.inode  # they had not traded places
+        if str(found[1].st_ino) == row.inode:
+            if look(store, row.id) is None:
                 os.rename(staged, row.id, src_dir_fd=store, dst_dir_fd=store)
             else:
-                erase_version(store, staged, found[1])  # was acknowledged to nobody
-        there = self._ground.there(SharePath.parse(row.path))
-        kept = look(store, row.id)
-        if kept is None:
-            self.versions.forget([row.id])
-        elif there is not None and (there.st_dev, there.st_ino) == (kept[1].st_dev, kept[1].st_ino):
-            self.versions.forget([row.id])  # the name was never given away; this is only its second name
-            os.unlink(row.id, dir_fd=store)
+                os.unlink(staged, dir_fd=store)
+        elif never or (there is not None and same_file(found[1], there)):
+            erase_version(store, staged, found[1])  # was acknowledged to nobody, or has its name
         else:
-            self.versions.settle(row.id, kept[1], there)
+            self._keep_beside(store, staged, found[1], store, row.id)
+
+
+def same_file(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 
 
 def _traded(source: int, name: str, folder: int, wanted: str) -> bool:
@@ -259,7 +305,6 @@ def _linked(folder: int, name: str, store: int, version: str) -> bool:
         if error.errno not in NO_LINKS:
             raise
         return False
-    sync_folder(store)
     return True
 
 
