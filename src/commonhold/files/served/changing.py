@@ -15,7 +15,7 @@ from commonhold.files.served.access import Access
 from commonhold.files.served.looking import FOLDER_METHODS
 from commonhold.files.served.problem import problem
 from commonhold.files.served.resuming import TOKEN, Resuming
-from commonhold.files.served.upload import Uploads, announced
+from commonhold.files.served.upload import Coming, Uploads
 from commonhold.files.share import Share, Taken
 from commonhold.names import SharePath
 
@@ -43,8 +43,9 @@ class Changing:
                     return found
                 upload, entry = found
             else:
-                with await self._access.storing(request, given, announced(request), unseen) as storing:
-                    upload, entry = await self._uploads.receive(request, share, given, storing, ask, unseen=unseen)
+                coming = Coming.by_request(request, ask)
+                with await self._access.storing(request, given, coming.announced, unseen) as storing:
+                    upload, entry = await self._uploads.receive(coming, share, given, storing, unseen=unseen)
         except Damaged as error:
             return problem(error, 400)
         if not upload.created:

@@ -26,7 +26,7 @@ from commonhold.files.incoming import Resumed, Upload
 from commonhold.files.quota import Payer, Storing
 from commonhold.files.served.access import Access
 from commonhold.files.served.problem import problem
-from commonhold.files.served.upload import Uploads, go_on, store
+from commonhold.files.served.upload import Uploads, body, store
 from commonhold.files.share import Share
 from commonhold.files.unfinished import Beginning, Beginnings
 from commonhold.names import PersonId
@@ -105,8 +105,7 @@ class Resuming:
         try:
             upload = await asyncio.wrap_future(opening)
             upload.modified = webdav.parse_mtime(request.headers.get("X-OC-Mtime"))
-            await go_on(request)
-            await self._uploads.fill(upload, request, storing)
+            await self._uploads.fill(upload, body(request), request.content_length, storing)
             ask()
             whole = True
             entry = await self._access.run(store, upload, storing, conditions, sha256)

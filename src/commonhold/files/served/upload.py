@@ -1,11 +1,12 @@
-"""PUT: bytes that arrive, into a share."""
+"""Bytes that arrive, into a share: from whoever asks, by PUT, or from wherever else a door is told to get them."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Self
 
 from aiohttp import web
 
@@ -23,6 +24,36 @@ SMALL = 256 * 1024  # bytes up to which a file is taken into memory and written 
 CHUNK = 2**20  # bytes gathered before a thread writes them; the next are gathered meanwhile
 
 
+class Coming(NamedTuple):
+    """A file on its way here, whoever brings it: its bytes as they come, and what is said of it.
+
+    `whole` is asked when all bytes are there: it raises what then forbids to keep them, since a slow upload may outlast
+    a right, and tells the SHA-256 that they must have, if that is known.
+    """
+
+    pieces: AsyncIterator[bytes]
+    size: int | None  # how many bytes there must be, if that is known
+    announced: int | None  # how many are said to come
+    conditions: Conditions
+    modified: int | None  # the time of change that it is to have, in nanoseconds since 1970
+    whole: Callable[[], Awaitable[bytes | None]]
+
+    @classmethod
+    def by_request(cls, request: web.Request, ask: Callable[[], object]) -> Self:
+        """The body of a PUT; `ask` raises what forbids it. Raises WrongUsage."""
+        if "Content-Range" in request.headers or request.headers.get("Content-Encoding", "identity") != "identity":
+            raise WrongUsage("An upload is a whole file as it is, neither a part nor compressed.")
+        sha256 = webdav.parse_digest(request.headers.get("Repr-Digest"))
+
+        async def whole() -> bytes | None:
+            ask()
+            return sha256
+
+        conditions = webdav.conditions(request.headers)
+        modified = webdav.parse_mtime(request.headers.get("X-OC-Mtime"))
+        return cls(body(request), request.content_length, announced(request), conditions, modified, whole)
+
+
 class Uploads:
     """Receives files; disks are waited for in `threads`."""
 
@@ -31,61 +62,50 @@ class Uploads:
         self._convoys = Convoys(threads, ledger)
 
     async def receive(
-        self,
-        request: web.Request,
-        share: Share,
-        permit: Permit,
-        storing: Storing,
-        ask: Callable[[], object],
-        *,
-        unseen: bool,
+        self, coming: Coming, share: Share, permit: Permit, storing: Storing, *, unseen: bool
     ) -> tuple[Upload | Bundled, Entry]:
-        """The body of the request as the file at the permit's path: all of it and durable, or nothing.
+        """What comes as the file at the permit's path: all of it and durable, or nothing.
 
-        `ask` asks again whether that is allowed, when all bytes are there: a slow upload may outlast a right.
-        `unseen`: as in `Share.write`. Raises what `ask`, that and `Upload.commit` raise; whatever ends it leaves
-        nothing behind.
+        `unseen`: as in `Share.write`. Raises what `coming.whole`, that and `Upload.commit` raise; whatever ends it
+        leaves nothing behind.
         """
-        if "Content-Range" in request.headers or request.headers.get("Content-Encoding", "identity") != "identity":
-            raise WrongUsage("An upload is a whole file as it is, neither a part nor compressed.")
-        conditions = webdav.conditions(request.headers)
-        sha256 = webdav.parse_digest(request.headers.get("Repr-Digest"))
-        modified = webdav.parse_mtime(request.headers.get("X-OC-Mtime"))
-        if request.content_length is not None and request.content_length <= SMALL:
-            await go_on(request)
-            body = await _whole(request, request.content_length)
-            ask()
+        conditions, modified = coming.conditions, coming.modified
+        if coming.size is not None and coming.size <= SMALL:
+            data = await _all_of(coming.pieces, coming.size)
+            sha256 = await coming.whole()
             if not unseen:
-                file = Bundled(permit, body, sha256 or b"", conditions, modified)
+                file = Bundled(permit, data, sha256 or b"", conditions, modified)
                 await self._convoys.bring(share, file, storing)
                 if file.entry and file.failed is None:
                     return file, file.entry
                 if file.failed and not isinstance(file.failed, NoSpace):
                     raise file.failed
             return await asyncio.wrap_future(
-                self._threads.submit(write_small, share, permit, body, modified, conditions, sha256, storing, unseen)
+                self._threads.submit(write_small, share, permit, data, modified, conditions, sha256, storing, unseen)
             )
         if permit.verb is Verb.WRITE:  # who may only add learns of a condition when no name is in the way
             await asyncio.wrap_future(self._threads.submit(share.clearance.foresee, permit, conditions))
-        begun = self._threads.submit(functools.partial(share.write, permit, announced(request), unseen=unseen))
+        begun = self._threads.submit(functools.partial(share.write, permit, coming.announced, unseen=unseen))
         try:
             upload = await asyncio.wrap_future(begun)
             upload.modified = modified
-            await go_on(request)
-            await self.fill(upload, request, storing)
-            ask()
+            await self.fill(upload, coming.pieces, coming.size, storing)
+            sha256 = await coming.whole()
             return upload, await asyncio.wrap_future(self._threads.submit(store, upload, storing, conditions, sha256))
         except BaseException:
             begun.add_done_callback(self._drop)  # also when we were cancelled before it had begun
             raise
 
-    async def fill(self, upload: Upload, request: web.Request, storing: Storing) -> None:
-        """Gather the next bytes while a thread writes and hashes those before."""
+    async def fill(self, upload: Upload, pieces: AsyncIterator[bytes], expected: int | None, storing: Storing) -> None:
+        """Gather the next bytes while a thread writes and hashes those before. Raises WrongUsage when there are not
+
+        as many as `expected`.
+        """
         writing: Future[None] | None = None
         had = upload.size
         gathered: list[bytes] = []
         size = written = had
-        async for piece in request.content.iter_any():
+        async for piece in pieces:
             gathered.append(piece)
             size += len(piece)
             storing.grow(size)  # of an upload without a length nobody knows before
@@ -97,8 +117,8 @@ class Uploads:
         if writing:
             await asyncio.wrap_future(writing)
         await asyncio.wrap_future(self._threads.submit(_append, upload, gathered))
-        if request.content_length not in {None, upload.size - had}:
-            raise WrongUsage("The upload broke off; nothing was changed.", "send it again")
+        if expected not in {None, upload.size - had}:
+            raise _broke_off()
 
     def _drop(self, begun: Future[Upload]) -> None:
         if not begun.cancelled() and begun.exception() is None:
@@ -137,6 +157,13 @@ def store(upload: Upload, storing: Storing, conditions: Conditions, sha256: byte
         raise
 
 
+async def body(request: web.Request) -> AsyncIterator[bytes]:
+    """The bytes of a request. Whoever waits to be told to send them is told."""
+    await go_on(request)
+    async for piece in request.content.iter_any():
+        yield piece
+
+
 async def go_on(request: web.Request) -> None:
     """Say `100 Continue` to whoever waits for it."""
     if "Expect" in request.headers:
@@ -144,11 +171,15 @@ async def go_on(request: web.Request) -> None:
         request.writer.output_size = 0
 
 
-async def _whole(request: web.Request, size: int) -> bytes:
-    try:
-        return await request.content.readexactly(size) if size else b""
-    except asyncio.IncompleteReadError as error:
-        raise WrongUsage("The upload broke off; nothing was changed.", "send it again") from error
+async def _all_of(pieces: AsyncIterator[bytes], size: int) -> bytes:
+    data = b"".join([piece async for piece in pieces])
+    if len(data) != size:
+        raise _broke_off()
+    return data
+
+
+def _broke_off() -> WrongUsage:
+    return WrongUsage("The upload broke off; nothing was changed.", "send it again")
 
 
 def announced(request: web.Request) -> int | None:
