@@ -111,6 +111,16 @@ def test_the_folder_of_a_job_keeps_nothing(tmp_path):
     assert not beside.find("SELECT name FROM sqlite_master WHERE name = 'stores'")
 
 
+def test_what_was_written_down_before_moves_between_shares_were_is_read_still(folder):
+    folder.put("a.txt", b"one")
+    folder.put("a.txt", b"two")
+    with folder.share.catalogue.changing() as db:
+        db.execute("ALTER TABLE changes DROP COLUMN origin")
+    again = Folder(Share(folder.share.door, folder.root, folder.share.catalogue), folder.casa)
+    assert [each.size for each in history(again, "a.txt")] == [3]
+    assert undo(again) == [("overwritten", "a.txt", ""), ("created", "a.txt", "")]
+
+
 def test_nothing_is_kept_through_a_link_that_somebody_laid_at_our_folder(folder, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -430,6 +440,56 @@ async def test_history_follows_a_move_and_undo_takes_it_back_with_what_it_replac
     assert files == {"d/a.txt": b"old"}
     assert (share.root / "b.txt").read_bytes() == b"replaced"
     assert (await ask(tower, "laptop", "POST", "/undo/papers", since=since))[1] == []
+
+
+COLOUR = (
+    b'<D:propertyupdate xmlns:D="DAV:"><D:set><D:prop><x:colour xmlns:x="urn:x">blue</x:colour></D:prop></D:set>'
+    b"</D:propertyupdate>"
+)
+
+
+async def test_undo_takes_what_was_moved_to_another_share_back_to_its_own_with_what_belongs_to_it(tower):
+    papers, archive = tower.offer("papers", laptop=Verb.WRITE), tower.offer("archive", laptop=Verb.WRITE)
+    for text in (b"one", b"two"):
+        await tower.ask("laptop", "PUT", "/dav/papers/a.txt", text)
+    assert (await tower.ask("laptop", "PROPPATCH", "/dav/papers/a.txt", COLOUR)).status == 207
+    (archive.root / "b.txt").write_bytes(b"replaced")
+    assert (await tower.ask("laptop", "MOVE", "/dav/papers/a.txt", Destination="/dav/archive/b.txt")).status == 204
+    since = EARLY.isoformat()
+    planned = (await ask(tower, "laptop", "POST", "/undo/archive", since=since, dry_run=True))[1]
+    assert [(each["was"], each["path"], each["reason"]) for each in planned] == [
+        ("moved", "b.txt", ""), ("overwritten", "b.txt", ""),
+    ]  # fmt: skip
+    assert (await ask(tower, "laptop", "POST", "/undo/archive", since=since))[1] == planned
+    assert ((papers.root / "a.txt").read_bytes(), (archive.root / "b.txt").read_bytes()) == (b"two", b"replaced")
+    assert b"blue" in (await tower.ask("laptop", "PROPFIND", "/dav/papers/a.txt", Depth="0")).body
+    assert [each["size"] for each in (await ask(tower, "laptop", "GET", "/history/papers/a.txt"))[1]] == [3]
+    assert tower.ledger.used(BOB).bytes == len(b"two" + b"replaced")  # which he brought back
+    for share in ("archive", "papers"):
+        again = (await ask(tower, "laptop", "POST", f"/undo/{share}", since=since, dry_run=True))[1]
+        assert "moved" not in [each["was"] for each in again], "nothing is taken back twice"
+
+
+async def test_what_came_from_another_share_stays_where_that_is_closed_taken_or_gone(tower):
+    papers, archive = tower.offer("papers", laptop=Verb.WRITE), tower.offer("archive", laptop=Verb.WRITE)
+    (papers.root / "a.txt").write_bytes(b"one")
+    await tower.ask("laptop", "MOVE", "/dav/papers/a.txt", Destination="/dav/archive/a.txt")
+
+    async def reason(**wish: object) -> str:
+        (answer,) = (await ask(tower, "laptop", "POST", "/undo/archive", since=EARLY.isoformat(), **wish))[1]
+        assert answer["undone"] == (not answer["reason"])
+        return answer["reason"]
+
+    assert await reason(dry_run=True) == ""
+    (papers.root / "a.txt").write_bytes(b"new")
+    for wish in ({}, {"dry_run": True}):
+        assert await reason(**wish) == "something else is where it was"
+    (papers.root / "a.txt").unlink()
+    tower.casa.deny(BOB, Verb.WRITE, papers.door)
+    assert "bob may not write to papers" in await reason()
+    tower.shares.withdraw("papers")
+    assert await reason() == "the share that it came from is not offered any more"
+    assert (archive.root / "a.txt").read_bytes() == b"one"
 
 
 async def test_whoever_may_only_add_learns_nothing_of_what_was(tower):

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only say what would be taken back.")
 def command(invocation: Invocation, remote: str, person: str | None, since: datetime | None, dry_run: bool) -> None:
     """Without --since it takes back the last thing that you did to a file through the network; with it all, newest
-    first. What was made goes to the trash, what was deleted or overwritten comes back, what was moved goes back. What
-    somebody has changed again since is left, and named. Without REMOTE all computers are asked that answer.
+    first. What was made goes to the trash, what was deleted or overwritten comes back, what was moved goes back, to
+    another share of that computer, too. What somebody has changed again since is left, and named. Without REMOTE
+    all computers are asked that answer.
     """
     with invocation.network() as network:
         changes = network.undo(person, since, remote, dry_run)

@@ -132,9 +132,10 @@ def _drop(source: End, folder: int, target: End, wish: Wish) -> Brought:
 
 
 def _arrival(source: End, target: End, wish: Wish) -> Arrival:
-    """Within a share its history goes along."""
-    came_from = source.path if source.door == target.door else None
-    return Arrival(wish.overwrite, temporary=False, moved_from=came_from)
+    """Within a share its history goes along; to another one it goes alone, and may be taken back."""
+    if source.door == target.door:
+        return Arrival(wish.overwrite, temporary=False, moved_from=source.path)
+    return Arrival(wish.overwrite, temporary=False, origin=source.placing.origin(source.path))
 
 
 @contextmanager

@@ -28,11 +28,15 @@ Made: TypeAlias = list[Placed]
 
 
 class Arrival(NamedTuple):
-    """How something gets a name: `temporary` when nobody misses it after a crash; `moved_from` in the same share."""
+    """How something gets a name: `temporary` when nobody misses it after a crash; `moved_from` in the same share.
+
+    `origin` is a Deed's: it came from another share.
+    """
 
     overwrite: bool = True
     temporary: bool = True
     moved_from: SharePath | None = None
+    origin: str = ""
 
 
 class Placing:
@@ -72,6 +76,10 @@ class Placing:
             if created:
                 self._retiring.made(permit.path, status, permit.subject)
             return entry_of(str(permit.path), status), created
+
+    def origin(self, path: SharePath) -> str:
+        """That of what lies at that path, for another share that it is moved to; empty where nothing is kept."""
+        return f"{self._retiring.versions.store}/{path}" if self._retiring.versions else ""
 
     def noting(self) -> AbstractContextManager[None]:
         """Inside, what is noted of many new names is written down together."""
@@ -130,7 +138,7 @@ class Placing:
                 cleared.require(path, change)
                 if before:
                     self._retiring.replace(source, name, folder, before, permit, temporary=how.temporary)
-                    if how.moved_from is not None:
+                    if how.moved_from is not None or how.origin:
                         self._told(how, path, new, permit)
                     return False
                 with suppress(FileExistsError):
@@ -155,10 +163,12 @@ class Placing:
         raise AssertionError("names do not end")
 
     def _told(self, how: Arrival, path: SharePath, status: os.stat_result, permit: Permit) -> None:
-        if how.moved_from is None:
-            self._retiring.made(path, status, permit.subject)
-        else:
+        if how.moved_from is not None:
             self._retiring.moved(how.moved_from, path, status, permit.subject)
+        elif how.origin:
+            self._retiring.brought(how.origin, path, status, permit.subject)
+        else:
+            self._retiring.made(path, status, permit.subject)
 
     def _rename(
         self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions

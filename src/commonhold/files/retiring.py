@@ -113,6 +113,12 @@ class Retiring:
             with suppress(sqlite3.Error):
                 self.versions.note(str(old), status, "moved", subject, str(new))
 
+    def brought(self, origin: str, path: SharePath, status: os.stat_result, subject: Subject) -> None:
+        """It came from another share of this computer: `undo` takes it back there."""
+        if self.versions is not None:
+            with suppress(sqlite3.Error):
+                self.versions.note(str(path), status, "moved", subject, origin=origin)
+
     # -- the steps
 
     def _trade(

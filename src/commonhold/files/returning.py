@@ -40,6 +40,7 @@ class Foresight:
     there: dict[str, str] = field(default_factory=dict)  # path -> `mark`
     kept: set[str] = field(default_factory=set)
     moves: list[tuple[str, str]] = field(default_factory=list)  # (to where it goes back, where it is)
+    left: set[str] = field(default_factory=set)  # where something was that goes back to another share
 
     def now(self, path: str) -> str:
         """Where that lies at the moment."""
@@ -47,6 +48,15 @@ class Foresight:
             if path == old or path.startswith(f"{old}/"):
                 path = at + path[len(old) :]
         return path
+
+    def goes_back(self, row: Deed, at: str, there: str) -> None:
+        """What was moved, and is `there`."""
+        self.there[at] = ""
+        if row.origin:
+            self.left.add(at)
+        else:
+            self.there[row.path] = there
+            self.moves.append((row.path, at))
 
     def comes_into(self, folder: str) -> bool:
         return any(there and path.startswith(f"{folder}/") for path, there in self.there.items())
@@ -106,7 +116,8 @@ class Returning:
             parts = name.split("/")
             for length in range(1, len(parts) + 1):
                 above = "/".join(parts[:length])
-                for row in self.versions.find("why = 'moved' AND moved_to = ? AND number < ?", above, until):
+                which = "why = 'moved' AND origin = '' AND moved_to = ? AND number < ?"
+                for row in self.versions.find(which, above, until):
                     former = "/".join((row.path, *parts[length:]))
                     if former not in names:
                         names[former] = row.number
@@ -204,10 +215,9 @@ class Returning:
         if there != row.after and (there or not self._moved_back(row, foreseen)):
             return "something else is there since"
         if row.why == "moved":
-            if self._mark(row.path, foreseen):
+            if not row.origin and self._mark(row.path, foreseen):
                 return "something else is where it was"
-            foreseen.there |= {row.path: there, at: ""}
-            foreseen.moves.append((row.path, at))
+            foreseen.goes_back(row, at, there)
             return ""
         if row.why == "created" and row.folder and self._came_in(row, foreseen):
             return "something is in it"
@@ -223,9 +233,10 @@ class Returning:
 
     def _moved_back(self, row: Deed, foreseen: Foresight) -> bool:
         """Whether what took the place of this has been moved back to where it came from, and left the name free."""
-        if any(at == row.path for _, at in foreseen.moves):
+        if row.path in foreseen.left or any(at == row.path for _, at in foreseen.moves):
             return True
-        return bool(self.versions.find("undone AND moved_to = ? AND number > ?", row.path, row.number))
+        gone = "undone AND number > ? AND (moved_to = ? OR path = ? AND origin <> '')"
+        return bool(self.versions.find(gone, row.number, row.path, row.path))
 
     def _source(self, row: Deed) -> Deed | None:
         """The version that holds what went then: it may have come back since, and gone again."""

@@ -31,17 +31,19 @@ CREATE TABLE IF NOT EXISTS changes (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, store TEXT NOT NULL, path TEXT NOT NULL,
     moved_to TEXT NOT NULL, at INTEGER NOT NULL, why TEXT NOT NULL, person TEXT NOT NULL, name TEXT NOT NULL,
     computer TEXT NOT NULL, folder INTEGER NOT NULL, size INTEGER, modified INTEGER NOT NULL, inode TEXT NOT NULL,
-    after TEXT NOT NULL, kept INTEGER NOT NULL, settled INTEGER NOT NULL, undone INTEGER NOT NULL) STRICT;
+    after TEXT NOT NULL, kept INTEGER NOT NULL, settled INTEGER NOT NULL, undone INTEGER NOT NULL,
+    origin TEXT NOT NULL DEFAULT '') STRICT;
 CREATE TABLE IF NOT EXISTS clocks (store TEXT PRIMARY KEY, seen INTEGER NOT NULL, doubt INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS changes_of ON changes (store, path);
 CREATE INDEX IF NOT EXISTS changes_moved ON changes (store, moved_to) WHERE moved_to <> '';
 CREATE INDEX IF NOT EXISTS changes_open ON changes (store) WHERE NOT settled;
 """
-INSERT = f"INSERT INTO changes VALUES (NULL{', ?' * 17})"  # noqa: S608 - question marks
+INSERT = f"INSERT INTO changes VALUES (NULL{', ?' * 18})"  # noqa: S608 - question marks
 BLOCK = 4096  # bytes that the smallest version takes
 BESIDE = """INSERT INTO changes SELECT NULL, ?, store, path, moved_to, at, why, person, name, computer, ?, NULL, ?, ?,
-    after, kept, settled, undone FROM changes WHERE id = ?"""
-COLUMNS = "number, id, path, moved_to, at, why, person, name, computer, folder, size, modified, inode, after, kept"
+    after, kept, settled, undone, '' FROM changes WHERE id = ?"""
+COLUMNS = """number, id, path, moved_to, at, why, person, name, computer, folder, size, modified, inode, after, kept,
+    origin"""
 
 
 class Deed(NamedTuple):
@@ -65,6 +67,7 @@ class Deed(NamedTuple):
     inode: str
     after: str
     kept: int
+    origin: str  # of what was moved to `path` from another share of this computer: that one's store/and its path there
 
     @property
     def when(self) -> datetime:
@@ -93,6 +96,8 @@ class Versions:
         with catalogue.changing() as db:
             for statement in filter(str.strip, TABLES.split(";")):
                 db.execute(statement)
+            if "origin" not in {row[1] for row in db.execute("PRAGMA table_info(changes)")}:
+                db.execute("ALTER TABLE changes ADD COLUMN origin TEXT NOT NULL DEFAULT ''")
             where = str(folder)
             db.execute("INSERT OR IGNORE INTO stores VALUES (?, ?, NULL, NULL)", (where, secrets.token_hex(8)))
             ((self.store, days, most),) = db.execute("SELECT id, days, bytes FROM stores WHERE folder = ?", (where,))
@@ -137,9 +142,11 @@ class Versions:
         with self._catalogue.noting() as db:
             db.execute("UPDATE changes SET size = ?, modified = ?, inode = ?, after = ?, settled = 1 WHERE id = ?", now)
 
-    def note(self, path: str, status: os.stat_result, why: Why, subject: Subject, moved_to: str = "") -> None:
+    def note(
+        self, path: str, status: os.stat_result, why: Why, subject: Subject, moved_to: str = "", origin: str = ""
+    ) -> None:
         """Something was made, or moved; nothing is kept of that."""
-        row = self._row(path, moved_to, status, why, subject, mark(status), kept=False)
+        row = self._row(path, moved_to, status, why, subject, mark(status), kept=False, origin=origin)
         if (waiting := getattr(self._mode, "waiting", None)) is not None:
             waiting.append(row)
             return
@@ -169,6 +176,7 @@ class Versions:
         after: str,
         *,
         kept: bool,
+        origin: str = "",
     ) -> tuple[Any, ...]:
         """What a change is written down as; its id comes first."""
         version, folder = secrets.token_hex(8), stat.S_ISDIR(status.st_mode)
@@ -176,7 +184,7 @@ class Versions:
         who = (by.person or "", by.person_name or by.computer_name, by.computer_name)
         what = (int(folder), size, status.st_mtime_ns, str(status.st_ino), after, int(kept), int(not kept))
         undone = int(getattr(self._mode, "undoing", False))
-        return (version, self.store, path, moved_to, self.now(), why, *who, *what, undone)
+        return (version, self.store, path, moved_to, self.now(), why, *who, *what, undone, origin)
 
     def forget(self, versions: Iterable[str]) -> None:
         """Nothing is kept of these any more: their rows go."""

@@ -128,9 +128,11 @@ class Remembering:
         returning = of(share.returning, "")
         try:
             _, given = self._access.permit(request, Verb.WRITE, share.door.name, SharePath.parse(row.path))
-            if foreseen is None and row.why == "moved":
+            if row.origin:
+                reason = await self._return(request, share, row, given, foreseen)
+            elif foreseen is None and row.why == "moved":
                 _, moved = self._access.permit(request, Verb.WRITE, share.door.name, SharePath.parse(row.moved_to))
-                reason = await self._access.run(_move_back, share, self._access.ledger, row, moved, given)
+                reason = await self._access.run(_move_back, share, self._access.ledger, row, moved, share, given)
             elif foreseen is not None:
                 reason = await self._access.run(returning.trouble, row, foreseen)
             else:
@@ -139,6 +141,22 @@ class Remembering:
         except CommonholdError as error:
             reason = error.sentence
         return Undone(share.door.name, row.path, row.why, row.when, row.name, not reason, reason)
+
+    async def _return(
+        self, request: web.Request, share: Share, row: Deed, given: Permit, foreseen: Foresight | None
+    ) -> str:
+        """Why what came from another share can't go back there; empty when it has, or would."""
+        store, _, path = row.origin.partition("/")
+        offered = self._access.shares.all()
+        home = next((each for each in offered if each.versions and each.versions.store == store), None)
+        if home is None:
+            return "the share that it came from is not offered any more"
+        _, back = self._access.permit(request, Verb.WRITE, home.door.name, SharePath.parse(path))
+        if await self._access.run(home.weigh, back.path) is not None:
+            return "something else is where it was"
+        if foreseen is not None:
+            return await self._access.run(of(share.returning, "").trouble, row, foreseen)
+        return await self._access.run(_move_back, share, self._access.ledger, row, given, home, back)
 
     async def _policy(self, request: web.Request) -> web.Response:
         share, given, returning = self._opened(request, Verb.GOVERN)
@@ -162,14 +180,15 @@ class Remembering:
         return json_answer(await self._access.run(_state, share))
 
 
-def _move_back(share: Share, ledger: QuotaLedger, row: Deed, source: Permit, target: Permit) -> str:
-    """Why it could not be; else it is there, and its payer pays for it there."""
+def _move_back(share: Share, ledger: QuotaLedger, row: Deed, source: Permit, home: Share, target: Permit) -> str:
+    """Why it could not be; else it is there, in that share or in its former one, and its payer pays for it there."""
     returning = of(share.returning, "")
     if reason := returning.trouble(row, Foresight()):
         return reason
     wish = Wish(Conditions(if_match=frozenset({share.stat(source).etag})), overwrite=False)
-    with ledger.moving(share.door.id, row.moved_to, share.door.id, row.path) as placed, returning.versions.undoing():
-        placed.extend(share.move(source, share, target, wish).placed)
+    what = share.door.id, str(source.path), home.door.id, str(target.path)
+    with ledger.moving(*what) as placed, of(home.returning, "").versions.undoing():
+        placed.extend(share.move(source, home, target, wish).placed)
     returning.versions.undone(row.id)
     return ""
 
