@@ -13,13 +13,14 @@ import msgspec
 
 from commonhold.authority.authority import Subject
 from commonhold.authority.watch import Watch
-from commonhold.compute.briefing import Briefing, Running
+from commonhold.compute.briefing import Briefing
 from commonhold.compute.job import Input, Job, JobSpec, State, no_lender, verdict
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.news import News
 from commonhold.compute.papers import Clock, JobFolders, PassDesk, RemoteFile, Sources
 from commonhold.compute.relay import Switchboard
+from commonhold.compute.running import Running
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
 from commonhold.compute.warm import WARM, WarmSessions
@@ -160,7 +161,7 @@ class Cluster:
         here = named is None or named == self._computer.casefold()
         if named and not peers and not here:
             self._find(spec.on)  # NotFound for a name that nobody has
-        seats = await session.invite(peers, here, patient=spec.on != "any")
+        seats = await session.seating.invite(peers, here, patient=spec.on != "any")
         asked = {peer.fingerprint for peer in peers} | ({self._here} if here else set())
         refusals = [seat.refusal for seat in session.seats if seat.refusal and seat.fingerprint in asked]
         self.journal.note(number, *refusals)
@@ -186,7 +187,7 @@ class Cluster:
             await self._desk.void(str(number))
         if running is not None:
             self._cool(running.session)
-            await running.session.forget(number)
+            await running.session.seating.forget(number)
 
     async def _open(self, subject: Subject) -> Session:
         parts = (self._computer, self._here), self._lending, self._switchboard, self._caller

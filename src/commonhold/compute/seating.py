@@ -1,0 +1,212 @@
+"""Brings lenders into one session, tells them what its jobs may touch, and lets them go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from commonhold.authority.authority import Subject
+from commonhold.compute.certificates import SessionAuthority
+from commonhold.compute.lend import PYTHON, Lending
+from commonhold.compute.papers import Accepted, Inquiry, JobPapers, Offer
+from commonhold.compute.relay import Switch
+from commonhold.compute.seats import Seat, Seats
+from commonhold.errors import CommonholdError, Damaged, Refused
+from commonhold.transport import Caller, Peer
+
+OTHERS_WITHIN = 1.0  # seconds that a job waits for further lenders once one has accepted
+APPEARS_WITHIN = 30.0  # seconds until a lender's worker must have found the scheduler: a cold disk takes seven
+MOST_RETURNS = 5  # how often one lender is asked for a new worker after it lost one
+
+
+class SeatingListener(Protocol):
+    """Hears who takes part (session.Session)."""
+
+    def note(self, sentence: str) -> None: ...
+    def seated(self, seat: Seat) -> None: ...
+    def gone(self, seat: Seat) -> None: ...
+
+
+class Seating:
+    """The lenders of one session, in `seats`. `switch` is the hub's own."""
+
+    def __init__(
+        self,
+        session: str,
+        subject: Subject,
+        seats: Seats,
+        issuer: SessionAuthority,
+        switch: Switch,
+        lending: Lending,
+        caller: Caller,
+        listener: SeatingListener,
+    ) -> None:
+        self.seats = seats
+        self._session = session
+        self._subject = subject
+        self._issuer = issuer
+        self._switch = switch
+        self._lending = lending
+        self._caller = caller
+        self._listener = listener
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._over = False
+
+    async def invite(self, peers: Iterable[Peer], here: bool, patient: bool) -> list[Seat]:
+        """Ask lenders that have no part yet; returns those asked now or before that accepted.
+
+        `patient` waits for every answer; otherwise the slow ones may come later (`listener.seated`).
+        """
+        wanted: list[Peer | None] = [*peers, *([None] if here else [])]
+        seats = [self.seats.of(peer) for peer in wanted]
+        asking = {seat: self._spawn(self._inquire(seat)) for seat in seats if seat.accepted is None}
+        if asking and (patient or not any(seat.accepted for seat in seats)):
+            await self._answers(set(asking.values()), seats, patient)
+        # Only now, when it is known who takes part: each is told.
+        await asyncio.gather(*(self._take_in(seat) for seat in seats if seat.willing))
+        for seat, task in asking.items():
+            if not task.done():
+                self._spawn(self._take_in_late(seat, task))
+        return [seat for seat in seats if seat.accepted]
+
+    async def _answers(self, pending: set[asyncio.Task[None]], seats: list[Seat], patient: bool) -> None:
+        while pending and not any(seat.willing or seat.accepted for seat in seats):
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if pending:
+            await asyncio.wait(pending, timeout=None if patient else OTHERS_WITHIN)
+
+    async def _take_in_late(self, seat: Seat, inquiry: asyncio.Task[None]) -> None:
+        await inquiry
+        await self._take_in(seat)
+
+    async def _inquire(self, seat: Seat) -> None:
+        """Ask whether it would take part: it gets no papers before it says yes."""
+        try:
+            if seat.peer is None:
+                seat.willing = await self._lending.consider(self._subject, Inquiry(**self._asked(seat)))
+            else:
+                seat.peer = self._lending.peer(seat.fingerprint)  # one that was removed meanwhile is asked no more
+                inquiry = Inquiry(**self._asked(seat))
+                seat.willing = _accepted(await self._caller.ask(seat.peer, "POST", "/sessions/inquiry", inquiry))
+        except CommonholdError as error:
+            self._refused(seat, error)
+
+    async def _take_in(self, seat: Seat) -> None:
+        """Give it its papers. Nobody else's computer comes into the session of one that cannot confine it."""
+        async with seat.turn:
+            if seat.accepted is not None or seat.willing is None:
+                return
+            try:
+                company = self.seats.company()
+                await self._lending.require_company([self._lending.person_of(seat.fingerprint)])
+                self.seats.require_known(seat)
+                papers = self._issuer.issue(seat.participant)._asdict()
+                offer = Offer(**self._asked(seat), **papers, company=company)
+                if seat.peer is None:
+                    accepted = await self._lending.lend(self._subject, offer, self._switch)
+                else:
+                    accepted = _accepted(await self._caller.ask(seat.peer, "POST", "/sessions", offer))
+            except CommonholdError as error:
+                self._refused(seat, error)
+                return
+            seat.accepted, seat.refusal, seat.company = accepted, "", company
+            seat.joined.clear()
+            self._spawn(self._appears(seat))
+        self._listener.seated(seat)
+
+    async def _appears(self, seat: Seat) -> None:
+        """Nobody waits for a lender that said yes and never came."""
+        try:
+            await asyncio.wait_for(seat.joined.wait(), APPEARS_WITHIN)
+        except TimeoutError:
+            self.left(seat)
+
+    def _asked(self, seat: Seat) -> dict[str, Any]:
+        person = {"person": self._subject.person, "person_name": self._subject.person_name}
+        return {"session": self._session, "participant": seat.participant, "python": PYTHON, **person}
+
+    def _refused(self, seat: Seat, error: CommonholdError) -> None:
+        seat.willing = None
+        seat.refusal = _refusal(seat.name, error)
+        self._listener.note(seat.refusal)
+
+    async def papers(self, seat: Seat, job: int, papers: JobPapers) -> None:
+        """Tell that lender what a job's tasks may touch; one that will not have it takes part no more."""
+        try:
+            if seat.peer is None:
+                self._lending.papers(self._session, seat.participant, job, papers)
+            else:
+                await self._caller.ask(seat.peer, "POST", f"{self._at(seat)}/jobs/{job}", papers)
+        except CommonholdError as error:
+            seat.accepted = None
+            self._refused(seat, error)
+            await self._dismiss(seat)
+
+    async def forget(self, job: int) -> None:
+        """A job is over: lenders forget its papers."""
+        for seat in self.seats.seated():
+            if seat.peer is None:
+                self._lending.forget(self._session, seat.participant, job)
+            else:
+                with suppress(CommonholdError):
+                    await self._caller.ask(seat.peer, "DELETE", f"{self._at(seat)}/jobs/{job}")
+
+    def _at(self, seat: Seat) -> str:
+        return f"/sessions/{self._session}/{seat.participant}"
+
+    def left(self, seat: Seat) -> None:
+        """Its worker is gone."""
+        if seat.accepted is None or self._over:
+            return
+        seat.accepted = seat.willing = None
+        self._listener.note(f"{seat.name} was lost; its tasks run again elsewhere.")
+        self._spawn(self._return(seat))
+
+    async def _return(self, seat: Seat) -> None:
+        """Ask a lender that lost its worker for a new one: perhaps only a task killed it."""
+        async with seat.turn:
+            await self._dismiss(seat)
+            seat.returns += 1
+            if seat.returns <= MOST_RETURNS:
+                await self._inquire(seat)
+        await self._take_in(seat)
+        if seat.accepted is None:
+            self._listener.gone(seat)
+
+    async def _dismiss(self, seat: Seat) -> None:
+        if seat.peer is None:
+            await self._lending.end(self._session, seat.participant)
+        else:
+            with suppress(CommonholdError):
+                await self._caller.ask(seat.peer, "DELETE", self._at(seat))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """All lenders are told that the session is over."""
+        self._over = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(self._dismiss(seat) for seat in self.seats.seated()))
+
+
+def _accepted(answer: object) -> Accepted:
+    try:
+        return msgspec.convert(answer, Accepted)
+    except msgspec.ValidationError as error:
+        raise Damaged("It answered something that is neither yes nor no.") from error
+
+
+def _refusal(name: str, error: CommonholdError) -> str:
+    if isinstance(error, Refused):
+        return f"{name} refused: {error.sentence}"
+    return f"{name} does not take part: {error.sentence}"
