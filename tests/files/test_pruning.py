@@ -10,6 +10,8 @@ from commonhold.authority.authority import Verb
 from commonhold.files import pruning
 from commonhold.files.thinning import DAY
 
+from ..authority.suite import BOB, CAROL
+
 
 @pytest.fixture
 def clock(folder):
@@ -58,6 +60,19 @@ def test_a_deleted_folder_weighs_what_is_in_it_and_the_oldest_goes_when_it_is_to
     folder.share.pruning.prune()
     assert kept(folder) == [("deleted", "album", 400)]
     assert sorted(path.name for path in stored(folder)) == ["a", "b"]
+
+
+def test_what_somebody_overwrites_without_end_costs_nobody_else_their_versions(folder):
+    for person in (BOB, CAROL):
+        folder.casa.allow(person, Verb.WRITE, folder.share.door)
+    for text in (b"the first draft", b"the second"):
+        folder.put("thesis.txt", text, who="laptop")
+    for number in range(30):
+        folder.put(f"junk{number % 3}", b"x" * 100, who="desk")
+    folder.share.versions.set_policy(folder.share.versions.policy._replace(bytes=1000))
+    folder.share.pruning.prune()
+    assert kept(folder) == [("overwritten", "thesis.txt", 15), *kept(folder)[1:]]
+    assert len(kept(folder)) == 1 + 9
 
 
 def test_a_full_disk_costs_only_what_is_older_than_a_day_and_an_announcement_costs_nothing(folder, clock):

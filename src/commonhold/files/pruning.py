@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from commonhold.files.ground import Ground, look
@@ -44,7 +44,7 @@ class Pruning:
         now = self._versions.now()
         if not age_counts:  # the clock has leapt: all are as if of this moment, and only what is too much goes
             kept = [each._replace(at=now - len(kept) + number) for number, each in enumerate(kept)]
-        self.erase(surplus(kept, self._versions.policy.days, self._room(kept, now), now))
+        self.erase(surplus(kept, self._versions.policy.days, self._most(), now, spacious=self._spacious()))
         if age_counts:
             self._versions.forget_before(now - self._versions.policy.days * DAY)
 
@@ -74,18 +74,13 @@ class Pruning:
         sizes = [row.size or 0 for row in self._measured()]
         return self._most(), sum(sizes), len(sizes)
 
-    def _room(self, kept: Sequence[Kept], now: int) -> int:
-        """The bytes that may be kept now: more than `_most` where all of a day takes more and the disk has room.
+    def _spacious(self) -> bool:
+        """Whether all that went within a day may stay, however much it is.
 
         So one large folder that was deleted by mistake is not gone with the next look at it.
         """
-        most = self._most()
-        if self._versions.policy.bytes is not None:
-            return most
         disk = self._disk()
-        if disk.f_bavail < disk.f_blocks // PART:
-            return most
-        return max(most, sum(each.size for each in kept if now - each.at < WHOLE))
+        return self._versions.policy.bytes is None and disk.f_bavail >= disk.f_blocks // PART
 
     def _most(self) -> int:
         if (most := self._versions.policy.bytes) is not None:
@@ -110,7 +105,7 @@ class Pruning:
 
 
 def _kept(row: Deed) -> Kept:
-    return Kept(row.id, row.path, row.at, row.size or 0, row.why == "deleted")
+    return Kept(row.id, row.path, row.at, row.size or 0, row.why == "deleted", row.person or row.computer)
 
 
 def _weight(store: int, version: str) -> int:
