@@ -162,7 +162,7 @@ class Folder:
             return file.read()
 
     def names(self, path: str = "") -> set[str]:
-        return {entry.name for entry in self.share.list(self.permit(Verb.LIST, path))}
+        return {name for seen in self.share.list(self.permit(Verb.LIST, path)) for name in (*seen.files, *seen.folders)}
 
     def rubbish(self) -> list[Path]:
         """What uploads have left in our own folder."""

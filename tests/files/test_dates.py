@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from commonhold.authority.authority import ROOT, Verb
 from commonhold.files import webdav
+from commonhold.files.ground import entry_of
 from commonhold.files.used import copy
 from commonhold.names import SharePath
 
@@ -50,3 +53,24 @@ async def test_the_door_says_that_it_took_the_time_as_owncloud_s_does(tower):
     assert "X-OC-Mtime" not in ignored.headers
     changed = await tower.ask("laptop", "PUT", "/dav/photos/a", b"y", X_OC_Mtime="1234567890")
     assert changed.headers["ETag"] != taken.headers["ETag"], "the same time makes no two contents the same"
+
+
+@given(st.integers(-(2**62), 2**62))
+def test_a_date_is_the_calendar_s_and_what_no_calendar_holds_is_its_first_or_last(seconds):
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC, microsecond=0)
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    except OverflowError:
+        moment = first if seconds < 0 else last
+    assert webdav.date_of(seconds) == webdav.http_date(moment) == format_datetime(moment, usegmt=True)
+    assert webdav.timestamp_of(seconds) == moment.strftime(f"{moment.year:04d}-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(2**40, 9999), (-(2**40), 1), (0, 1970)])
+def test_a_file_of_an_absurd_date_is_told_of_like_others(seconds, year):
+    """A disk may hold what no calendar does."""
+    ns = seconds * 10**9 + 999_999_999
+    status = os.stat_result((0o100644, 7, 0, 1, 0, 0, 5, 0, 0, 0), {"st_mtime_ns": ns, "st_ctime_ns": ns})
+    entry = entry_of("a", status)
+    assert (entry.modified.year, entry.modified.microsecond) == (year, 999_999)
+    assert webdav.date_of(seconds) == webdav.http_date(entry.modified)

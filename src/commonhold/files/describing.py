@@ -10,7 +10,7 @@ from datetime import datetime
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.files.clearance import Clearance
 from commonhold.files.disk import explained
-from commonhold.files.entry import Conditions, Entry
+from commonhold.files.entry import Conditions
 from commonhold.files.ground import FILE, Ground, entry_of, name_lock, require
 from commonhold.files.identity import identity
 from commonhold.files.locks import How
@@ -42,31 +42,33 @@ class Describing:
                 what = str(path), identity(folder, name), changes
                 self._properties.change(*what, lambda: _set_time(folder, name, modified))
 
-    def told(self, permit: Permit, entries: Sequence[Entry]) -> Mapping[str, Told]:
-        """By path, those that have any. `entries` are the permit's folder or file, and what lies in it."""
+    def told(self, permit: Permit) -> Told:
+        """Those of the permit's file or folder."""
         permit.require(Verb.LIST, self._door.id)
-        if not self._properties.some or not entries:
-            return {}
         found: dict[str, Told] = {}
-        own = str(permit.path)
-        with suppress(OSError), self._ground.parent(permit.path) as above:
-            top = permit.path.name
+        top = permit.path.name
+        if self._properties.some:
             kept = self._properties.inside(str(permit.path.parent) if top else "", [top])
-            self._pick(above, top or ".", kept.get(spelled(top), {}), own, found)
-        names = [entry.name for entry in entries if entry.path != own]
-        if names and (kept := self._properties.inside(own, names)):
+            with suppress(OSError), self._ground.parent(permit.path) as above:
+                self._pick(above, top or ".", kept.get(spelled(top), {}), found)
+        return found.get(top or ".", {})
+
+    def told_inside(self, permit: Permit, names: Sequence[str]) -> Mapping[str, Told]:
+        """By name, those of what has these names in the permit's folder; only where there are any."""
+        permit.require(Verb.LIST, self._door.id)
+        found: dict[str, Told] = {}
+        if self._properties.some and (kept := self._properties.inside(str(permit.path), names)):
             with suppress(OSError), self._ground.folder(permit.path) as folder:
                 for name in names:
-                    if given := kept.get(spelled(name)):
-                        self._pick(folder, name, given, str(permit.path / name), found)
+                    self._pick(folder, name, kept.get(spelled(name), {}), found)
         return found
 
     @staticmethod
-    def _pick(folder: int, name: str, kept: Mapping[str, Told], path: str, into: dict[str, Told]) -> None:
+    def _pick(folder: int, name: str, kept: Mapping[str, Told], into: dict[str, Told]) -> None:
         """Those of the very file that has the name now."""
         with suppress(OSError):
             if kept and (given := kept.get(identity(folder, name))):
-                into[path] = given
+                into[name] = given
 
 
 def alive(ground: Ground, path: str, known: str) -> bool:

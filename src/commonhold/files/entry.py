@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -11,6 +12,7 @@ from commonhold.errors import Changed
 from commonhold.files.ifheader import Claims
 
 Kind = Literal["file", "folder", "share", "computer"]
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # since 1970: those of the years 1 and 9999
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -30,6 +32,25 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         return self.path.rpartition("/")[2]
+
+
+class DiskStatus(Protocol):
+    """What a disk says of a file or folder: as os.stat_result."""
+
+    @property
+    def st_ino(self) -> int: ...
+    @property
+    def st_size(self) -> int: ...
+    @property
+    def st_mtime_ns(self) -> int: ...
+    @property
+    def st_ctime_ns(self) -> int: ...
+
+
+def etag_for(status: DiskStatus) -> str:
+    """The inode and both times are in it: a file written twice in one tick of the clock is a new inode."""
+    identity = f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
 class Placed(NamedTuple):

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import secrets
 import stat
 import threading
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from commonhold.errors import Conflict, NotFound, WrongUsage
 from commonhold.files.disk import sync_folder
-from commonhold.files.entry import Entry, Placed
+from commonhold.files.entry import FIRST_SECOND, LAST_SECOND, Entry, Placed, etag_for
 from commonhold.names import HIDDEN, LONGEST_COMPONENT, SharePath, spelled
 from commonhold.trees import erase_in
 
@@ -279,16 +279,46 @@ def _fitting(stem: str, rest: str) -> str:
 
 
 def entry_of(path: str, status: os.stat_result) -> Entry:
-    """The inode and both times are in the etag: a file written twice in one tick of the clock is a new inode."""
-    identity = f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
     folder = stat.S_ISDIR(status.st_mode)
     return Entry(
         path,
         "folder" if folder else "file",
         0 if folder else status.st_size,
-        datetime.fromtimestamp(status.st_mtime, UTC),
-        hashlib.sha256(identity.encode()).hexdigest()[:24],
+        _moment(status.st_mtime_ns),
+        etag_for(status),
     )
+
+
+def _moment(ns: int) -> datetime:
+    """Cut off, as dates in listings are, and not rounded; what no calendar holds counts as its first or last second."""
+    seconds = min(max(ns // 10**9, FIRST_SECOND), LAST_SECOND)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=ns // 1000 % 10**6)
+
+
+class Seen(NamedTuple):
+    """Some of what lies in a folder, by name."""
+
+    files: dict[str, os.stat_result]
+    folders: dict[str, os.stat_result]
+
+
+def seen(items: Sequence[os.DirEntry[str]]) -> Seen:
+    """Those of them that could be opened through a share, each looked at once."""
+    names = "/".join([item.name for item in items])
+    plain = names.isascii() and names.isprintable() and "\\" not in names and "/." not in f"/{names}"
+    found = Seen({}, {})
+    for item in items:
+        if not plain and not speakable(item.name):
+            continue
+        try:
+            status = item.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            found.files[item.name] = status
+        elif stat.S_ISDIR(status.st_mode):
+            found.folders[item.name] = status
+    return found
 
 
 def speakable(name: str) -> bool:

@@ -120,9 +120,14 @@ class Locks:
             lock, _ = self._known.get(token, (None, ()))
             return lock if lock and lock.until > self.now() else None
 
+    @property
+    def some(self) -> bool:
+        """Whether there are any: most computers have none, and then nobody need ask."""
+        return bool(self._known)
+
     def over(self, at: Place) -> list[Lock]:
         """The locks that hold for what is there: its own, and deep ones above."""
-        if not self._known:
+        if not self.some:
             return []
         with self._busy:
             return self._living(self._over(at))

@@ -1,17 +1,17 @@
 """Listings on the wire: PROPFIND and its answer, 207 Multi-Status (RFC 4918, sections 9.1 and 13). *Pure.*
 
-Answers are put together as text, since a folder may have thousands of entries. What comes from
-others is read by defusedxml: no entity, no external reference, no bomb.
+What things read in it is in files/listing.py. What comes from others is read by defusedxml: no entity, no external
+reference, no bomb.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from mimetypes import MimeTypes
 from posixpath import splitext
-from typing import Any, TypeAlias
+from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape, quoteattr
 
@@ -20,10 +20,10 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from commonhold.errors import CommonholdError, Damaged, WrongUsage
-from commonhold.files.entry import Entry
-from commonhold.files.webdav import http_date, parse_date, parse_etags
+from commonhold.files.webdav import parse_date, parse_etags
 
 LONGEST_QUESTION = 65_536  # bytes of a PROPFIND body
+USUAL_QUESTION = 4096  # bytes of one that is remembered
 MOST_PROPERTIES = 64  # that one question may name: each answer repeats them
 LONGEST_NAMES = 8192  # characters of their names together
 DAV = "{DAV:}"
@@ -50,33 +50,12 @@ def _type_of(endings: str) -> str:
     return _types.guess_type(f"x{endings}", strict=False)[0] or "application/octet-stream"
 
 
-def _modified(entry: Entry) -> str:
-    return f"<D:getlastmodified>{http_date(entry.modified)}</D:getlastmodified>" if entry.modified else ""
-
-
-def _text(name: str) -> str:
-    return escape(name if name.isascii() else name.translate(_NO_CHARACTERS))
-
-
-def _created(entry: Entry) -> str:
-    # No file system tells it everywhere; clients take it for display only.
-    return f"<D:creationdate>{entry.modified:%Y-%m-%dT%H:%M:%SZ}</D:creationdate>" if entry.modified else ""
-
-
-Properties: TypeAlias = dict[str, Callable[[Entry], str]]
-# name -> how it reads for an entry; the empty string when the entry has none.
-PROPERTIES: Properties = {
-    "resourcetype": lambda e: "<D:resourcetype/>" if e.kind == "file" else _FOLDER_TYPE,
-    "getcontentlength": lambda e: f"<D:getcontentlength>{e.size}</D:getcontentlength>" if e.kind == "file" else "",
-    "getlastmodified": _modified,
-    "getetag": lambda e: f'<D:getetag>"{e.etag}"</D:getetag>' if e.etag else "",
-    "creationdate": _created,
-    "displayname": lambda e: f"<D:displayname>{_text(e.name)}</D:displayname>",
-    "getcontenttype": lambda e: (
-        f"<D:getcontenttype>{content_type(e.name)}</D:getcontenttype>" if e.kind == "file" else ""
-    ),
-}
-_FOLDER_TYPE = "<D:resourcetype><D:collection/></D:resourcetype>"
+def texts(names: Sequence[str]) -> list[str]:
+    """How these names read in XML: all in one go, since listings have thousands. None has a slash."""
+    joined = "/".join(names)
+    if not joined.isascii():
+        joined = joined.translate(_NO_CHARACTERS)
+    return escape(joined).split("/") if names else []
 
 
 QUOTA = ("quota-available-bytes", "quota-used-bytes")
@@ -110,6 +89,16 @@ def root_of(body: bytes, longest: int) -> Element:
 
 def parse_question(body: bytes) -> Question:
     """From the body of a PROPFIND; an empty one asks for all properties. Raises WrongUsage."""
+    return _usual(body) if len(body) <= USUAL_QUESTION else _parsed(body)
+
+
+@lru_cache(maxsize=64)
+def _usual(body: bytes) -> Question:
+    """Programs ask the same thousands of times."""
+    return _parsed(body)
+
+
+def _parsed(body: bytes) -> Question:
     if not body.strip():
         return Question()
     root = root_of(body, LONGEST_QUESTION)
@@ -132,48 +121,6 @@ def _named(prop: Iterable[Any]) -> tuple[str, ...]:
     return named
 
 
-def answers(
-    question: Question,
-    entries: Iterable[tuple[str, Entry]],
-    more: Properties | None = None,
-    dead: Mapping[str, Mapping[str, str]] | None = None,
-) -> bytes:
-    """One response element for each pair of address (percent-encoded) and entry; `more` properties than ours.
-
-    `dead`: those that others have given, by path and name, as elements.
-    """
-    properties = PROPERTIES | (more or {})
-    known, unknown = _sorted(question, properties)
-    chosen = [properties[name] for name in known]
-    others = set(question.named or ()) - {f"{DAV}{name}" for name in known}
-    lines = []
-    for address, entry in entries:
-        found = "".join([write(entry) for write in chosen])
-        missing = unknown
-        given = (dead or {}).get(entry.path, {})
-        if question.names_only:
-            found = "".join(f"<D:{name}/>" for name in known if properties[name](entry)) + "".join(map(element, given))
-        elif question.named is None:
-            found += "".join(given.values())
-        elif question.named is not None:
-            if given:
-                found += "".join(given[tag] for tag in question.named if tag in given)
-                missing = "".join(element(tag) for tag in question.named if tag in others and tag not in given)
-            lacking = known if entry.kind != "file" else [name for name in known if name not in PROPERTIES]
-            missing += "".join(f"<D:{name}/>" for name in lacking if not properties[name](entry))
-        lines.append(
-            f"<D:response><D:href>{address}</D:href>"
-            + (
-                f"<D:propstat><D:prop>{found}</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"
-                if found
-                else ""
-            )
-            + (_MISSING.format(missing) if missing or not found else "")
-            + "</D:response>\n"
-        )
-    return "".join(lines).encode()
-
-
 def failures(each: Iterable[tuple[str, CommonholdError]]) -> bytes:
     """A whole document: of each address the status and sentence of its error (RFC 4918, 9.8.8)."""
     lines = (
@@ -187,27 +134,6 @@ def failures(each: Iterable[tuple[str, CommonholdError]]) -> bytes:
 
 def status_line(status: int) -> str:
     return f"<D:status>HTTP/1.1 {status} {HTTPStatus(status).phrase}</D:status>"
-
-
-_MISSING = "<D:propstat><D:prop>{}</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>"
-
-
-def quota(available: int, used: int) -> Properties:
-    """What folders tell of the bytes that whoever asks may still store, and has stored (RFC 4331)."""
-
-    def writer(name: str, figure: int) -> Callable[[Entry], str]:
-        return lambda entry: f"<D:{name}>{figure}</D:{name}>" if entry.kind != "file" else ""
-
-    return {name: writer(name, figure) for name, figure in zip(QUOTA, (available, used), strict=True)}
-
-
-def _sorted(question: Question, properties: Properties) -> tuple[list[str], str]:
-    """The properties asked for that we have, and the others as elements."""
-    if question.named is None:
-        return list(properties), ""
-    ours = {f"{DAV}{name}": name for name in properties}
-    known = [ours[tag] for tag in question.named if tag in ours]
-    return known, "".join(element(tag) for tag in question.named if tag not in ours)
 
 
 def element(tag: str) -> str:

@@ -17,6 +17,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +31,17 @@ from commonhold.files.describing import Describing, alive
 from commonhold.files.disk import explained, sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.gathered import Gathered
-from commonhold.files.ground import FILE, LONGEST_NUMBER, Ground, entry_of, look, name_lock, require, speakable
+from commonhold.files.ground import (
+    FILE,
+    LONGEST_NUMBER,
+    Ground,
+    Seen,
+    entry_of,
+    look,
+    name_lock,
+    require,
+    seen,
+)
 from commonhold.files.incoming import Resumed, Upload
 from commonhold.files.locks import How, Locks
 from commonhold.files.locksmith import Locksmith
@@ -43,6 +54,8 @@ from commonhold.files.returning import Returning
 from commonhold.files.unfinished import Beginnings
 from commonhold.files.versions import Versions
 from commonhold.names import LONGEST_PATH, SharePath
+
+TOGETHER = 64  # entries of a folder that are looked at in one go
 
 
 class Taken(Conflict):
@@ -93,37 +106,32 @@ class Share:
 
     def stat(self, permit: Permit) -> Entry:
         """The file or folder at the permit's path."""
+        return entry_of(str(permit.path), self.status(permit))
+
+    def status(self, permit: Permit) -> os.stat_result:
+        """What the disk says of the file or folder at the permit's path."""
         permit.require(Verb.LIST, self.door.id)
         path = permit.path
         with self._explained(path), self._ground.parent(path) as folder:
-            status = os.fstat(folder) if not path.parts else require(folder, path.name)[1]
-            return entry_of(str(path), status)
+            return os.fstat(folder) if not path.parts else require(folder, path.name)[1]
 
-    def list(self, permit: Permit) -> Iterator[Entry]:
+    def list(self, permit: Permit) -> Iterator[Seen]:
         """What lies in the folder at the permit's path, in no order; nothing that could not be opened through a share.
 
-        The folder is opened before this returns; the entries are read as the iterator goes.
+        The folder is opened before this returns; the entries are read as the iterator goes, some at a time.
         """
         permit.require(Verb.LIST, self.door.id)
-        entries = self._entries(permit.path)
-        next(entries)  # the folder itself, now open
-        return entries
+        found = self._seen(permit.path)
+        next(found)  # the folder itself, now open
+        return found
 
-    def _entries(self, path: SharePath) -> Iterator[Entry]:
-        """The folder itself, then what lies in it; its handle stays open, since entries are looked up through it."""
-        prefix = f"{path}/" if path.parts else ""
+    def _seen(self, path: SharePath) -> Iterator[Seen]:
+        """Nothing, and then what lies in it; its handle stays open, since entries are looked up through it."""
         with self._explained(path), self._ground.folder(path) as folder:
-            yield entry_of(str(path), os.fstat(folder))
+            yield Seen({}, {})
             with os.scandir(folder) as found:
-                for item in found:
-                    if not speakable(item.name):
-                        continue
-                    try:
-                        status = item.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-                        yield entry_of(prefix + item.name, status)
+                while items := list(islice(found, TOGETHER)):
+                    yield seen(items)
 
     def free(self, permit: Permit) -> int:
         """The bytes that the disk has room for, where the permit's folder lies."""

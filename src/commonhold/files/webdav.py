@@ -8,14 +8,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from commonhold.errors import CommonholdError, WrongUsage
-from commonhold.files.entry import ANYTHING, Conditions, Entry, later
+from commonhold.files.entry import ANYTHING, FIRST_SECOND, LAST_SECOND, Conditions, Entry, later
 from commonhold.files.ifheader import parse_if, submitted
 from commonhold.names import JOB_SHARE, ShareName, SharePath
 
@@ -103,23 +103,68 @@ def _decoded(part: str) -> str:
 def href(share: str, path: str = "", *, folder: bool = False, root: str = ROOT) -> str:
     """The percent-encoded address of what lies at `path`; that of a folder ends with a slash."""
     rest = "/".join(part for part in (share, path) if part)
-    quoted = rest.translate(_QUOTED) if rest.isascii() else quote(rest, safe="/")
-    return root + quoted + ("/" if folder and rest else "")
+    return root + _quoted(rest) + ("/" if folder and rest else "")
 
 
-_QUOTED = {number: quote(chr(number), safe="/") for number in range(128)}  # in one pass: listings have thousands
+def hrefs(share: str, path: str, names: Sequence[str], *, folders: bool = False, root: str = ROOT) -> list[str]:
+    """`href` of each of these names in the folder at `path`: all in one go, since listings have thousands."""
+    before, end = href(share, path, folder=True, root=root), "/" if folders else ""
+    quoted = _quoted("/".join(names))  # no space in it, so that one can stand between addresses
+    return f"{before}{quoted.replace('/', f'{end} {before}')}{end}".split(" ") if names else []
+
+
+def _quoted(text: str) -> str:
+    """As `urllib.parse.quote`, which looks at each letter in turn."""
+    for character, escaped in _ESCAPES:
+        if character in text:
+            text = text.replace(character, escaped)
+    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(lambda found: quote(found[0]), text)
+
+
+# Printable ASCII that `quote` escapes; the percent sign first.
+_ESCAPES = tuple((each, quote(each)) for each in "% !\"#$&'()*+,:;<=>?@[\\]^`{|}")
+_UNSAFE = re.compile(r"[^\x20-\x7e]+")
 
 
 def http_date(moment: datetime) -> str:
     """As RFC 9110, 5.6.7 writes it. strftime would speak the machine's language."""
-    return _written(moment.replace(microsecond=0))
+    return date_of((moment - _EPOCH) // _SECOND)
 
 
 @lru_cache(maxsize=4096)
-def _written(moment: datetime) -> str:
-    m = moment.astimezone(UTC)
-    clock = f"{m.hour:02d}:{m.minute:02d}:{m.second:02d}"
-    return f"{DAYS[m.weekday()]}, {m.day:02d} {MONTHS[m.month - 1]} {m.year:04d} {clock} GMT"
+def date_of(seconds: int) -> str:
+    """The same, of a moment in seconds since 1970; what no calendar holds counts as its first or last second."""
+    (day, _), clock = _split(seconds)
+    return f"{day} {clock} GMT"
+
+
+@lru_cache(maxsize=4096)
+def timestamp_of(seconds: int) -> str:
+    """As RFC 3339 writes it; else as `date_of`."""
+    (_, day), clock = _split(seconds)
+    return f"{day}T{clock}Z"
+
+
+def _split(seconds: int) -> tuple[tuple[str, str], str]:
+    """The day, in both ways, and the time of the day. Most files have a second of their own, but not a day."""
+    minute, second = divmod(min(max(seconds, FIRST_SECOND), LAST_SECOND), 60)
+    day, minute = divmod(minute, 1440)
+    return _day(day), f"{_minute(minute)}:{_TWO_DIGITS[second]}"
+
+
+@lru_cache(maxsize=4096)
+def _day(number: int) -> tuple[str, str]:
+    day = date.fromordinal(_EPOCH.toordinal() + number)
+    return f"{DAYS[day.weekday()]}, {day.day:02d} {MONTHS[day.month - 1]} {day.year:04d}", day.isoformat()
+
+
+@lru_cache(maxsize=1440)
+def _minute(number: int) -> str:
+    return f"{number // 60:02d}:{number % 60:02d}"
+
+
+_TWO_DIGITS = tuple(f"{number:02d}" for number in range(60))
+_EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 
 
 def parse_date(text: str | None) -> datetime | None:

@@ -14,7 +14,7 @@ from commonhold.authority.gate import SUBJECT
 from commonhold.errors import Changed, Locked, WrongUsage
 from commonhold.files import lockwords, webdav
 from commonhold.files.clearance import holder_of
-from commonhold.files.entry import ANYTHING, Conditions, Entry
+from commonhold.files.entry import ANYTHING, Conditions
 from commonhold.files.locks import Lock
 from commonhold.files.locksmith import InTheWay, NoLock
 from commonhold.files.lockwords import LockWish
@@ -81,13 +81,11 @@ class Locking:
             self._access.record("lock broken", request, **what)
         return web.Response(status=204)
 
-    def properties(self, request: web.Request, share: Share) -> dict[str, Callable[[Entry], str]]:
-        """The properties of RFC 4918, 15, that speak of locks."""
+    def told(self, request: web.Request, share: Share) -> Callable[[str], str]:
+        """The property lockdiscovery of a path of the share."""
         discovery, on = self.discovery(request, share), share.locksmith.on
-        return {
-            "lockdiscovery": lambda entry: discovery(on(entry.path)),
-            "supportedlock": lambda _: lockwords.SUPPORTED,
-        }
+        none = discovery([])
+        return lambda path: discovery(on(path)) if share.locks.some else none
 
     def discovery(self, request: web.Request, share: Share) -> Callable[[list[Lock]], str]:
         """Whose token somebody sees: their own locks', so that their programs go on after a break; its owner all."""

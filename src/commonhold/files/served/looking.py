@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TypeAlias
+import stat
+from collections.abc import Iterator
 
 from aiohttp import web
 
-from commonhold.authority.authority import Subject, Verb
+from commonhold.authority.authority import Permit, Subject, Verb
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import NotFound, WrongUsage
-from commonhold.files import multistatus, webdav
-from commonhold.files.entry import Entry
+from commonhold.files import listing, multistatus, webdav
+from commonhold.files.listing import Lines, Thing
+from commonhold.files.multistatus import Question
 from commonhold.files.served.access import Access
 from commonhold.files.served.download import Downloads
 from commonhold.files.served.locking import Locking
 from commonhold.files.served.problem import problem
-from commonhold.files.share import NoFile
+from commonhold.files.share import NoFile, Share
 from commonhold.names import SharePath
 
-BATCH = 500  # entries of a listing that are read, written and sent at a time
-PIECE, ROOM = 20, 256 * 1024  # fewer when they have much to say: so many at a time, until it is so many bytes
+ROOM = 256 * 1024  # bytes of a listing that are put together, and sent, at a time
 # What may be asked of whatever is there; whether somebody may is another matter.
 FILE_METHODS = "OPTIONS, PROPFIND, PROPPATCH, GET, HEAD, PUT, DELETE, COPY, MOVE, LOCK, UNLOCK"
 FOLDER_METHODS = "OPTIONS, PROPFIND, PROPPATCH, HEAD, POST, DELETE, COPY, MOVE, LOCK, UNLOCK"
 NEW_METHODS = "OPTIONS, PUT, MKCOL, LOCK"
-
-
-Dead: TypeAlias = Callable[[Sequence[Entry]], Mapping[str, Mapping[str, str]]]  # the dead properties of entries
-
-
-def _none(_: Sequence[Entry]) -> Mapping[str, Mapping[str, str]]:
-    return {}
 
 
 class Looking:
@@ -44,10 +35,10 @@ class Looking:
     async def top(self, request: web.Request) -> web.StreamResponse:
         """PROPFIND of `/`, where Windows begins, wherever it is going: there is `dav`, and no more to be learnt."""
         if (depth := webdav.depth(request.headers.get("Depth"))) is None:
-            return web.Response(status=403, body=multistatus.FINITE_DEPTH, content_type="application/xml")
-        question = multistatus.parse_question(await _small_body(request))
-        entries = [("/", Entry("", "folder", 0, None, "")), (webdav.ROOT, Entry("dav", "folder", 0, None, ""))]
-        return await self._listing(request, question, iter(entries[: depth + 1]), {})
+            return _endless()
+        form = listing.form(multistatus.parse_question(await _small_body(request)), "share")
+        lines = Lines(["/", webdav.ROOT][: depth + 1], ["", "dav"][: depth + 1])
+        return await self._answer(request, iter([form.fill(lines)]))
 
     async def methods(self, request: web.Request, name: str, path: SharePath) -> str | None:
         """Those that what is there understands; None for whoever may not know what it is."""
@@ -63,66 +54,53 @@ class Looking:
     async def propfind(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
         depth = webdav.depth(request.headers.get("Depth"))
         if depth is None:
-            return web.Response(status=403, body=multistatus.FINITE_DEPTH, content_type="application/xml")
-        more: multistatus.Properties = {}
-        dead: Dead = _none
-        if name:
-            share, given = self._access.permit(request, Verb.LIST, name, path)
+            return _endless()
+        if not name:
             question = multistatus.parse_question(await _small_body(request))
-            first = await self._access.run(share.stat, given)
-            inner = await self._access.run(share.list, given) if depth and first.kind == "folder" else iter(())
-            more = self._locking.properties(request, share)
-            dead = partial(share.describing.told, given)
-            if question.for_quota:
-                more |= multistatus.quota(*self._access.room(request, await self._access.run(share.free, given)))
-        else:
-            question = multistatus.parse_question(await _small_body(request))
-            first = Entry("", "share", 0, None, "")
-            inner = iter(self._visible(request[SUBJECT]) if depth else ())
-        entries = itertools.chain([(_address(name, first), first)], ((_address(name, entry), entry) for entry in inner))
-        return await self._listing(request, question, entries, more, dead)
+            names = ["", *(self._visible(request[SUBJECT]) if depth else ())]
+            lines = Lines([webdav.href(each, folder=True) for each in names], names)
+            return await self._answer(request, iter([listing.form(question, "share").fill(lines)]))
+        share, given = self._access.permit(request, Verb.LIST, name, path)
+        question = multistatus.parse_question(await _small_body(request))
+        room = 0, 0
+        if question.for_quota:
+            room = self._access.room(request, await self._access.run(share.free, given))
+        lines = Lines([], [], locks=self._locking.told(request, share), room=room)
+        return await self._answer(request, _texts(share, given, name, question, lines, deep=depth > 0))
 
-    def _visible(self, subject: Subject) -> list[Entry]:
-        """The shares in which somebody may list or add."""
+    def _visible(self, subject: Subject) -> list[str]:
+        """The names of the shares in which somebody may list or add."""
         decide = self._access.authority().decide
         return [
-            Entry(share.door.name, "share", 0, None, "")
+            share.door.name
             for share in self._access.shares.all()
             if decide(subject, Verb.LIST, share.door).allowed or decide(subject, Verb.ADD, share.door).allowed
         ]
 
-    async def _listing(
-        self,
-        request: web.Request,
-        question: multistatus.Question,
-        entries: Iterator[tuple[str, Entry]],
-        more_properties: multistatus.Properties,
-        dead: Dead = _none,
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, texts: Iterator[str]) -> web.StreamResponse:
         """Short listings with their length, which Finder needs; long ones as they are read."""
 
-        def batch() -> tuple[bytes, bool]:
-            text, count = bytearray(), 0
-            while count < BATCH and len(text) < ROOM:
-                taken = list(itertools.islice(entries, PIECE))
-                given = dead([entry for _, entry in taken])
-                text += multistatus.answers(question, taken, more_properties, given)
-                if len(taken) < PIECE:
-                    return bytes(text), False
-                count += PIECE
-            return bytes(text), True
+        def piece() -> tuple[bytes, bool]:
+            """What is to be sent next, and whether there is more."""
+            taken, size = [], 0
+            for text in texts:
+                taken.append(text)
+                size += len(text)
+                if size >= ROOM:
+                    return "".join(taken).encode(), True
+            return "".join(taken).encode(), False
 
-        text, more = await self._access.run(batch)
+        data, more = await self._access.run(piece)
         headers = {"Content-Type": 'application/xml; charset="utf-8"', "DAV": webdav.COMPLIANCE}
         if not more:
-            body = b"".join((multistatus.HEAD, text, multistatus.TAIL))
+            body = b"".join((multistatus.HEAD, data, multistatus.TAIL))
             return web.Response(status=207, headers=headers, body=body)
         response = web.StreamResponse(status=207, headers=headers)
         await response.prepare(request)
-        await response.write(multistatus.HEAD + text)
+        await response.write(multistatus.HEAD + data)
         while more:
-            text, more = await self._access.run(batch)
-            await response.write(text)
+            data, more = await self._access.run(piece)
+            await response.write(data)
         await response.write_eof(multistatus.TAIL)
         return response
 
@@ -136,10 +114,30 @@ class Looking:
             return problem(WrongUsage(error.sentence, error.hint), 405, Allow=FOLDER_METHODS)
 
 
-def _address(name: str, entry: Entry) -> str:
-    if entry.kind == "share":
-        return webdav.href(entry.path, folder=True)
-    return webdav.href(name, entry.path, folder=entry.kind == "folder")
+def _endless() -> web.Response:
+    return web.Response(status=403, body=multistatus.FINITE_DEPTH, content_type="application/xml")
+
+
+def _texts(share: Share, given: Permit, name: str, question: Question, blank: Lines, *, deep: bool) -> Iterator[str]:
+    """What is told of the permit's file or folder, then of what lies in it; reads the disk as it goes.
+
+    `blank` has what is the same for all of them.
+    """
+    status, path, describing = share.status(given), given.path, share.describing
+    kind: Thing = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+    address = webdav.href(name, str(path), folder=kind == "folder")
+    above = f"{path.parent}/" if len(path.parts) > 1 else ""
+    own = blank._replace(addresses=[address], names=[path.name], statuses=[status], above=above)
+    yield listing.form(question, kind).fill(own, {path.name: told} if (told := describing.told(given)) else {})
+    if not deep or kind == "file":
+        return
+    above = f"{path}/" if path.parts else ""
+    for seen in share.list(given):
+        for kind, things in ("file", seen.files), ("folder", seen.folders):
+            if names := [*things]:
+                addresses = webdav.hrefs(name, str(path), names, folders=kind == "folder")
+                lines = blank._replace(addresses=addresses, names=names, statuses=[*things.values()], above=above)
+                yield listing.form(question, kind).fill(lines, describing.told_inside(given, names))
 
 
 async def _small_body(request: web.Request) -> bytes:
