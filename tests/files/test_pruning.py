@@ -7,8 +7,9 @@ import os
 import pytest
 
 from commonhold.authority.authority import Verb
-from commonhold.files import pruning
+from commonhold.files import pruning, versions
 from commonhold.files.thinning import DAY
+from commonhold.files.versions import Policy
 
 from ..authority.suite import BOB, CAROL
 
@@ -73,6 +74,25 @@ def test_what_somebody_overwrites_without_end_costs_nobody_else_their_versions(f
     folder.share.pruning.prune()
     assert kept(folder) == [("overwritten", "thesis.txt", 15), *kept(folder)[1:]]
     assert len(kept(folder)) == 1 + 9
+
+
+def test_of_what_was_made_no_more_is_known_than_can_be_undone_and_never_without_end(folder, clock, monkeypatch):
+    folder.casa.allow(BOB, Verb.WRITE, folder.share.door)
+
+    def made() -> list[str]:
+        return [row.path for row in folder.share.versions.find("why = 'created'")]
+
+    folder.put("bob's", b"one", who="laptop")
+    for text in (b"one", b"two"):
+        folder.put("report", text)
+    clock(31)
+    for number in range(6):
+        folder.put(f"scan{number}", b"x")
+    monkeypatch.setattr(versions, "NOTED", 4)
+    folder.share.versions.set_policy(Policy(days=60, bytes=0))
+    folder.share.pruning.prune()
+    assert kept(folder) == []
+    assert made() == ["bob's", "scan3", "scan4", "scan5"], "the report's went with its version"
 
 
 def test_a_full_disk_costs_only_what_is_older_than_a_day_and_an_announcement_costs_nothing(folder, clock):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonhold.files import thinning
-from commonhold.files.thinning import DAY, HOUR, Kept, oldest, surplus
+from commonhold.files.thinning import DAY, HOUR, Kept, oldest, parts, surplus
 
 NOW = 1000 * DAY
 PLENTY = 10**15
@@ -118,6 +118,13 @@ def test_for_a_full_disk_only_what_is_older_than_a_day_is_given_up_the_oldest_of
         if theirs:
             last = min((v for v in given_up if v.person == person), key=lambda v: -v.at)
             assert weight(rest, person) + last.size >= max(weight(rest, each) for each in ("ann", "bob", "carol"))
+
+
+@given(st.dictionaries(st.text(max_size=2), st.integers(0, 100)), st.integers(0, 300))
+def test_of_what_is_short_everybody_gets_what_they_want_or_an_equal_part(wanted, most):
+    given_out = parts(wanted, most)
+    assert sum(given_out.values()) == min(most, sum(wanted.values()))
+    assert all(given_out[who] == wanted[who] or given_out[who] >= most // len(wanted) for who in wanted)
 
 
 def test_a_small_file_that_is_overwritten_for_ever_fills_no_disk(monkeypatch):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 
 from commonhold.files.ground import Ground, look
 from commonhold.files.retiring import Retiring, erase_version
 from commonhold.files.thinning import DAY, WHOLE, Kept, oldest, surplus
-from commonhold.files.versions import Deed, Versions
+from commonhold.files.versions import Versions
 from commonhold.names import SharePath
 
 PART = 10  # of the disk is for versions, unless the owner says otherwise
@@ -40,22 +40,23 @@ class Pruning:
         age_counts = self._versions.age_counts()
         if not self._versions.find("1", order="number LIMIT 1"):
             return
-        kept = [_kept(row) for row in self._measured()]
+        kept = self._measured()
         now = self._versions.now()
         if not age_counts:  # the clock has leapt: all are as if of this moment, and only what is too much goes
             kept = [each._replace(at=now - len(kept) + number) for number, each in enumerate(kept)]
         self.erase(surplus(kept, self._versions.policy.days, self._most(), now, spacious=self._spacious()))
         if age_counts:
             self._versions.forget_before(now - self._versions.policy.days * DAY)
+        self._versions.forget_many()
 
     def spare(self) -> int:
         """The bytes that could be given up on a full disk: of versions older than a day."""
-        now = self._versions.now()
-        return sum(row.size or 0 for row in self._measured() if now - row.at >= WHOLE)
+        self._measure()
+        return self._versions.kept_in_all(self._versions.now() - WHOLE)[0]
 
     def make_room(self, wanted: int) -> bool:
         """Give up versions older than a day, for so many bytes on a full disk; False when there are none."""
-        gone = oldest(map(_kept, self._measured()), wanted, self._versions.now())
+        gone = oldest(self._measured(), wanted, self._versions.now())
         self.erase(gone)
         return bool(gone)
 
@@ -71,8 +72,8 @@ class Pruning:
 
     def figures(self) -> tuple[int, int, int]:
         """-> (how many bytes may be kept, how many are, of how many versions)."""
-        sizes = [row.size or 0 for row in self._measured()]
-        return self._most(), sum(sizes), len(sizes)
+        self._measure()
+        return self._most(), *self._versions.kept_in_all()
 
     def _spacious(self) -> bool:
         """Whether all that went within a day may stay, however much it is.
@@ -92,20 +93,16 @@ class Pruning:
         with self._ground.folder(SharePath()) as folder:
             return os.fstatvfs(folder)
 
-    def _measured(self) -> Iterable[Deed]:
-        """What is kept; folders are measured once."""
-        rows = self._versions.find("kept AND settled")
-        if all(row.size is not None for row in rows):
-            return rows
-        with self._retiring.store() as store:
-            for row in rows:
-                if row.size is None:
-                    self._versions.measured(row.id, _weight(store, row.id))
-        return self._versions.find("kept AND settled")
+    def _measured(self) -> list[Kept]:
+        self._measure()
+        return self._versions.kept()
 
-
-def _kept(row: Deed) -> Kept:
-    return Kept(row.id, row.path, row.at, row.size or 0, row.why == "deleted", row.person or row.computer)
+    def _measure(self) -> None:
+        """Folders are measured once."""
+        if unmeasured := self._versions.unmeasured():
+            with self._retiring.store() as store:
+                for version in unmeasured:
+                    self._versions.measured(version, _weight(store, version))
 
 
 def _weight(store: int, version: str) -> int:

@@ -8,7 +8,7 @@ room with what they overwrote and deleted the oldest goes first. So nobody pushe
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 SECOND = 10**9  # nanoseconds, in which times are given here
@@ -19,6 +19,7 @@ HOURLY = 7 * DAY
 
 
 MOST = 50_000  # versions of one share, however small: each takes a block of the disk, and a row
+NOTED = 200_000  # other changes of one share that are known, so that they can be undone: each takes a row
 LEAP = 3 * DAY  # what a clock may have gone on between two looks: a weekend switched off
 
 
@@ -82,6 +83,19 @@ def oldest(kept: Iterable[Kept], wanted: int, now: int) -> list[str]:
     """The ids of those that are given up for `wanted` bytes on a full disk: older than a day, of whoever has most."""
     old = (each for each in sorted(kept, key=lambda each: each.at, reverse=True) if now - each.at >= WHOLE)
     return [each.id for each in _lightened(old, wanted, lambda each: each.size)]
+
+
+def parts(wanted: Mapping[str, int], most: int) -> dict[str, int]:
+    """How much of `most` each gets who wants so much: nobody less than an equal part, or what they want.
+
+    >>> parts({"ann": 9, "bob": 1, "carol": 5}, 9)
+    {'bob': 1, 'carol': 4, 'ann': 4}
+    """
+    given: dict[str, int] = {}
+    for number, who in enumerate(sorted(wanted, key=wanted.__getitem__)):
+        given[who] = min(wanted[who], most // (len(wanted) - number))
+        most -= given[who]
+    return given
 
 
 def _lightened(kept: Iterable[Kept], wanted: int, weigh: Callable[[Kept], int]) -> Iterator[Kept]:

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from commonhold.authority.authority import Subject
 from commonhold.files.catalogue import Catalogue
-from commonhold.files.thinning import doubted
+from commonhold.files.thinning import NOTED, Kept, doubted, parts
 
 Why = Literal["overwritten", "deleted", "replaced", "created", "moved"]
 TABLES = """
@@ -36,10 +36,13 @@ CREATE TABLE IF NOT EXISTS changes (
 CREATE TABLE IF NOT EXISTS clocks (store TEXT PRIMARY KEY, seen INTEGER NOT NULL, doubt INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS changes_of ON changes (store, path);
 CREATE INDEX IF NOT EXISTS changes_moved ON changes (store, moved_to) WHERE moved_to <> '';
+CREATE INDEX IF NOT EXISTS changes_kept ON changes (store) WHERE kept;
 CREATE INDEX IF NOT EXISTS changes_open ON changes (store) WHERE NOT settled;
 """
 INSERT = f"INSERT INTO changes VALUES (NULL{', ?' * 18})"  # noqa: S608 - question marks
+WHO = "coalesce(nullif(person, ''), computer)"
 BLOCK = 4096  # bytes that the smallest version takes
+MADE_BEFORE = "DELETE FROM changes WHERE store = ? AND path = ? AND number < ? AND why = 'created' AND NOT kept"
 BESIDE = """INSERT INTO changes SELECT NULL, ?, store, path, moved_to, at, why, person, name, computer, ?, NULL, ?, ?,
     after, kept, settled, undone, '' FROM changes WHERE id = ?"""
 COLUMNS = """number, id, path, moved_to, at, why, person, name, computer, folder, size, modified, inode, after, kept,
@@ -187,14 +190,32 @@ class Versions:
         return (version, self.store, path, moved_to, self.now(), why, *who, *what, undone, origin)
 
     def forget(self, versions: Iterable[str]) -> None:
-        """Nothing is kept of these any more: their rows go."""
+        """Nothing is kept of these any more: their rows go, and that something was made there before.
+
+        What was made can't be taken away without going back through all that came after.
+        """
+        last: dict[str, int] = {}
         with self._catalogue.changing() as db:
-            db.executemany("DELETE FROM changes WHERE id = ?", [(version,) for version in versions])
+            for version in versions:
+                sql = "DELETE FROM changes WHERE id = ? RETURNING path, number, settled"
+                for path, number, settled in db.execute(sql, (version,)).fetchall():
+                    last[path] = max(number if settled else 0, last.get(path, 0))
+            db.executemany(MADE_BEFORE, [(self.store, *each) for each in last.items()])
 
     def forget_before(self, moment: int) -> None:
         """What was made, moved or brought back before that moment is no longer known."""
         with self._catalogue.noting() as db:
             db.execute("DELETE FROM changes WHERE store = ? AND at < ? AND NOT kept", (self.store, moment))
+
+    def forget_many(self) -> None:
+        """Of more than NOTED such changes those longest ago are no longer known, of whoever made most."""
+        count = f"SELECT {WHO}, count(*) FROM changes WHERE store = ? AND NOT kept GROUP BY 1"  # noqa: S608
+        theirs = dict(self._catalogue.find(count, self.store))
+        first = f"SELECT number FROM changes WHERE store = ? AND NOT kept AND {WHO} = ? ORDER BY number LIMIT ?"  # noqa: S608
+        for person, stay in parts(theirs, NOTED).items():
+            if (many := theirs[person] - stay) > 0:
+                with self._catalogue.noting() as db:
+                    db.execute(f"DELETE FROM changes WHERE number IN ({first})", (self.store, person, many))  # noqa: S608
 
     def taken(self, version: str) -> None:
         """What was kept has a name again: the row stays, for whoever asks what happened."""
@@ -224,6 +245,23 @@ class Versions:
             db.execute("UPDATE changes SET size = ? WHERE id = ?", (size, version))
 
     # -- looking
+
+    def kept(self) -> list[Kept]:
+        """What is kept; folders that nobody has measured weigh nothing."""
+        what = f"id, path, at, coalesce(size, 0), why = 'deleted', {WHO}"
+        sql = f"SELECT {what} FROM changes WHERE store = ? AND kept AND settled ORDER BY number"  # noqa: S608
+        return [Kept(*row) for row in self._catalogue.find(sql, self.store)]
+
+    def kept_in_all(self, until: int = 2**63 - 1) -> tuple[int, int]:
+        """-> (bytes, versions) that are kept of what went until that moment."""
+        sql = "SELECT coalesce(sum(size), 0), count(*) FROM changes WHERE store = ? AND kept AND settled AND at <= ?"
+        ((size, count),) = self._catalogue.find(sql, self.store, until)
+        return size, count
+
+    def unmeasured(self) -> list[str]:
+        """The folders among it that nobody has measured."""
+        sql = "SELECT id FROM changes WHERE store = ? AND kept AND settled AND size IS NULL"
+        return [version for (version,) in self._catalogue.find(sql, self.store)]
 
     def find(self, which: str = "1", *values: Any, order: str = "number") -> list[Deed]:
         """The rows that an SQL condition picks, oldest first; it is written in the code, never by others."""
