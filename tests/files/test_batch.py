@@ -408,13 +408,16 @@ async def test_folders_on_the_way_are_made_with_the_locks_that_are_shown(tower):
         assert [each.status for each in lines(answer.body)] == [status]
 
 
-async def test_a_disk_that_has_no_place_for_one_folder_more_is_told_of_and_breaks_no_answer(tower, monkeypatch):
+@pytest.mark.parametrize("nameless", [True, False])
+async def test_a_disk_that_has_no_place_for_one_more_is_told_of_and_breaks_no_answer(tower, monkeypatch, nameless):
     tower.offer("work", laptop=Verb.WRITE)
 
     def full(_):
         raise OSError(errno.ENOSPC, "no inode left")
 
     monkeypatch.setattr(gathered.Ground, "room", full)
+    monkeypatch.setattr(gathered.Ground, "new_file", full)
+    monkeypatch.setattr(gathered, "nameless", full if nameless else lambda _: None)
     answer = await tower.ask("laptop", "POST", "/dav/work", stream(sent("a", b"x")), Content_Type=FILES)
     assert (answer.status, b"The disk that holds work is full" in answer.body) == (200, True)
     answer = await tower.ask("laptop", "PUT", "/dav/work/a", b"x")

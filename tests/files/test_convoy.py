@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
+from contextlib import suppress
+
+import pytest
 
 from commonhold.authority.authority import Verb
-from commonhold.files import disk
+from commonhold.files import coming, disk
 from commonhold.files.quota import Limit
 
 from ..authority.suite import BOB
@@ -64,3 +68,56 @@ async def test_when_the_disk_fails_at_one_sync_only_that_file_is_not_acknowledge
     )
     assert [answer.status for answer in answers] == [500 if number == 7 else 201 for number in range(12)]
     assert len(list(share.root.glob("[0-9]*"))) == 11
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+async def test_on_any_disk_what_is_replaced_is_a_version_and_nothing_is_left_beside_it(tower, monkeypatch, nameless):
+    """FAT and some network disks have no files without a name."""
+    if not nameless:
+        monkeypatch.setattr(coming, "_NAMELESS", 0)
+    share = tower.offer("photos", laptop=Verb.WRITE)
+    for status, body in ((201, b"one"), (204, b"two")):
+        (share.root / "mode").touch(0o600)
+        asked = [tower.ask("laptop", "PUT", f"/dav/photos/{name}", body) for name in ("a", "Zo%C3%AB", "mode")]
+        answers = await asyncio.gather(*asked)
+        assert [answer.status for answer in answers] == [status, status, 204]
+    assert [(share.root / name).read_bytes() for name in ("a", "Zoë", "mode")] == [b"two"] * 3
+    assert (share.root / "mode").stat().st_mode & 0o777 == 0o600
+    kept = [path.read_bytes() for path in (share.root / ".commonhold" / "versions").glob("*/*")]
+    assert sorted(kept) == [b"", b"one", b"one", b"one"]
+    assert not list((share.root / ".commonhold" / "tmp").iterdir())
+    refused = await tower.ask("laptop", "PUT", "/dav/photos/a", b"three", If_None_Match="*")
+    assert (refused.status, (share.root / "a").read_bytes()) == (412, b"two")
+    assert not list((share.root / ".commonhold" / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+async def test_a_name_that_a_program_of_the_owner_takes_in_that_moment_is_not_replaced_but_kept(
+    tower, monkeypatch, nameless
+):
+    if not nameless:
+        monkeypatch.setattr(coming, "_NAMELESS", 0)
+    share = tower.offer("photos", laptop=Verb.WRITE)
+    link = coming.Coming.link
+
+    def late(self, folder, wanted):
+        with suppress(FileExistsError), (share.root / "a").open("x") as file:
+            file.write("the owner's")
+        link(self, folder, wanted)
+
+    monkeypatch.setattr(coming.Coming, "link", late)
+    assert (await tower.ask("laptop", "PUT", "/dav/photos/a", b"theirs")).status == 204
+    assert (share.root / "a").read_bytes() == b"theirs"
+    (kept,) = (share.root / ".commonhold" / "versions").glob("*/*")
+    assert kept.read_text() == "the owner's"
+
+
+def test_a_quick_disk_is_asked_in_one_thread_and_a_slow_one_in_many():
+    """With all at once none of them would wait for another: so none is let go before all are there."""
+    together, seen = disk.Together(), []
+    together(lambda _: seen.append(threading.current_thread()), range(8))
+    assert set(seen) == {threading.current_thread()}
+    together(lambda _: threading.Event().wait(2 * disk.QUICK), range(2))
+    met = threading.Barrier(7)
+    together(lambda number: number == 0 or met.wait(30), range(8))
+    assert not met.broken

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, NotFound, Refused, WrongUsage
 
+QUICK = 0.004  # seconds
 FEW = 100  # files that are synced one by one: syncing the whole disk waits for what strangers wrote, too
 
 LOOK = "see what is there with: commonhold ls"
@@ -152,19 +154,31 @@ def sync_disk(handle: int) -> bool:
     return True
 
 
-_syncing = ThreadPoolExecutor(16, thread_name_prefix="sync")
+class Together:
+    """Syncs of several files: one after the other where the disk is quick, all at once where it is not.
 
-
-def together(sync: Callable[[T], object], files: Sequence[T]) -> None:
-    """`sync` for each, at the same time: a journal takes all of them in with one commit.
-
-    Measured with 16 new files of 1 KiB on ext4: 1.5 ms; one after the other 19.
+    With all at once a journal takes all of them in with one commit, but each costs a change of thread or two. Measured
+    with 16 new files of 1 KiB on ext4, with which the disk had begun: 1.3 ms one after the other and 1.4 ms of
+    computing; all at once 1.5 and 2.3 ms; on a disk that needs 1 ms for each 19 and 1.5.
     """
-    if len(files) > 1:
-        list(_syncing.map(sync, files))
-    else:
-        for each in files:
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(16, thread_name_prefix="sync")
+        self._quick = True  # whether the disk was, the last time
+
+    def __call__(self, sync: Callable[[T], object], files: Sequence[T]) -> None:
+        """`sync` for each; it raises nothing."""
+        began, done = time.monotonic(), 0
+        for each in files[: None if self._quick else 1]:
+            if done and time.monotonic() > began + QUICK:
+                break
             sync(each)
+            done += 1
+        self._quick = time.monotonic() < began + QUICK
+        list(self._threads.map(sync, files[done:]))
+
+
+together = Together()  # one for the process
 
 
 def begin(handle: int, first: int, end: int) -> None:

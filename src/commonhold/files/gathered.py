@@ -17,7 +17,8 @@ from typing import Self
 
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import CommonholdError, Conflict, Damaged
-from commonhold.files.disk import FEW, explained, explanation, sync_disk, sync_folder, together
+from commonhold.files.coming import Coming, nameless
+from commonhold.files.disk import FEW, begin, explained, explanation, sync_disk, sync_folder, together
 from commonhold.files.entry import Conditions, Entry, Placed
 from commonhold.files.ground import FILE, NEW_FILE, Ground, look, open_folder
 from commonhold.files.placing import Placing, keep_mode
@@ -28,6 +29,7 @@ class Bundled:
     """One file of many: what it is to be, and then what became of it, `entry` or `failed`."""
 
     __slots__ = (
+        "coming",
         "conditions",
         "created",
         "data",
@@ -37,7 +39,6 @@ class Bundled:
         "modified",
         "permit",
         "sha256",
-        "temporary",
     )
 
     def __init__(
@@ -50,7 +51,7 @@ class Bundled:
         self.failed: CommonholdError | None = None
         self.created = False  # whether nothing had that name before
         self.inode = ""
-        self.temporary = ""
+        self.coming: Coming | None = None  # once it is written
 
 
 class Gathered:
@@ -72,10 +73,11 @@ class Gathered:
         self._check, self._make = check, make
         self._opened = ExitStack()
         self._folders: dict[tuple[str, ...], int] = {}
+        self._workshop = self._room = -1
 
     def __enter__(self) -> Self:
-        with explained(self._door.name, self._door.name):  # a disk may have no place for one folder more
-            self._room = self._opened.enter_context(self._ground.room())
+        with explained(self._door.name, self._door.name):
+            self._folders[()] = self._opened.enter_context(self._ground.folder(SharePath()))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -88,18 +90,25 @@ class Gathered:
 
     def write(self, files: Sequence[Bundled]) -> None:
         """Bring the bytes of all to the disk. Those of which nothing can come have `failed` then."""
+        with explained(self._door.name, self._door.name):  # a disk may have no place for one folder more
+            self._workshop = self._opened.enter_context(self._ground.workshop())
+            self._nameless = len(files) <= FEW  # else too many would be open
+            if not self._nameless:
+                self._make_room()
         for number, each in enumerate(files):
-            each.temporary = str(number)
-            self._trying(self._write, each)
+            self._trying(partial(self._write, str(number)), each)
         written = [each for each in files if each.failed is None]
         if len(written) > FEW:
             try:
-                if sync_disk(self._room):
+                if sync_disk(self._workshop):
                     return
             except OSError as error:
                 for each in written:
                     each.failed = explanation(error, each.permit.path, self._door.name)
                 return
+        for each in written:
+            if each.coming and each.coming.handle >= 0:
+                begin(each.coming.handle, 0, len(each.data))
         together(partial(self._trying, self._sync), written)
 
     def hand_over(self, files: Sequence[Bundled]) -> None:
@@ -138,14 +147,14 @@ class Gathered:
         self._check(file.permit.path)
         self._folder(file.permit.path.parts[:-1])
 
-    def _write(self, file: Bundled) -> None:
+    def _write(self, name: str, file: Bundled) -> None:
         permit = file.permit
         digest = hashlib.sha256(file.data).digest()
         if file.sha256 and file.sha256 != digest:
             raise Damaged(f"“{permit.path}” arrived damaged; nothing was changed.", "send it again")
         file.sha256 = digest
         folder = self._folder(permit.path.parts[:-1])
-        handle = os.open(file.temporary, NEW_FILE, 0o666, dir_fd=self._room)
+        handle, coming = self._new(name)
         try:
             rest = memoryview(file.data)
             while rest:
@@ -154,11 +163,30 @@ class Gathered:
             if file.modified is not None:
                 os.utime(handle, ns=(file.modified, file.modified))
             file.inode = str(os.fstat(handle).st_ino)
+            file.coming = coming
         finally:
-            os.close(handle)
+            if coming.name:
+                os.close(handle)
+
+    def _new(self, name: str) -> tuple[int, Coming]:
+        """A new file, open: without a name where the disk has such a thing."""
+        if self._nameless and (handle := nameless(self._workshop)) is not None:
+            self._opened.callback(os.close, handle)
+            return handle, Coming(self._workshop, "", handle)
+        self._nameless = False
+        if self._room < 0:
+            self._make_room()
+        return os.open(name, NEW_FILE, 0o666, dir_fd=self._room), Coming(self._room, name)
+
+    def _make_room(self) -> None:
+        self._room = self._opened.enter_context(self._ground.room())
 
     def _sync(self, file: Bundled) -> None:
-        handle = os.open(file.temporary, FILE, dir_fd=self._room)
+        assert file.coming is not None  # noqa: S101 - it is written
+        if not file.coming.name:
+            os.fsync(file.coming.handle)
+            return
+        handle = os.open(file.coming.name, FILE, dir_fd=self._room)
         try:
             os.fsync(handle)
         finally:
@@ -166,25 +194,23 @@ class Gathered:
 
     def _name(self, file: Bundled) -> None:
         permit = file.permit
-        what = self._room, file.temporary, self._folder(permit.path.parts[:-1]), permit, file.conditions
+        assert file.coming is not None  # noqa: S101 - it is written
+        what = file.coming, self._folder(permit.path.parts[:-1]), permit, file.conditions
         file.entry, file.created = self._placing.hand_over(*what)
 
     def _folder(self, parts: tuple[str, ...]) -> int:
         """The open folder there, made if it is missing; each is opened once; those on the way are closed."""
         if (known := self._folders.get(parts)) is not None:
             return known
-        length = next((n for n in range(len(parts) - 1, -1, -1) if parts[:n] in self._folders), 0)
-        with ExitStack() as way:
-            handle = self._folders.get(parts[:length])
-            if handle is None:
-                handle = way.enter_context(self._ground.folder(SharePath()))
-            handle = os.dup(handle)
-            for number in range(length + 1, len(parts) + 1):
-                try:
-                    inner = self._inner(handle, parts[:number])
-                finally:
+        length = next(n for n in range(len(parts) - 1, -1, -1) if parts[:n] in self._folders)
+        handle = above = self._folders[parts[:length]]
+        for number in range(length + 1, len(parts) + 1):
+            try:
+                inner = self._inner(handle, parts[:number])
+            finally:
+                if handle != above:
                     os.close(handle)
-                handle = inner
+            handle = inner
         self._opened.callback(os.close, handle)
         self._folders[parts] = handle
         return handle

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import Changed, Conflict
 from commonhold.files.clearance import Clearance, Cleared
+from commonhold.files.coming import Coming
 from commonhold.files.disk import sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.ground import Ground, entry_of, look, name_lock, numbered
@@ -21,7 +22,7 @@ from commonhold.files.identity import identity
 from commonhold.files.locks import How
 from commonhold.files.properties import Properties
 from commonhold.files.renaming import rename_new
-from commonhold.files.retiring import NO_LINKS, Retiring
+from commonhold.files.retiring import Retiring
 from commonhold.names import SharePath
 
 Made: TypeAlias = list[Placed]
@@ -58,20 +59,18 @@ class Placing:
         with self._ground.parent(path, creating=True) as folder, self._ground.workshop() as workshop:
             keep_mode(folder, path.name, handle)
             os.fsync(handle)
-            placed = self.hand_over(workshop, temporary, folder, permit, conditions)
+            placed = self.hand_over(Coming(workshop, temporary), folder, permit, conditions)
             sync_folder(folder)
             return placed
 
-    def hand_over(
-        self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions
-    ) -> tuple[Entry, bool]:
-        """The moment in which a name in that open folder gets the temporary file, if all is as demanded.
+    def hand_over(self, coming: Coming, folder: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
+        """The moment in which a name in that open folder gets the file that is coming, if all is as demanded.
 
         As `place`, and nothing is synced: whoever places one file syncs it before and its folder after, whoever
         places many does so for all of them together.
         """
         with name_lock(folder, permit.path.name):
-            name, created = self._rename(workshop, temporary, folder, permit, conditions)
+            name, created = self._rename(coming, folder, permit, conditions)
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if created:
                 self._retiring.made(permit.path, status, permit.subject)
@@ -97,7 +96,7 @@ class Placing:
         with self._ground.dropping(path.parent, made) as (folder, at), self._ground.workshop() as workshop:
             os.fsync(handle)
             names = numbered(path.name)
-            while not _named(cleared, workshop, temporary, folder, path.parent / (name := next(names))):
+            while not _named(cleared, Coming(workshop, temporary), folder, path.parent / (name := next(names))):
                 pass
             sync_folder(folder)
             self._retiring.made(at / name, os.fstat(handle), permit.subject)
@@ -170,10 +169,8 @@ class Placing:
         else:
             self._retiring.made(path, status, permit.subject)
 
-    def _rename(
-        self, workshop: int, temporary: str, folder: int, permit: Permit, conditions: Conditions
-    ) -> tuple[str, bool]:
-        """Give the temporary file its name, if what has that name now is as demanded. True: nothing had it."""
+    def _rename(self, coming: Coming, folder: int, permit: Permit, conditions: Conditions) -> tuple[str, bool]:
+        """Give the file that is coming its name, if what has that name now is as demanded. True: nothing had it."""
         while True:
             before = look(folder, permit.path.name)
             self._require_replaceable(before, permit)
@@ -183,12 +180,13 @@ class Placing:
                 permit.require(Verb.ADD, self._door.id)  # it may have ended while the bytes went to the disk
                 if before:
                     cleared.require(*what)
-                    if self._properties.some:
-                        old, new = identity(folder, before[0]), identity(workshop, temporary)
-                        self._properties.replaced(str(permit.path), old, new)
-                    self._retiring.replace(workshop, temporary, folder, before, permit)
+                    with coming.named() as temporary:
+                        if self._properties.some:
+                            old, new = identity(folder, before[0]), identity(coming.workshop, temporary)
+                            self._properties.replaced(str(permit.path), old, new)
+                        self._retiring.replace(coming.workshop, temporary, folder, before, permit)
                     return before[0], False
-                if _named(cleared, workshop, temporary, folder, permit.path):
+                if _named(cleared, coming, folder, permit.path):
                     return permit.path.name, True
 
     def _require_replaceable(self, before: tuple[str, os.stat_result] | None, permit: Permit) -> None:
@@ -215,25 +213,16 @@ def _replacing(old: os.stat_result, new: os.stat_result) -> How:
     return How.CHANGES if both_files else How.GOES
 
 
-def _named(cleared: Cleared, workshop: int, temporary: str, folder: int, path: SharePath) -> bool:
-    """Give the temporary file the name of that path, in the open folder that is to hold it, unless it is taken.
-
-    By link(2), which never replaces: programs on the owner's disk don't know our lock.
-    """
+def _named(cleared: Cleared, coming: Coming, folder: int, path: SharePath) -> bool:
+    """Give the file that is coming the name of that path, in the open folder that is to hold it, unless it is taken."""
     cleared.require(path, How.COMES)
     name = path.name
-    if look(folder, name):
+    if not name.isascii() and look(folder, name):  # in another form
         return False
     try:
-        os.link(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder, follow_symlinks=False)
+        coming.link(folder, name)
     except FileExistsError:
         return False
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        os.rename(temporary, name, src_dir_fd=workshop, dst_dir_fd=folder)
-        return True
-    os.unlink(temporary, dir_fd=workshop)
     return True
 
 

@@ -11,7 +11,6 @@ open(2) does.
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import stat
@@ -19,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from commonhold.authority.authority import Permit, Subject
+from commonhold.files.coming import NO_LINKS
 from commonhold.files.disk import sync_folder
 from commonhold.files.ground import FILE, NEW_FILE, Ground, copy_status, look
 from commonhold.files.renaming import exchange, rename_new
@@ -26,7 +26,6 @@ from commonhold.files.versions import Deed, Versions, Why
 from commonhold.names import SharePath
 from commonhold.trees import erase_in
 
-NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # FAT and some network disks have none
 VERSIONS = "versions"  # in our own folder
 BESIDE = ".late"  # what had the name last, where nothing could be written down of it
 STAGED = ".new"  # what is to get a name, while it waits beside the version
