@@ -417,7 +417,7 @@ async def test_a_disk_that_has_no_place_for_one_more_is_told_of_and_breaks_no_an
 
     monkeypatch.setattr(gathered.Ground, "room", full)
     monkeypatch.setattr(gathered.Ground, "new_file", full)
-    monkeypatch.setattr(gathered, "nameless", full if nameless else lambda _: None)
+    monkeypatch.setattr(gathered, "open_nameless", full if nameless else lambda _: None)
     answer = await tower.ask("laptop", "POST", "/dav/work", stream(sent("a", b"x")), Content_Type=FILES)
     assert (answer.status, b"The disk that holds work is full" in answer.body) == (200, True)
     answer = await tower.ask("laptop", "PUT", "/dav/work/a", b"x")

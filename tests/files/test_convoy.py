@@ -11,7 +11,8 @@ from contextlib import suppress
 import pytest
 
 from commonhold.authority.authority import Verb
-from commonhold.files import coming, disk
+from commonhold.files import disk
+from commonhold.files import nameless as named
 from commonhold.files.quota import Limit
 
 from ..authority.suite import BOB
@@ -74,7 +75,7 @@ async def test_when_the_disk_fails_at_one_sync_only_that_file_is_not_acknowledge
 async def test_on_any_disk_what_is_replaced_is_a_version_and_nothing_is_left_beside_it(tower, monkeypatch, nameless):
     """FAT and some network disks have no files without a name."""
     if not nameless:
-        monkeypatch.setattr(coming, "_NAMELESS", 0)
+        monkeypatch.setattr(named, "_NAMELESS", 0)
     share = tower.offer("photos", laptop=Verb.WRITE)
     for status, body in ((201, b"one"), (204, b"two")):
         (share.root / "mode").touch(0o600)
@@ -96,16 +97,16 @@ async def test_a_name_that_a_program_of_the_owner_takes_in_that_moment_is_not_re
     tower, monkeypatch, nameless
 ):
     if not nameless:
-        monkeypatch.setattr(coming, "_NAMELESS", 0)
+        monkeypatch.setattr(named, "_NAMELESS", 0)
     share = tower.offer("photos", laptop=Verb.WRITE)
-    link = coming.Coming.link
+    link = named.Nameless.link
 
     def late(self, folder, wanted):
         with suppress(FileExistsError), (share.root / "a").open("x") as file:
             file.write("the owner's")
         link(self, folder, wanted)
 
-    monkeypatch.setattr(coming.Coming, "link", late)
+    monkeypatch.setattr(named.Nameless, "link", late)
     assert (await tower.ask("laptop", "PUT", "/dav/photos/a", b"theirs")).status == 204
     assert (share.root / "a").read_bytes() == b"theirs"
     (kept,) = (share.root / ".commonhold" / "versions").glob("*/*")

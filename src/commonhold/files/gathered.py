@@ -17,10 +17,10 @@ from typing import Self
 
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import CommonholdError, Conflict, Damaged
-from commonhold.files.coming import Coming, nameless
 from commonhold.files.disk import FEW, begin, explained, explanation, sync_disk, sync_folder, together
 from commonhold.files.entry import Conditions, Entry, Placed
 from commonhold.files.ground import FILE, NEW_FILE, Ground, look, open_folder
+from commonhold.files.nameless import Nameless, open_nameless
 from commonhold.files.placing import Placing, keep_mode
 from commonhold.names import SharePath
 
@@ -51,7 +51,7 @@ class Bundled:
         self.failed: CommonholdError | None = None
         self.created = False  # whether nothing had that name before
         self.inode = ""
-        self.coming: Coming | None = None  # once it is written
+        self.coming: Nameless | None = None  # once it is written
 
 
 class Gathered:
@@ -168,15 +168,15 @@ class Gathered:
             if coming.name:
                 os.close(handle)
 
-    def _new(self, name: str) -> tuple[int, Coming]:
+    def _new(self, name: str) -> tuple[int, Nameless]:
         """A new file, open: without a name where the disk has such a thing."""
-        if self._nameless and (handle := nameless(self._workshop)) is not None:
+        if self._nameless and (handle := open_nameless(self._workshop)) is not None:
             self._opened.callback(os.close, handle)
-            return handle, Coming(self._workshop, "", handle)
+            return handle, Nameless(self._workshop, "", handle)
         self._nameless = False
         if self._room < 0:
             self._make_room()
-        return os.open(name, NEW_FILE, 0o666, dir_fd=self._room), Coming(self._room, name)
+        return os.open(name, NEW_FILE, 0o666, dir_fd=self._room), Nameless(self._room, name)
 
     def _make_room(self) -> None:
         self._room = self._opened.enter_context(self._ground.room())

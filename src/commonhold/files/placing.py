@@ -14,12 +14,12 @@ from typing import NamedTuple, TypeAlias
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import Changed, Conflict
 from commonhold.files.clearance import Clearance, Cleared
-from commonhold.files.coming import Coming
 from commonhold.files.disk import sync_folder
 from commonhold.files.entry import NONE, Conditions, Entry, Placed
 from commonhold.files.ground import Ground, entry_of, look, name_lock, numbered
 from commonhold.files.identity import identity
 from commonhold.files.locks import How
+from commonhold.files.nameless import Nameless
 from commonhold.files.properties import Properties
 from commonhold.files.renaming import rename_new
 from commonhold.files.retiring import Retiring
@@ -59,11 +59,11 @@ class Placing:
         with self._ground.parent(path, creating=True) as folder, self._ground.workshop() as workshop:
             keep_mode(folder, path.name, handle)
             os.fsync(handle)
-            placed = self.hand_over(Coming(workshop, temporary), folder, permit, conditions)
+            placed = self.hand_over(Nameless(workshop, temporary), folder, permit, conditions)
             sync_folder(folder)
             return placed
 
-    def hand_over(self, coming: Coming, folder: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
+    def hand_over(self, coming: Nameless, folder: int, permit: Permit, conditions: Conditions) -> tuple[Entry, bool]:
         """The moment in which a name in that open folder gets the file that is coming, if all is as demanded.
 
         As `place`, and nothing is synced: whoever places one file syncs it before and its folder after, whoever
@@ -96,7 +96,7 @@ class Placing:
         with self._ground.dropping(path.parent, made) as (folder, at), self._ground.workshop() as workshop:
             os.fsync(handle)
             names = numbered(path.name)
-            while not _named(cleared, Coming(workshop, temporary), folder, path.parent / (name := next(names))):
+            while not _named(cleared, Nameless(workshop, temporary), folder, path.parent / (name := next(names))):
                 pass
             sync_folder(folder)
             self._retiring.made(at / name, os.fstat(handle), permit.subject)
@@ -169,7 +169,7 @@ class Placing:
         else:
             self._retiring.made(path, status, permit.subject)
 
-    def _rename(self, coming: Coming, folder: int, permit: Permit, conditions: Conditions) -> tuple[str, bool]:
+    def _rename(self, coming: Nameless, folder: int, permit: Permit, conditions: Conditions) -> tuple[str, bool]:
         """Give the file that is coming its name, if what has that name now is as demanded. True: nothing had it."""
         while True:
             before = look(folder, permit.path.name)
@@ -213,7 +213,7 @@ def _replacing(old: os.stat_result, new: os.stat_result) -> How:
     return How.CHANGES if both_files else How.GOES
 
 
-def _named(cleared: Cleared, coming: Coming, folder: int, path: SharePath) -> bool:
+def _named(cleared: Cleared, coming: Nameless, folder: int, path: SharePath) -> bool:
     """Give the file that is coming the name of that path, in the open folder that is to hold it, unless it is taken."""
     cleared.require(path, How.COMES)
     name = path.name

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from commonhold.authority.authority import Permit, Subject
-from commonhold.files.coming import NO_LINKS
 from commonhold.files.disk import sync_folder
 from commonhold.files.ground import FILE, NEW_FILE, Ground, copy_status, look
+from commonhold.files.nameless import NO_LINKS
 from commonhold.files.renaming import exchange, rename_new
 from commonhold.files.versions import Deed, Versions, Why
 from commonhold.names import SharePath

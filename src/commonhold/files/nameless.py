@@ -24,7 +24,7 @@ _NAMELESS = getattr(os, "O_TMPFILE", 0) if Path(_HANDLES).is_dir() else 0
 _CANNOT = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
 
 
-class Coming(NamedTuple):
+class Nameless(NamedTuple):
     """`handle` is open where it has no `name` in the open folder `workshop`."""
 
     workshop: int
@@ -65,7 +65,7 @@ class Coming(NamedTuple):
             raise
 
 
-def nameless(workshop: int) -> int | None:
+def open_nameless(workshop: int) -> int | None:
     """A new file without a name on the disk of that open folder; None where there is no such thing."""
     if not _NAMELESS:
         return None
