@@ -192,8 +192,13 @@ class SharePath:
 _PLAIN = re.compile(r"(?!\.)[^/\\]+")  # of printable characters
 
 
+def harmless(name: str) -> bool:
+    """Whether it may stand in a path, at a glance; of a few that may, too, it takes a closer look to say so."""
+    return name.isprintable() and _PLAIN.fullmatch(name) is not None and len(name.encode()) <= LONGEST_COMPONENT
+
+
 def _component_trouble(part: str) -> str:
-    if part.isascii() and part.isprintable() and 0 < len(part) <= LONGEST_COMPONENT and _PLAIN.fullmatch(part):
+    if harmless(part):
         return ""  # as nearly all are: each request has some
     rules = (
         (not part, "it is empty"),

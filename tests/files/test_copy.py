@@ -13,6 +13,8 @@ from aiohttp import web
 
 from commonhold.authority.authority import ROOT, Verb
 from commonhold.errors import Changed, Conflict, Damaged, NotFound, Refused, Unreachable, WrongUsage
+from commonhold.files import multistatus
+from commonhold.files.listing import Lines, form
 from commonhold.files.used import copy, remote
 from commonhold.files.used.part import Part
 from commonhold.files.used.tally import Progress
@@ -339,22 +341,30 @@ async def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_arrives(tower
 
 
 HOSTILE = [
+    "/dav/photos/", "/dav/photos/.%63ommonhold", "/dav/photos/a%5c..", "/dav/photos/%ff", "/dav/photos/%zz",
     "/dav/photos/../evil", "/dav/photos/%2e%2e", "/dav/photos/a%2fb", "/dav/photos/sub/inner", "/dav/papers/a",
     "/etc/passwd", "http://elsewhere/dav/photos/a", "/dav/photos/.commonhold", "/dav/photos/a%00", "",
     "/dav/photos/%5c",
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("as_ours", [True, False])
 @pytest.mark.parametrize("address", HOSTILE)
-async def test_a_hostile_listing_names_nothing_outside_of_the_folder(tmp_path, address):
-    """A member's computer that answers whatever it likes."""
+async def test_a_hostile_listing_names_nothing_outside_of_the_folder(tmp_path, address, as_ours):
+    """A member's computer that answers whatever it likes, as ours write it or otherwise."""
+
+    def ours() -> bytes:
+        question, now = multistatus.parse_question(multistatus.QUESTION), tmp_path.stat()
+        lines = (("folder", Lines(["/dav/photos/"], ["photos"], [now])), ("file", Lines([address], ["x"], [now])))
+        text = "".join(form(question, kind).fill(line) for kind, line in lines)
+        return multistatus.HEAD + text.encode() + multistatus.TAIL
 
     async def lie(request: web.Request) -> web.Response:
         kind = "<D:propstat><D:prop><D:resourcetype>{}</D:resourcetype></D:prop></D:propstat>"
         entry = "<D:response><D:href>{}</D:href>" + kind + "</D:response>"
         own = entry.format("/dav/photos/", "<D:collection/>")
         body = f'<D:multistatus xmlns:D="DAV:">{own}{entry.format(address, "")}</D:multistatus>'
-        return web.Response(status=207, body=body.encode(), content_type="application/xml")
+        return web.Response(status=207, body=ours() if as_ours else body.encode(), content_type="application/xml")
 
     app = web.Application()
     app.add_routes([web.route("*", "/{path:.*}", lie)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
 from hypothesis import given
@@ -74,3 +74,14 @@ def test_a_file_of_an_absurd_date_is_told_of_like_others(seconds, year):
     entry = entry_of("a", status)
     assert (entry.modified.year, entry.modified.microsecond) == (year, 999_999)
     assert webdav.date_of(seconds) == webdav.http_date(entry.modified)
+
+
+@given(st.datetimes(datetime(1000, 1, 1), timezones=st.just(UTC)))
+def test_a_date_is_read_as_the_standard_library_reads_it(moment):
+    text = webdav.http_date(moment)
+    assert webdav.parse_date(text) == parsedate_to_datetime(text) == moment.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("text", ["Sun, 99 Nov 2026 12:00:00 GMT", "Sun, 22 Foo 2026 12:00:00 GMT", "x" * 29])
+def test_what_is_no_date_is_ignored(text):
+    assert webdav.parse_date(text) is None

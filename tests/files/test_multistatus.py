@@ -117,6 +117,35 @@ def test_questions_that_cannot_be_read_are_refused(body):
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="/\\"), min_size=1, max_size=20)
 
 
+class Parsing(AnswerReader):
+    """Counts the elements for which the parser was needed."""
+
+    parsed = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.parsed += 1
+        super().start(tag, attributes)
+
+
+@given(st.integers(0, 3), st.integers(1, 400))
+def test_other_lines_between_ours_are_read_in_their_order(place, step):
+    """A newer computer may write some of its lines in another way."""
+    ours = document(parse_question(QUESTION), FILE, FILE, FILE)
+    lines = ours.removeprefix(HEAD).removesuffix(TAIL).splitlines(keepends=True)
+    lines.insert(place, b'<response xmlns="DAV:"><href>/&#120;</href></response>')
+    body = HEAD + b"".join(lines) + TAIL
+    reader = AnswerReader()
+    found = [item.address for at in range(0, len(body), step) for item in reader.feed(body[at : at + step])]
+    reader.finish()
+    expected = [FILE[1].addresses[0]] * 3
+    expected.insert(place, "/x")
+    assert found == expected
+    cut = AnswerReader()
+    cut.feed(body[: -len(TAIL)])
+    with pytest.raises(Damaged):
+        cut.finish()
+
+
 @given(st.dictionaries(NAMES, st.tuples(st.booleans(), st.integers(0, 2**62)), max_size=8), st.integers(1, 200))
 def test_what_is_written_is_read_however_it_is_cut(items, step):
     files = {name: status(size) for name, (folder, size) in items.items() if not folder}
@@ -129,10 +158,11 @@ def test_what_is_written_is_read_however_it_is_cut(items, step):
     expected += [(href("photos", name, folder=True), True, 0, NOON, etag_for(s)) for name, s in folders.items()]
     for question in (Question(), parse_question(QUESTION)):
         body = document(question, *things)
-        reader = AnswerReader()
+        reader = Parsing()
         found = [item for at in range(0, len(body), step) for item in reader.feed(body[at : at + step])]
         reader.finish()
         assert [(i.address, i.folder, i.size, i.modified, i.etag) for i in found] == expected
+        assert (reader.parsed > 1) == (question == Question() and bool(items)), "ours need no parser"
 
 
 @given(

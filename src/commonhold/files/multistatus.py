@@ -6,6 +6,7 @@ reference, no bomb.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
@@ -24,6 +25,7 @@ from commonhold.files.webdav import parse_date, parse_etags
 
 LONGEST_QUESTION = 65_536  # bytes of a PROPFIND body
 USUAL_QUESTION = 4096  # bytes of one that is remembered
+LONGEST_LINE = 65_536  # bytes of an answer that is read without a parser
 MOST_PROPERTIES = 64  # that one question may name: each answer repeats them
 LONGEST_NAMES = 8192  # characters of their names together
 DAV = "{DAV:}"
@@ -156,7 +158,8 @@ class Answer(msgspec.Struct, frozen=True):
 class AnswerReader:
     """Reads a 207 answer piece by piece: `feed` gives the responses that are complete. Raises Damaged.
 
-    Nothing of the document is kept, so that a listing of any length takes little memory.
+    Nothing of the document is kept, so that a listing of any length takes little memory. Lines that are written as
+    our own computers write them to QUESTION need no parser; from the first that is not, it reads all that follows.
     """
 
     def __init__(self) -> None:
@@ -164,18 +167,40 @@ class AnswerReader:
         self._done: list[Answer] = []
         self._text: list[str] | None = None
         self._fields: dict[str, str] = {}
+        self._rest: bytes | None = b""  # what came of a line that is not whole yet; None: the parser reads now
+        self._begun = False
 
     def feed(self, data: bytes) -> list[Answer]:
         try:
-            self._parser.feed(data)
+            if self._rest is None:
+                self._parser.feed(data)
+            else:
+                self._skim(self._rest + data)
         except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
             raise Damaged("The listing that arrived can't be read.") from error
         done, self._done = self._done, []
         return done
 
+    def _skim(self, data: bytes) -> None:
+        """Take from these bytes the lines that need no parser."""
+        if not self._begun and data.startswith(HEAD):
+            self._parser.feed(HEAD)
+            self._begun, data = True, data[len(HEAD) :]
+        whole, at = data.rfind(b"\n") + 1 if self._begun else 0, 0
+        while at < whole and (line := _OWN_LINE.match(data, at)):
+            self._done.append(_skimmed(line))
+            at = line.end()
+        rest = data[at:]
+        if at == whole and len(rest) < LONGEST_LINE and (self._begun or HEAD.startswith(rest)):
+            self._rest = rest
+        else:
+            self._rest = None
+            self._parser.feed(rest)
+
     def finish(self) -> None:
         """Raises Damaged when the document is not whole."""
         try:
+            self._parser.feed(self._rest or b"")
             self._parser.close()
         except ParseError as error:
             raise Damaged("The listing that arrived breaks off.") from error
@@ -209,6 +234,23 @@ QUESTION = (
     b'<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:"><D:prop><D:resourcetype/>'
     b"<D:getcontentlength/><D:getlastmodified/><D:getetag/></D:prop></D:propfind>"
 )
+
+
+# As files/listing.py writes a file or folder. None of these characters means anything else in XML.
+_OWN_LINE = re.compile(
+    rb"<D:response><D:href>([A-Za-z0-9_.~/%-]+)</D:href><D:propstat><D:prop>"
+    rb"<D:resourcetype(?:/>|(><D:collection/></D:resourcetype>))"
+    rb"(?:<D:getcontentlength>([0-9]{1,19})</D:getcontentlength>)?"
+    rb"<D:getlastmodified>([A-Za-z0-9:, ]+)</D:getlastmodified><D:getetag>\"([0-9a-f]+)\"</D:getetag>"
+    rb"</D:prop><D:status>HTTP/1\.1 200 OK</D:status></D:propstat>"
+    rb"(?:<D:propstat><D:prop><D:getcontentlength/></D:prop><D:status>HTTP/1\.1 404 Not Found</D:status></D:propstat>)?"
+    rb"</D:response>\n"
+)
+
+
+def _skimmed(line: re.Match[bytes]) -> Answer:
+    address, folder, size, modified, etag = line.groups(b"")
+    return Answer(address.decode(), bool(folder), int(size or 0), parse_date(modified.decode()), etag.decode())
 
 
 def _answer(fields: dict[str, str]) -> Answer:

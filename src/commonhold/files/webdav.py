@@ -30,6 +30,7 @@ _ABSOLUTE = re.compile(r"(https?)://([^/]+)(/.*)?", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ETAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
+_DATE = re.compile(r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT")
 _MTIME = re.compile(r"\s*(-?[0-9]{1,11})(?:\.([0-9]{1,9})[0-9]{0,9})?\s*")
 _SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):\s*(?:;[^,]*)?(?=,|$)", re.IGNORECASE)
 
@@ -48,7 +49,7 @@ def target(raw: str, root: str = ROOT) -> tuple[str, SharePath]:
     rest = path[len(root) :].removesuffix("/")
     if not rest:
         return "", SharePath()
-    share, *parts = (_decoded(part) for part in rest.split("/"))
+    share, *parts = (decoded(part) for part in rest.split("/"))
     return share if JOB_SHARE.fullmatch(share) else str(ShareName(share)), SharePath(tuple(parts))
 
 
@@ -91,7 +92,8 @@ def overwrite(header: str | None) -> bool:
     return word == "T"
 
 
-def _decoded(part: str) -> str:
+def decoded(part: str) -> str:
+    """One component of an address, percent-decoded once, in strict UTF-8. Raises WrongUsage."""
     if _BAD_ESCAPE.search(part):
         raise WrongUsage("The address has a percent sign that encodes nothing.")
     try:
@@ -170,10 +172,23 @@ _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 def parse_date(text: str | None) -> datetime | None:
     """The moment, or None when the header is absent or no date: a date that can't be read is ignored."""
     try:
+        if text and len(text) == len("Sun, 22 Nov 2026 12:00:00 GMT") and (usual := _usual_date(text)):
+            return usual
         moment = parsedate_to_datetime(text) if text else None
     except (ValueError, TypeError, OverflowError):
         return None
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+@lru_cache(maxsize=4096)
+def _usual_date(text: str) -> datetime | None:
+    """As we write it ourselves; read in a tenth of the time, since listings have thousands. Raises ValueError."""
+    match = _DATE.fullmatch(text)
+    if match is None or match[2] not in MONTHS:
+        return None
+    day, _, year, hour, minute, second = match.groups()
+    month = MONTHS.index(match[2]) + 1
+    return datetime(int(year), month, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
 
 
 def mtime_header(modified: int) -> str:

@@ -23,7 +23,7 @@ from commonhold.files.entry import Entry, Kind
 from commonhold.files.multistatus import QUESTION, Answer, AnswerReader
 from commonhold.files.used.pace import Pace
 from commonhold.files.used.together import each
-from commonhold.names import SharePath
+from commonhold.names import LONGEST_COMPONENT, LONGEST_PATH, SharePath, harmless
 from commonhold.transport import Caller, Peer
 
 FOLDERS_AT_ONCE = 8  # listings under way when a whole tree is listed
@@ -145,12 +145,12 @@ class Remote:
 
     async def _propfind(self, path: SharePath, depth: int) -> AsyncIterator[Entry]:
         """The thing itself, then with depth 1 what lies in it."""
-        reader, count = AnswerReader(), 0
+        reader, count, inner = AnswerReader(), 0, _Inner(self.share, path)
         headers = {"Depth": str(depth), "Content-Type": "application/xml"}
         async with self.request("PROPFIND", path, headers, QUESTION) as answer:
             async for piece in answer.content.iter_any():
                 for item in reader.feed(piece):
-                    yield self._entry(item, path, own=not count)
+                    yield (inner(item) if count else None) or self._entry(item, path, own=not count)
                     count += 1
             reader.finish()
         if not count:
@@ -260,6 +260,29 @@ class Remote:
         """Delete what is there, a folder with all that is in it; with `etag` only a file that is still that one."""
         async with self.request("DELETE", path, {"If-Match": f'"{etag}"'} if etag else {}):
             pass
+
+
+class _Inner:
+    """Reads answers that tell of something in a folder: most names are harmless at a glance."""
+
+    def __init__(self, share: str, folder: SharePath) -> None:
+        self._before = webdav.href(share, str(folder), folder=True)
+        self._above = f"{folder}/" if folder.parts else ""
+        self._sound = bool(share) and len(self._above.encode()) + LONGEST_COMPONENT <= LONGEST_PATH
+
+    def __call__(self, item: Answer) -> Entry | None:
+        """None: it needs a closer look."""
+        if not self._sound or not item.address.startswith(self._before):
+            return None
+        name = item.address[len(self._before) :].removesuffix("/").replace("%20", " ")
+        try:
+            name = webdav.decoded(name) if "%" in name else name
+        except WrongUsage:
+            return None
+        if not harmless(name):
+            return None
+        kind: Kind = "folder" if item.folder else "file"
+        return Entry(self._above + name, kind, item.size, item.modified, item.etag)
 
 
 def etag_of(answer: aiohttp.ClientResponse) -> str:
