@@ -6,7 +6,7 @@ it in one call, but needs ctypes and answers EAGAIN when a rename races with it;
 11.5 µs. The folder itself is opened anew for each request: an open handle would keep the owner from
 unmounting a disk. Only folders and regular files exist here; links, pipes, devices and sockets don't.
 
-Methods block (disk): call them in a thread. Each takes a Permit, and works on the permit's path.
+Methods block (disk): call them in a thread; `hand` alone never does. Each takes a Permit, and works on its path.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import BinaryIO
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
 from commonhold.files import strays
+from commonhold.files.athand import Hand
 from commonhold.files.catalogue import Catalogue
 from commonhold.files.clearance import Clearance
 from commonhold.files.copying import Copying
@@ -78,6 +79,7 @@ class Share:
         self.catalogue = catalogue
         self.root = root
         self._ground = Ground(door.name, root)
+        self.hand = Hand(door, root)
         self.locks = Locks(catalogue) if locks is None else locks
         self.clearance = Clearance(door, root, self.locks, self._glance)
         self.locksmith = Locksmith(door, root, self.locks, self.clearance, self._glance)

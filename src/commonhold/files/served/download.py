@@ -7,10 +7,11 @@ import hashlib
 import re
 import secrets
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Self, TypeAlias
 
 import msgspec
 from aiohttp import web
@@ -18,8 +19,10 @@ from aiohttp import web
 from commonhold.authority.authority import Permit
 from commonhold.errors import Conflict, Damaged
 from commonhold.files import ranges, webdav
+from commonhold.files.athand import AtHand
 from commonhold.files.batch import LARGEST
 from commonhold.files.entry import Entry
+from commonhold.files.ground import entry_of
 from commonhold.files.multistatus import content_type
 from commonhold.files.ranges import Span
 from commonhold.files.served.problem import problem
@@ -27,7 +30,10 @@ from commonhold.files.share import Share, unchanged
 
 SMALL = LARGEST  # bytes up to which a file is read, hashed and answered in one go
 CHUNK = 512 * 1024  # bytes read at a time: with 2 MiB it was no faster over TLS, and took 20 MB more memory
-REMEMBERED = 4096  # digests of large files
+AT_HAND = 64 * 1024  # bytes up to which it is answered at once, if no disk has to be waited for
+QUICK = 4096  # bytes that are hashed sooner than their digest is found
+REMEMBERED = 4096  # digests
+RESTED = 2.0  # seconds: twice in one tick of the clock a file may be written, and keep its times
 TRIES = 3  # to read a small file that somebody writes into meanwhile
 
 Plan: TypeAlias = list[bytes | Span]
@@ -77,6 +83,7 @@ class _Found(msgspec.Struct):
     """A file that is to be answered: a small one whole in `data`, a large one open; neither when 304 is the answer."""
 
     entry: Entry
+    unchanged: bool = False  # since whoever asks has read it
     spans: list[Span] = []  # of a whole file none
     boundary: str = ""  # of several
     data: bytes | None = None
@@ -90,9 +97,16 @@ class _Found(msgspec.Struct):
             return ranges.parts(self.spans, self.entry.size, content_type(self.entry.name), self.boundary)
         return [*self.spans] or [Span(0, self.entry.size)]
 
+    def filled(self, data: bytes, sha256: bytes) -> Self:
+        """With what a small file holds, of which the body may be parts."""
+        parts = (each if isinstance(each, bytes) else data[slice(*each)] for each in self.plan)
+        self.data = b"".join(parts) if self.spans else data
+        self.sha256 = sha256
+        return self
+
 
 class Downloads:
-    """Sends files; disks are waited for in `threads`. Remembers the digests of large files that were read whole."""
+    """Sends files; disks are waited for in `threads`. Remembers the digests of files that were read whole."""
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self._threads = threads
@@ -100,6 +114,37 @@ class Downloads:
 
     async def answer(self, request: web.Request, share: Share, permit: Permit) -> web.StreamResponse:
         """The file at the permit's path. Raises what `Share.read` raises, and Changed."""
+        try:
+            if found := self._at_hand(request, share, permit):
+                return await _sent(request, found)
+            return await self._looked_for(request, share, permit)
+        except ranges.Unsatisfiable as error:
+            return problem(error, error.status, **{"Content-Range": f"bytes */{error.more['size']}"})
+
+    def _at_hand(self, request: web.Request, share: Share, permit: Permit) -> _Found | None:
+        """A small file that was read lately, by whomever: a thread's turn costs more than all the rest."""
+        if (read := share.hand.read(permit, AT_HAND)) is None:
+            return None
+        entry = entry_of(str(permit.path), read.status)
+        found = _wanted(request.headers, entry, request.method == "HEAD")
+        return found if found.unchanged else found.filled(read.data, self._digest(share, entry, read))
+
+    def _digest(self, share: Share, entry: Entry, read: AtHand) -> bytes:
+        if entry.size <= QUICK:
+            return hashlib.sha256(read.data).digest()
+        key = (share.door.id, entry.etag)
+        if (known := self._digests.get(key)) is None:
+            known = hashlib.sha256(read.data).digest()
+            if time.time() - read.status.st_ctime > RESTED:
+                self._remember(key, known)
+        return known
+
+    def _remember(self, key: tuple[str, str], digest: bytes) -> None:
+        self._digests[key] = digest
+        while len(self._digests) > REMEMBERED:
+            self._digests.popitem(last=False)
+
+    async def _looked_for(self, request: web.Request, share: Share, permit: Permit) -> web.StreamResponse:
         looking = self._threads.submit(find, share, permit, request.headers, request.method == "HEAD")
         try:
             found = await asyncio.wrap_future(looking)
@@ -109,17 +154,14 @@ class Downloads:
                 found.reader.hashing = not (found.spans or found.sha256)  # half of a core, at full speed
                 if not found.sha256 and request.method == "HEAD" and _wants_digest(request):
                     await self._read(found, key)
-            response = _response(found)
             if request.method == "HEAD" or not found.reader:
-                await response.prepare(request)
-                await response.write_eof(b"" if request.method == "HEAD" else found.data or b"")
-                return response
+                return await _sent(request, found)
+            status, headers = _head(found)
+            response = web.StreamResponse(status=status, headers=headers)
             await response.prepare(request)
             await self._read(found, key, response)
             await response.write_eof()
             return response
-        except ranges.Unsatisfiable as error:
-            return problem(error, error.status, **{"Content-Range": f"bytes */{error.more['size']}"})
         finally:
             looking.add_done_callback(self._close)  # also when we were cancelled before it was done
 
@@ -134,9 +176,8 @@ class Downloads:
             if response:
                 await response.write(data)
         if reader.hashing and (digest := reader.sha256(found.entry)):
-            found.sha256 = self._digests[key] = digest
-            while len(self._digests) > REMEMBERED:
-                self._digests.popitem(last=False)
+            found.sha256 = digest
+            self._remember(key, digest)
 
     def _close(self, looking: Future[_Found]) -> None:
         if not looking.cancelled() and looking.exception() is None and (reader := looking.result().reader):
@@ -149,26 +190,43 @@ def find(share: Share, permit: Permit, headers: Mapping[str, str], head: bool) -
         file, entry = share.read(permit)
         kept = False
         try:
-            if webdav.not_modified(headers, entry):
-                return _Found(entry)
-            spans = [] if head else ranges.wanted(headers, entry)
-            found = _Found(entry, spans, secrets.token_hex(12) if len(spans) > 1 else "")
+            found = _wanted(headers, entry, head)
+            if found.unchanged:
+                return found
             if entry.size > SMALL:
                 kept = True
                 found.reader = _Reader(file, found.plan)
                 return found
             data = file.read(SMALL)
             if unchanged(file, entry):
-                found.data = b"".join([each if isinstance(each, bytes) else data[slice(*each)] for each in found.plan])
-                found.sha256 = hashlib.sha256(data).digest()
-                return found
+                return found.filled(data, hashlib.sha256(data).digest())
         finally:
             if not kept:
                 file.close()
     raise Conflict(f"“{permit.path}” is being written at its own computer at this moment.", "try again in a moment")
 
 
-def _response(found: _Found) -> web.StreamResponse:
+def _wanted(headers: Mapping[str, str], entry: Entry, head: bool) -> _Found:
+    """What a request wants of a file. Raises Unsatisfiable, and Changed."""
+    if webdav.not_modified(headers, entry):
+        return _Found(entry, unchanged=True)
+    spans = [] if head else ranges.wanted(headers, entry)
+    return _Found(entry, spans=spans, boundary=secrets.token_hex(12) if len(spans) > 1 else "")
+
+
+async def _sent(request: web.Request, found: _Found) -> web.StreamResponse:
+    """The answer that has no body, or all of it: in one piece, so that it is encrypted and sent once."""
+    status, headers = _head(found)
+    if request.method == "HEAD":
+        response = web.StreamResponse(status=status, headers=headers)
+    else:
+        response = web.Response(status=status, headers=headers, body=found.data)
+    await response.prepare(request)
+    await response.write_eof()
+    return response
+
+
+def _head(found: _Found) -> tuple[int, dict[str, str]]:
     """The answer's status and headers. Pages and pictures of others never run as ours (CSP, nosniff)."""
     entry, spans = found.entry, found.spans
     headers = {
@@ -180,8 +238,8 @@ def _response(found: _Found) -> web.StreamResponse:
     }
     if entry.modified:
         headers["Last-Modified"] = webdav.http_date(entry.modified)
-    if found.data is None and not found.reader:
-        return web.StreamResponse(status=304, headers=headers)
+    if found.unchanged:
+        return 304, headers
     headers["Content-Type"] = content_type(entry.name)
     if found.sha256:
         headers["Repr-Digest"] = webdav.digest_header(found.sha256)
@@ -190,7 +248,7 @@ def _response(found: _Found) -> web.StreamResponse:
         headers["Content-Type"] = f"multipart/byteranges; boundary={found.boundary}"
     elif spans:
         headers["Content-Range"] = ranges.header(spans[0], entry.size)
-    return web.StreamResponse(status=206 if spans else 200, headers=headers)
+    return 206 if spans else 200, headers
 
 
 def _wants_digest(request: web.Request) -> bool:
