@@ -95,8 +95,11 @@ class Exchange:
 
     async def stamp(self, request: web.Request, response: web.StreamResponse) -> None:
         """For the listener's `on_response_prepare`: members see the digest on every answer."""
-        if caller_of(request) in self._facts.roster.members:
-            response.headers[ROSTER_HEADER] = self._facts.roster.digest
+        response.headers.update(self.stamped(caller_of(request)))
+
+    def stamped(self, caller: Fingerprint | None) -> dict[str, str]:
+        """What `stamp` adds."""
+        return {ROSTER_HEADER: self._facts.roster.digest} if caller in self._facts.roster.members else {}
 
     async def push(self, envelopes: Sequence[Envelope], also: Sequence[Peer] = ()) -> Pushed:
         """Tell all other computers at once, and `also` these, who are none of them any more.

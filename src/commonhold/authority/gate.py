@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -19,10 +20,13 @@ from commonhold.authority.authority import Standing, Subject, Verb
 from commonhold.authority.entrance import Entrance, for_people, not_admitted, shows_password_box, signing_in
 from commonhold.authority.watch import NETWORK, Watch, turned_away
 from commonhold.errors import NotAdmitted
+from commonhold.names import Fingerprint
 from commonhold.transport import KEEPALIVE, caller_of, vouch
 from commonhold.wire import to_json
 
 SUBJECT = web.RequestKey("commonhold.subject", Subject)
+# Who asks, should the same be asked again on this connection: to be called each time. None: ask at the gate.
+STILL: web.RequestKey[partial[Subject | None]] = web.RequestKey("commonhold.still")
 PASS_HEADER = "Commonhold-Pass"  # noqa: S105 - the name of a header
 OPEN_TO_STRANGERS = "/join/"
 SMALL_BODY = 64 * 1024  # bytes of a refused request that are read
@@ -40,7 +44,8 @@ def gate(watch: Watch, entrance: Entrance | None = None) -> Any:
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         asked = watch.authority()
-        subject = asked.who(caller_of(request), request.headers.get(PASS_HEADER))
+        shown = caller_of(request)
+        subject = asked.who(shown, request.headers.get(PASS_HEADER))
         if subject.standing is Standing.REMOVED:
             decision = asked.decide(subject, Verb.LIST, NETWORK)
             asked.note(subject, Verb.LIST, NETWORK, decision)
@@ -52,6 +57,7 @@ def gate(watch: Watch, entrance: Entrance | None = None) -> Any:
             subject = person
             vouch(request)
         request[SUBJECT] = subject
+        request[STILL] = partial(_still, watch, subject, shown)
         if subject.standing is Standing.STRANGER:
             return await handler(request)
         with watch.begin(subject, f"{request.method} {request.path}", lambda _: _break(request)):
@@ -62,6 +68,14 @@ def gate(watch: Watch, entrance: Entrance | None = None) -> Any:
                     vouch(request, KEEPALIVE)
 
     return guarded
+
+
+def _still(watch: Watch, before: Subject, shown: Fingerprint | None) -> Subject | None:
+    """Of a person who came with a password the authority is asked (`holds`) whether it still lets them in."""
+    now = watch.authority().who(shown)
+    if before.login is None:
+        return now if now.standing is Standing.MEMBER else None
+    return before if now.standing is Standing.STRANGER else None
 
 
 def _break(request: web.Request) -> None:

@@ -35,6 +35,7 @@ _MTIME = re.compile(r"\s*(-?[0-9]{1,11})(?:\.([0-9]{1,9})[0-9]{0,9})?\s*")
 _SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):\s*(?:;[^,]*)?(?=,|$)", re.IGNORECASE)
 
 
+@lru_cache(maxsize=512)
 def target(raw: str, root: str = ROOT) -> tuple[str, SharePath]:
     """The share's name (empty: the list of shares) and the path in it, from a request's target as it was sent.
 

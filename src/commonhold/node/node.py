@@ -64,6 +64,7 @@ from commonhold.node.renewal import Renewal
 from commonhold.node.state import disk_told, open_state
 from commonhold.transport import (
     DEFAULT_PORT,
+    STAMP,
     Address,
     Caller,
     Gateway,
@@ -245,6 +246,7 @@ class Node:
             app.add_routes(processors.jobs.routes())  # its clients' jobs run here
             app.add_routes([*self.people.governing(), *self.people.entering()])
         app.on_response_prepare.append(self.exchange.stamp)
+        app[STAMP] = self.exchange.stamped
         self.listener = Listener(app, self.key, self.certificate)
         self.listener.trust(self.facts.roster.anchors, self.facts.roster.removed)
         named = tuple(Address.parse(text) for text in self.settings.listen)

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from commonhold.errors import WrongUsage
+from commonhold.transport.alike import END_OF_HEAD, LONGEST_ALIKE, Again, Alike
 from commonhold.transport.answers import as_problem, prepare
 from commonhold.wire import to_json
 
@@ -28,12 +30,39 @@ log = logging.getLogger("commonhold.transport")
 class Connection(web.RequestHandler):
     """One connection, and whether somebody we know is at its other end."""
 
-    __slots__ = ("known", "since", "vouched")
+    __slots__ = ("_alike", "_between", "asked", "known", "since", "vouched")
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.known, self.since = False, time.monotonic()
         self.vouched = 0.0  # until when (time.monotonic()), for whoever has shown a secret and no certificate
+        self.asked = b""  # the request that is answered now, as it came: where it came alone, and has no body
+        self._between = True  # nothing of a next request has come
+        self._alike: Alike | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """What is like a request before is answered at once; all else goes aiohttp's way."""
+        alone = self._idle() and self._between
+        if self._alike is not None and alone:
+            if self.transport is not None and (answer := self._alike.answer(data)) is not None:
+                self._next_keepalive_close_time = self._loop.time() + KEEPALIVE
+                self.transport.write(answer)
+                return
+            self._alike = None
+        before = self._request_count
+        super().data_received(data)
+        one = self._request_count == before + 1 and bool(self._messages) and self._messages[-1][1] is EMPTY_PAYLOAD
+        self._between = one and not self._upgraded and data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD)
+        self.asked = data if alone and self._between and len(data) <= LONGEST_ALIKE else b""
+
+    def _idle(self) -> bool:
+        """Nothing is answered or sent, nor about to be."""
+        if self._messages or self._paused or self._close or self._force_close:
+            return False
+        return not self._request_count or (self._waiter is not None and not self._waiter.done())
+
+    def from_now_on(self, alike: Alike) -> None:
+        self._alike = alike
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -117,3 +146,9 @@ def vouch(request: web.Request, seconds: float = math.inf) -> None:
     """Whoever asks is known, though by no certificate: for so long the connection is no stranger's."""
     if isinstance(request.protocol, Connection):
         request.protocol.vouched = time.monotonic() + seconds
+
+
+def answer_alike(request: web.Request, again: Again) -> None:
+    """Whatever is asked on this connection, for a minute, like this request but for its target: `again` answers it."""
+    if isinstance(request.protocol, Connection) and (alike := Alike.of(request, request.protocol.asked, again)):
+        request.protocol.from_now_on(alike)

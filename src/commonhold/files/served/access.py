@@ -45,8 +45,11 @@ class Access:
 
     def permit(self, request: web.Request, verb: Verb, name: str, path: SharePath) -> tuple[Share, Permit]:
         """Ask first, then look whether there is such a share. Raises Refused, NotFound."""
+        return self.permit_for(request[SUBJECT], verb, name, path)
+
+    def permit_for(self, subject: Subject, verb: Verb, name: str, path: SharePath) -> tuple[Share, Permit]:
         share = self.shares.find(name)
-        given = permit(self.authority(), request[SUBJECT], verb, self.shares.door(name), path)
+        given = permit(self.authority(), subject, verb, self.shares.door(name), path)
         if share is None:
             raise NotFound(f"There is no share {name}.", "see the shares with: commonhold status")
         return share, given

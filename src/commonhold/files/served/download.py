@@ -37,6 +37,7 @@ RESTED = 2.0  # seconds: twice in one tick of the clock a file may be written, a
 TRIES = 3  # to read a small file that somebody writes into meanwhile
 
 Plan: TypeAlias = list[bytes | Span]
+Head: TypeAlias = dict[str, str]
 
 _WANTS_SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*(?:[1-9]|10)\s*(?:,|$)", re.IGNORECASE)
 
@@ -129,13 +130,18 @@ class Downloads:
         found = _wanted(request.headers, entry, request.method == "HEAD")
         return found if found.unchanged else found.filled(read.data, self._digest(share, entry, read))
 
+    def whole(self, share: Share, permit: Permit, read: AtHand) -> Head:
+        """The answer's headers for all of a small file."""
+        entry = entry_of(str(permit.path), read.status)
+        return _head(_Found(entry, sha256=self._digest(share, entry, read)))[1]
+
     def _digest(self, share: Share, entry: Entry, read: AtHand) -> bytes:
         if entry.size <= QUICK:
             return hashlib.sha256(read.data).digest()
         key = (share.door.id, entry.etag)
         if (known := self._digests.get(key)) is None:
             known = hashlib.sha256(read.data).digest()
-            if time.time() - read.status.st_ctime > RESTED:
+            if rested(read):
                 self._remember(key, known)
         return known
 
@@ -184,6 +190,11 @@ class Downloads:
             self._threads.submit(reader.close)
 
 
+def rested(read: AtHand) -> bool:
+    """Whether a change from now on would show in its etag."""
+    return time.time() - read.status.st_ctime > RESTED
+
+
 def find(share: Share, permit: Permit, headers: Mapping[str, str], head: bool) -> _Found:
     """Open the file and see what the request wants of it; a small one is read at once."""
     for _ in range(TRIES):
@@ -226,7 +237,7 @@ async def _sent(request: web.Request, found: _Found) -> web.StreamResponse:
     return response
 
 
-def _head(found: _Found) -> tuple[int, dict[str, str]]:
+def _head(found: _Found) -> tuple[int, Head]:
     """The answer's status and headers. Pages and pictures of others never run as ours (CSP, nosniff)."""
     entry, spans = found.entry, found.spans
     headers = {

@@ -14,6 +14,7 @@ from commonhold.files import listing, multistatus, webdav
 from commonhold.files.listing import Lines, Thing
 from commonhold.files.multistatus import Question
 from commonhold.files.served.access import Access
+from commonhold.files.served.atonce import AtOnce
 from commonhold.files.served.download import Downloads
 from commonhold.files.served.locking import Locking
 from commonhold.files.served.problem import problem
@@ -31,6 +32,7 @@ class Looking:
     def __init__(self, access: Access, locking: Locking) -> None:
         self._access, self._locking = access, locking
         self._downloads = Downloads(access.threads)
+        self._at_once = AtOnce(access, self._downloads)
 
     async def top(self, request: web.Request) -> web.StreamResponse:
         """PROPFIND of `/`, where Windows begins, wherever it is going: there is `dav`, and no more to be learnt."""
@@ -107,7 +109,9 @@ class Looking:
     async def get(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
         share, given = self._access.permit(request, Verb.READ, name, path)
         try:
-            return await self._downloads.answer(request, share, given)
+            answer = await self._downloads.answer(request, share, given)
+            self._at_once.offer(request, answer)
+            return answer
         except NoFile as error:
             if request.method == "HEAD":  # Office asks so
                 return web.Response()
