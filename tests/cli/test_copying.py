@@ -60,10 +60,42 @@ def test_mv_takes_away_what_has_arrived(laptop, photos, mine):
     assert (mine / "large.bin").read_bytes() == LARGE
     laptop("mv", "laptop:mine/cat.txt", "laptop:mine/2026/lion.txt")
     assert names(mine) == ["2026/dog.txt", "2026/lion.txt", "large.bin"]
+    laptop("mkdir", "laptop:mine/all")
+    told = laptop("mv", "laptop:mine/2026", "laptop:mine/large.bin", "laptop:mine/all").stdout
+    assert told == "1 file and 1 whole folder moved.\n"
+    assert laptop("mv", "laptop:mine/all", "laptop:mine/past").stdout == "1 whole folder moved.\n"
+    assert laptop.json("mv", "laptop:mine/past/*", "laptop:mine")["folders"] == 1
     (photos / "dog.txt").write_text("another dog")
     laptop("mv", "tower:photos/dog.txt", "laptop:mine/2026", code=6)
     assert (photos / "dog.txt").read_text() == "another dog", "nothing that is there is replaced"
     assert (mine / "2026" / "dog.txt").read_text() == "woof\n"
+
+
+def test_how_long_a_share_keeps_what_was_is_said_and_taken_back(laptop, mine):
+    (mine / "a.txt").write_text("a")
+    usual = laptop.json("history", "laptop:mine", "--days", "30")
+    assert "for 3 days, in 5.0 MB at most" in laptop("history", "laptop:mine", "--days", "3", "--space", "5MB").stdout
+    laptop("history", "laptop:mine", "--space", "much", code=2)
+    assert laptop.json("history", "laptop:mine", "--days", "default", "--space", "default") == usual
+
+
+def test_a_dry_run_fails_where_the_real_one_would(laptop, photos, mine, tmp_path):
+    (source := tmp_path / "source").mkdir()
+    (source / "a.txt").write_text("a")
+    mine.rename(tmp_path / "away")
+    away = [("put", "-r", "--delete", f"{source}/"), ("put", "-r", source), ("put", source / "a.txt")]
+    away += [("cp", "-r", "tower:photos/"), ("cp", "tower:photos/cat.txt")]
+    for words in away:
+        for dry in ((), ("--dry-run",)):
+            assert "The folder of the share mine is not there" in laptop(*words, *dry, "laptop:mine", code=3).stderr
+    (tmp_path / "away").rename(mine)
+    (mine / "file").touch()
+    for where in ("new/deep", "file/deep"):
+        for dry in ((), ("--dry-run",)):
+            laptop("put", "-r", *dry, f"{source}/", f"laptop:mine/{where}", code=6)
+    assert names(mine) == ["file"]
+    several = ("put", "--dry-run", source / "a.txt", photos / "cat.txt", "laptop:mine/new/deep")
+    assert laptop(*several).stdout.endswith("2 would be copied, 0 deleted.\n"), "several have their folder made"
 
 
 def test_both_versions_are_kept_and_the_person_is_told(laptop, photos, tmp_path):

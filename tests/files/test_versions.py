@@ -415,7 +415,13 @@ async def test_the_door_tells_brings_back_undoes_and_erases(tower):
     status, undone = await ask(tower, "tablet", "POST", "/undo/papers", since=since, person="bob")
     assert (status, len(undone)) == (200, len(planned))
     assert (await ask(tower, "laptop", "PATCH", "/history/papers", days=3))[0] == 403
+    usual = (await ask(tower, "tablet", "PATCH", "/history/papers"))[1]
     assert (await ask(tower, "tablet", "PATCH", "/history/papers", days=3))[1]["days"] == 3
+    assert (await ask(tower, "tablet", "PATCH", "/history/papers", bytes=5))[1]["bytes"] == 5
+    assert (await ask(tower, "tablet", "PATCH", "/history/papers", bytes="usual"))[0] == 400
+    said = (await ask(tower, "tablet", "PATCH", "/history/papers", bytes="default"))[1]
+    assert (said["days"], said["bytes"], share.versions.policy.bytes) == (3, usual["bytes"], None)
+    assert (await ask(tower, "tablet", "PATCH", "/history/papers", days="default"))[1]["days"] == 30
     assert (await ask(tower, "laptop", "DELETE", "/history/papers"))[0] == 403
     assert (await ask(tower, "tablet", "DELETE", "/history/papers"))[1]["versions"] == 0
     assert not [path for path in (share.root / ".commonhold" / "versions").rglob("*") if path.is_file()]

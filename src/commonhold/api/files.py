@@ -300,8 +300,8 @@ def _whole(counts: Counts) -> Report:
     two versions of a file are kept.
     """
     report = counts.report()
-    done = report.files + report.same + report.removed
-    fields = ("files", "bytes", "same", "removed")
+    done = report.files + report.same + report.removed + report.folders
+    fields = ("files", "bytes", "same", "removed", "folders")
     more: dict[str, object] = {name: getattr(report, name) for name in fields}
     kept = [{"path": path, "kept": kept} for path, kept in report.kept]
     if report.failed:

@@ -2,7 +2,7 @@
 
 GET    /history/SHARE/PATH   what is kept, as Versions (to read)
 POST   /history/SHARE/PATH   {version?, at?, to?}: bring it back (to write)
-PATCH  /history/SHARE        {days?, bytes?}: the HistoryPolicy, said anew (the owner); without a body told
+PATCH  /history/SHARE        {days?, bytes?}: the HistoryPolicy, said anew or "default" (the owner); else told
 DELETE /history/SHARE/PATH   erase what is kept there and below (the owner)
 POST   /undo/SHARE/PATH      {person?, since?, dry_run}: take back, as Undones (to write; of others the owner)
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from commonhold.api.files import Files
 from commonhold.errors import CommonholdError, Refused, WrongUsage
@@ -21,6 +21,7 @@ from commonhold.names import RemotePath
 from commonhold.wire import convert
 
 T = TypeVar("T")
+Default: TypeAlias = Literal["default"]
 ROOT = "/history/"
 
 
@@ -58,8 +59,13 @@ class History(Files):
             since = last.when
         return self._undo_each(places, person, since, dry_run)
 
-    def history_policy(self, where: str, days: int | None = None, size: int | None = None) -> HistoryPolicy:
-        """How long a share keeps its history, in days, and in how many bytes at most; said anew where one is given."""
+    def history_policy(
+        self, where: str, days: int | Default | None = None, size: int | Default | None = None
+    ) -> HistoryPolicy:
+        """How long a share keeps its history, in days, and in how many bytes at most; said anew where one is given.
+
+        "default" is 30 days, and a tenth of the disk.
+        """
         body = None if days is None and size is None else {"days": days, "bytes": size}
         return self._history("PATCH", where, body, answer=HistoryPolicy)
 

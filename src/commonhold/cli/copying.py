@@ -55,10 +55,12 @@ def copy(out: Output, verb: str, work: Callable[[Any], Report], done: str = "cop
             )
             out.lines([f"Nothing was done; {len(report.to_copy)} would be copied, {len(report.to_delete)} deleted."])
         return
+    what = [counted(report.files, "file")] if report.files or not report.folders else []
+    what += [counted(report.folders, "whole folder")] if report.folders else []
     amount = f", {size(report.bytes)}" if report.bytes or done == "copied" else ""
     more = [f"{report.same} the same already"] if report.same else []
     more += [f"{report.removed} deleted"] if report.removed else []
-    out.answer(report, f"{counted(report.files, 'file')} {done}{amount}{''.join(f'; {each}' for each in more)}.")
+    out.answer(report, f"{' and '.join(what)} {done}{amount}{''.join(f'; {each}' for each in more)}.")
 
 
 def is_glob(word: str) -> bool:

@@ -10,7 +10,7 @@ import click
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import counted, local, size
-from commonhold.cli.words import Size
+from commonhold.cli.words import Default, OrDefault, Size
 from commonhold.errors import CommonholdError, WrongUsage
 
 if TYPE_CHECKING:
@@ -24,16 +24,25 @@ HEADS = ("VERSION", "UNTIL", "SIZE", "WHAT", "BY", "PATH")
     "commonhold history tower:papers/report.odt",
     "commonhold history tower:papers",
     "commonhold history tower:papers --days 90 --space 50GB",
+    "commonhold history tower:papers --days default --space default",
     "commonhold history tower:papers/secret.txt --forget",
 )
 @click.argument("remote")
-@click.option("--days", type=click.IntRange(0, 36500), metavar="N", help="Keep for so many days; 0 keeps nothing.")
-@click.option("--space", type=Size(), help="Keep so many bytes at most: 500MB, 50GB.")
+@click.option("--days", type=OrDefault(click.IntRange(0, 36500)), metavar="N", help="Days to keep; 0 keeps nothing.")
+@click.option("--space", type=OrDefault(Size()), help="Bytes to keep at most: 500MB, 50GB.")
 @click.option("--forget", is_flag=True, help="Erase for good what was kept, there and below.")
 @click.option("--yes", is_flag=True, help="Erase without asking.")
-def command(invocation: Invocation, remote: str, days: int | None, space: int | None, forget: bool, yes: bool) -> None:
+def command(
+    invocation: Invocation,
+    remote: str,
+    days: int | Default | None,
+    space: int | Default | None,
+    forget: bool,
+    yes: bool,
+) -> None:
     """What is overwritten or deleted through the network is kept for a time, and `restore` brings it back. Of a folder
-    it lists what was in it, too. How long and in how much space, the owner of a share may say, and have it erased.
+    it lists what was in it, too. How long and in how much space, the owner of a share may say, and have it erased;
+    `default` is 30 days, and a tenth of the disk.
     """
     changes = days is not None or space is not None
     if forget and changes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import click
+
+Default: TypeAlias = Literal["default"]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d{1,9})([smhdw])")
@@ -96,3 +98,13 @@ class Size(click.ParamType[int]):
         if not match:
             self.fail(f"“{value}” is no size; write 500kB, 10GB or 2GiB.", param, ctx)
         return int(float(match[1]) * (1024 if match[3] else 1000) ** " kmgtp".index(match[2] or " "))
+
+
+class OrDefault(click.ParamType[int | Default]):
+    """A number of that kind, or the word `default`."""
+
+    def __init__(self, kind: click.ParamType[int]) -> None:
+        self._kind, self.name = kind, kind.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Default:
+        return "default" if value == "default" else self._kind.convert(value, param, ctx)

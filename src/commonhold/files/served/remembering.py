@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from aiohttp import web
@@ -45,10 +45,19 @@ class UndoWish(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PolicyWish(msgspec.Struct, forbid_unknown_fields=True):
-    """How long, or how much, from now on; None stays as it is."""
+    """How long, or how much, from now on; None stays as it is. "default" is what it was before anybody said."""
 
-    days: int | None = None
-    bytes: int | None = None
+    days: int | Literal["default"] | None = None
+    bytes: int | Literal["default"] | None = None
+
+    def after(self, now: Policy) -> Policy:
+        """What is kept from now on. Raises WrongUsage."""
+        usual = Policy()
+        days = usual.days if self.days == "default" else now.days if self.days is None else self.days
+        most = usual.bytes if self.bytes == "default" else now.bytes if self.bytes is None else self.bytes
+        if not 0 <= days <= DAYS or not 0 <= (most or 0) < 2**63:
+            raise WrongUsage("A policy is a number of days and of bytes.", "--days 30 --space 50GB")
+        return Policy(days, most)
 
 
 class Remembering:
@@ -163,12 +172,7 @@ class Remembering:
         if given.path.parts:
             raise WrongUsage("A policy is that of a whole share.", "write COMPUTER:SHARE")
         if request.can_read_body:
-            wish, now = await document(request, PolicyWish), returning.versions.policy
-            policy = Policy(
-                now.days if wish.days is None else wish.days, now.bytes if wish.bytes is None else wish.bytes
-            )
-            if not 0 <= policy.days <= DAYS or not 0 <= (policy.bytes or 0) < 2**63:
-                raise WrongUsage("A policy is a number of days and of bytes.", "--days 30 --size 50GB")
+            policy = (await document(request, PolicyWish)).after(returning.versions.policy)
             await self._access.run(returning.versions.set_policy, policy)
             self._access.record("history policy", request, door=share.door.name, days=policy.days, bytes=policy.bytes)
         return json_answer(await self._access.run(_state, share))

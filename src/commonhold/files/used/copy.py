@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -96,6 +96,7 @@ class Copies:
         if not folder and not stat.S_ISREG(status.st_mode):
             raise WrongUsage(f"{local} is no ordinary file.", "name a file or folder")
         target, before = await self._target(there, path, local.resolve().name, folder, into)
+        await self._foresee(there, target, before, into)
         item = side.item(str(local), status)
         self._require_mirrorable(item)
         if folder:
@@ -141,8 +142,11 @@ class Copies:
         source, target = SharePath.parse(top.source.path), SharePath.parse(top.target)
         if not await here.relocate("MOVE", source, there.share, target):
             return False
-        self.counts.expect(1, 0)
-        self.counts.arrived(top.target, 0)
+        if top.source.kind == "folder":
+            self.counts.folders += 1
+        else:
+            self.counts.expect(1, 0)
+            self.counts.arrived(top.target, 0)
         return True
 
     async def _tops_across(
@@ -155,7 +159,25 @@ class Copies:
                 with self._counted(path, entry):
                     target, before = await self._target(there, goal, name, entry.kind != "file", into)
                     _require_elsewhere(here, entry, there, target)
+                    await self._foresee(there, target, before, into)
                     yield await self._top(here, entry, str(target), before)
+
+    async def _foresee(self, there: Remote, target: SharePath, before: Item | None, into: bool | None) -> None:
+        """In a dry run, raise what would keep this from being put there: no folder to hold it, or no share at all.
+
+        What goes `into` a folder with others has it made.
+        """
+        if not self.manner.dry_run or (before is not None and target.parts):
+            return
+        above = target.parent if target.parts and not into else SharePath()
+        with suppress(Refused):  # whoever may only add does not see it
+            try:
+                found = await there.stat(above)
+            except NotFound:
+                await there.stat(SharePath())
+                found = None
+            if found is None or found.kind == "file":
+                raise Conflict(f"There is no folder “{above}” in {there.share} to put it in.", "make the folder first")
 
     def _carrying(self, kind: type[Passer], here: Remote, there: Remote) -> Passer:
         return kind(here, there, self._threads, self.counts, self.manner)

@@ -24,7 +24,7 @@ class Report(msgspec.Struct, frozen=True):
 
     `same`: files that were the same already. `kept`: (path, where it is now) of files of this computer that stay beside
     another version. `removed`: files and folders taken away at the target. `to_copy`, `to_delete`: what a
-    dry run would do; then nothing was done.
+    dry run would do; then nothing was done. `folders`: those that were moved as a whole, by a new name.
     """
 
     files: int
@@ -35,6 +35,7 @@ class Report(msgspec.Struct, frozen=True):
     removed: int = 0
     to_copy: list[str] = []
     to_delete: list[str] = []
+    folders: int = 0
 
 
 class Counts:
@@ -46,7 +47,7 @@ class Counts:
     def __init__(self, tell: Callable[[Progress], None] | None = None) -> None:
         self._tell = tell
         self.done_files = self.total_files = self.done_bytes = self.total_bytes = self.whole_bytes = 0
-        self.same = self.removed = 0
+        self.same = self.removed = self.folders = 0
         self.failed: list[tuple[str, str]] = []
         self.errors: dict[type[CommonholdError], CommonholdError] = {}  # the first of each kind
         self.kept: list[tuple[str, str]] = []
@@ -100,6 +101,7 @@ class Counts:
             self.removed,
             sorted(self.to_copy),
             sorted(self.to_delete),
+            self.folders,
         )
 
     def _say(self, current: str) -> None:
