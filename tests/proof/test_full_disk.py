@@ -61,7 +61,7 @@ def test_a_full_disk_of_the_nodes_own_state_makes_no_answer_untrue(rig: Rig):
     with small_disk(rig.tower, rig.tower.home.folder, TMPFS, "8M") as disk:
         seen = set()
         asked(rig, put("here/a", 10), put("here/b", 10))
-        for leave in (0, 4096, 8192):
+        for leave in (0, 4096, 8192, 65536):
             for wish in (put("here/a", 10), put("here/a", PUT), put("here/b", 10), Wish("DELETE", "here/b", {})):
                 before = shelf(here)
                 disk.fill(leave)

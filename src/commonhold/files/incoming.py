@@ -7,6 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from commonhold.authority.authority import Permit
@@ -15,10 +16,14 @@ from commonhold.files.disk import begin, explained
 from commonhold.files.entry import NONE, Conditions, Entry
 from commonhold.files.ground import Ground
 from commonhold.files.placing import Made, Placing
+from commonhold.files.straight import Straight, in_room
 
 CHECKED = 2**20  # bytes read at a time of what had come
 NOTED_EVERY = 64 * 2**20  # bytes
+BESIDE = 256 * 1024  # bytes from which they are hashed while the disk takes them
 BEGUN_EVERY = 8 * 2**20  # bytes, which the disk may begin with while the next ones come
+
+_hashing = ThreadPoolExecutor(4, thread_name_prefix="hash")
 
 
 class Upload:
@@ -51,6 +56,7 @@ class Upload:
         self._permit, self._make_room = permit, make_room
         self._unseen = unseen
         self._hash = hashlib.sha256()
+        self._straight = Straight(self._handle)
         self._busy = threading.Lock()
         self._begun = 0  # bytes that the disk was told of
 
@@ -59,23 +65,32 @@ class Upload:
         """The digest of what was written so far."""
         return self._hash.digest()
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, *pieces: bytes | memoryview) -> None:
         """Append. Raises NoSpace when the disk is full; the upload is then over."""
         with self._busy, self._ending_on_error():
-            rest = memoryview(data)
-            while rest:
+            for data in in_room(pieces):
+                hashing = _hashing.submit(self._hash.update, data) if len(data) > BESIDE else None
                 try:
-                    written = os.write(self._handle, rest)
-                except OSError as error:
-                    if error.errno == errno.ENOSPC and self._make_room(len(rest)):
-                        continue
-                    raise
-                self._hash.update(rest[:written])
-                rest = rest[written:]
-                self.size += written
+                    self._append(data)
+                finally:
+                    if hashing:
+                        hashing.result()
+                    else:
+                        self._hash.update(data)
             if self.size - self._begun >= BEGUN_EVERY:
                 begin(self._handle, self._begun, self.size)
                 self._begun = self.size
+
+    def _append(self, rest: memoryview) -> None:
+        while rest:
+            try:
+                written = self._straight.write(rest, self.size)
+            except OSError as error:
+                if error.errno == errno.ENOSPC and self._make_room(len(rest)):
+                    continue
+                raise
+            rest = rest[written:]
+            self.size += written
 
     def commit(self, conditions: Conditions = NONE, sha256: bytes | None = None) -> Entry:
         """Put the file in its place: when this returns, it is there and on the disk; when it raises, nothing changed.
@@ -156,9 +171,9 @@ class Resumed(Upload):
     def over(self) -> bool:
         return self._handle < 0
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, *pieces: bytes | memoryview) -> None:
         """As an upload, and now and then what has come is brought to the disk and noted."""
-        super().write(data)
+        super().write(*pieces)
         if self.size - self._noted >= NOTED_EVERY:
             with self._busy, self._ending_on_error():
                 os.fsync(self._handle)

@@ -19,6 +19,7 @@ from commonhold.files.incoming import Upload
 from commonhold.files.quota import QuotaLedger, Storing
 from commonhold.files.served.convoy import Convoys
 from commonhold.files.share import Share
+from commonhold.files.straight import BLOCK
 
 SMALL = 256 * 1024  # bytes up to which a file is taken into memory and written in one go: one change of thread
 CHUNK = 2**20  # bytes gathered before a thread writes them; the next are gathered meanwhile
@@ -103,7 +104,8 @@ class Uploads:
         """
         writing: Future[None] | None = None
         had = upload.size
-        gathered: list[bytes] = []
+        gathered: list[bytes | memoryview] = []
+        rest: list[bytes | memoryview]
         size = written = had
         async for piece in pieces:
             gathered.append(piece)
@@ -112,21 +114,21 @@ class Uploads:
             if size - written >= CHUNK:
                 if writing:
                     await asyncio.wrap_future(writing)
-                writing = self._threads.submit(_append, upload, gathered)
-                gathered, written = [], size
+                over = size % BLOCK
+                rest = [memoryview(piece)[-over:]] if 0 < over < len(piece) else []
+                if rest:
+                    gathered[-1] = memoryview(piece)[:-over]
+                writing = self._threads.submit(upload.write, *gathered)
+                gathered, written = rest, size - len(rest[0]) if rest else size
         if writing:
             await asyncio.wrap_future(writing)
-        await asyncio.wrap_future(self._threads.submit(_append, upload, gathered))
+        await asyncio.wrap_future(self._threads.submit(upload.write, *gathered))
         if expected not in {None, upload.size - had}:
             raise _broke_off()
 
     def _drop(self, begun: Future[Upload]) -> None:
         if not begun.cancelled() and begun.exception() is None:
             self._threads.submit(begun.result().abort)
-
-
-def _append(upload: Upload, pieces: list[bytes]) -> None:
-    upload.write(b"".join(pieces))
 
 
 def write_small(
