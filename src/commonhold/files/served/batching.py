@@ -13,7 +13,6 @@ from commonhold.authority.gate import SUBJECT
 from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.batch import ASKED, FILES, Answered, Sent, Unpacking
-from commonhold.files.disk import DiskError
 from commonhold.files.entry import Conditions
 from commonhold.files.gathered import Bundled
 from commonhold.files.quota import Payer, QuotaLedger, Storing
@@ -168,9 +167,6 @@ class _Receiving:
         error = file.refused or (bundled.failed if bundled else None)
         if error is not None or bundled is None or bundled.entry is None:
             error = error or CommonholdError("It was not stored.", "send it again")
-            if isinstance(error, DiskError) and bundled:
-                where = {"door": self._share.door.name, "path": str(bundled.permit.path)}
-                self._access.record("disk error", self._request, **where, reason=error.sentence)
             status = 400 if isinstance(error, Damaged) else error.status
             return Answered(file.number, status, failed=error.problem())
         if not bundled.created:
