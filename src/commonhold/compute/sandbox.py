@@ -169,8 +169,10 @@ class Sandbox:
         if self.kind is Kind.LIMITS:
             end_session(self.pid)
         if self._process.returncode is None:
+            # Process.kill() would reap it, behind asyncio's back. The group, because a bubblewrap that has only just
+            # begun has a child that does not die with it yet.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)  # Process.kill() would reap it, behind asyncio's back
+                os.killpg(self.pid, signal.SIGKILL)
         self.channel.close()
         for each in self.streams:
             each.close()
