@@ -146,6 +146,10 @@ class SharePath:
         components, `.`, `..`, backslashes, control characters, and our own hidden folder.
         """
         text = text.removeprefix("/").removesuffix("/")
+        if len(text) <= LONGEST_COMPONENT and text.isascii() and text.isprintable() and _PLAIN_PATH.fullmatch(text):
+            plain = object.__new__(cls)  # as nearly all are: each request has some, or thousands
+            object.__setattr__(plain, "parts", tuple(text.split("/")))
+            return plain
         return cls(tuple(text.split("/"))) if text else cls()
 
     def __str__(self) -> str:
@@ -190,6 +194,7 @@ class SharePath:
 
 
 _PLAIN = re.compile(r"(?!\.)[^/\\]+")  # of printable characters
+_PLAIN_PATH = re.compile(rf"{_PLAIN.pattern}(?:/{_PLAIN.pattern})*")  # of several such
 
 
 def harmless(name: str) -> bool:

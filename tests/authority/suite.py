@@ -7,6 +7,7 @@ dora's old phone was removed. Real keys, certificates, charter and facts, and a 
 from __future__ import annotations
 
 import functools
+import itertools
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -22,6 +23,7 @@ from commonhold.authority.authority import (
     Authority,
     Decision,
     Door,
+    Hearing,
     Login,
     Standing,
     Subject,
@@ -208,6 +210,21 @@ class Questions:
         casa.remove("laptop")
         assert casa.who("laptop").standing is Standing.REMOVED
         assert bob.standing is Standing.MEMBER, "what was answered before is a fact of then"
+
+    def test_what_is_asked_in_one_breath_is_answered_as_one_by_one(self, casa):
+        casa.allow(BOB, Verb.READ, PHOTOS)
+        casa.deny(CAROL, Verb.WRITE, PHOTOS)
+        for name, door in itertools.product(("tower", "laptop", "desk", "phone", "nobody"), (PHOTOS, NOWHERE, NETWORK)):
+            who, noted = casa.who(name), []
+            casa.authority.note = lambda subject, verb, door, decision, noted=noted: noted.append(verb)
+            hearing = Hearing(casa.authority, who, door)
+            for at, verb in itertools.product((ROOT, path("a"), path("b/c")), FILE_VERBS):
+                assert hearing.decide(verb, at) == casa.authority.decide(who, verb, door, at)
+                try:
+                    assert hearing.permit(verb, at).path == at
+                except Refused:
+                    assert not casa.authority.decide(who, verb, door, at).allowed
+            assert sorted(noted) == sorted(FILE_VERBS), "the record hears of each verb, once"
 
     def test_without_a_rule_nobody_else_opens_anything(self, casa):
         for name in ("laptop", "desk"):

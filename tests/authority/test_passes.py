@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonhold.authority import passes as passes_module
-from commonhold.authority.authority import Door, Verb
+from commonhold.authority.authority import Door, Hearing, Verb
 from commonhold.errors import CommonholdError, Conflict, Refused, WrongUsage
 from commonhold.names import SharePath
 
@@ -59,6 +59,15 @@ def test_a_pass_reads_the_files_it_names_and_no_others(casa):
     for other in (path("2024/c.jpg"), path("2024"), ROOT, A / "deeper"):
         assert not casa.may("desk", Verb.READ, PHOTOS, other, pass_id)
         assert not casa.may("desk", Verb.LIST, PHOTOS, other, pass_id)
+
+
+def test_a_pass_is_asked_about_each_path_also_in_one_breath(casa):
+    hearing = Hearing(casa.authority, casa.who("desk", reading(casa)), PHOTOS)
+    for at in (A, path("2024/c.jpg"), B, A / "deeper"):
+        assert hearing.decide(Verb.READ, at).allowed == (at in {A, B})
+    assert hearing.permit(Verb.READ, B).path == B
+    with pytest.raises(Refused):
+        hearing.permit(Verb.READ, ROOT)
 
 
 def test_a_pass_to_read_changes_nothing(casa):

@@ -17,7 +17,8 @@ import pytest
 from commonhold.authority.authority import Door, Verb, permit
 from commonhold.errors import Changed, Conflict, Damaged, NoSpace, NotFound, Refused, WrongUsage
 from commonhold.files.entry import ANYTHING, NEW, NONE, Conditions
-from commonhold.files.share import NoFile, Share, Taken, unchanged
+from commonhold.files.handing import NoFile
+from commonhold.files.share import Share, Taken, unchanged
 from commonhold.names import PersonId, SharePath
 
 

@@ -75,7 +75,7 @@ class Trace:
         """A request begins with what is read at the door after something was written there; the first is TLS's own."""
         parts: list[list[str]] = [[]]
         answered = False
-        for line in _joined(self._file.read_text().splitlines()):
+        for line in joined(self._file.read_text().splitlines()):
             if answered and self._door in line and line.partition("(")[0] in READS:
                 parts.append([])
                 answered = False
@@ -84,7 +84,7 @@ class Trace:
         return parts[1:]
 
 
-def _joined(lines: list[str]) -> list[str]:
+def joined(lines: list[str]) -> list[str]:
     """One line for each call, at its end: strace splits those during which another thread was seen."""
     begun: dict[str, str] = {}
     calls = []

@@ -52,6 +52,18 @@ def test_whatever_text_is_parsed_stays_inside_or_is_refused(text):
     assert SharePath.parse(str(path)) == path
 
 
+@given(st.text("ab.\\/é \n", max_size=12) | st.sampled_from([HIDDEN, f"a/{HIDDEN}", "a" * 255, "a" * 256]))
+def test_what_is_parsed_quickly_is_what_its_parts_are_one_by_one(text):
+    parts = tuple(text.removeprefix("/").removesuffix("/").split("/"))
+    try:
+        expected = SharePath(parts if parts != ("",) else ())
+    except WrongUsage:
+        with pytest.raises(WrongUsage):
+            SharePath.parse(text)
+    else:
+        assert SharePath.parse(text) == expected
+
+
 @given(st.lists(st.text(), max_size=5))
 def test_whatever_parts_are_given_stay_inside_or_are_refused(parts):
     try:

@@ -182,20 +182,46 @@ class Authority(Protocol):
         ...
 
 
+@final
+class Hearing:
+    """One subject at one door, in one breath: for as long as nothing else runs here, the answer for a door holds for
+
+    all its paths, since rules speak of doors. Only a pass speaks of paths, and is asked about each.
+    """
+
+    def __init__(self, authority: Authority, subject: Subject, door: Door) -> None:
+        self._authority, self._subject, self._door = authority, subject, door
+        self._decisions: dict[Verb, Decision] = {}
+        self._noted: set[Verb] = set()
+
+    def decide(self, verb: Verb, path: SharePath) -> Decision:
+        if self._subject.pass_id is not None:
+            return self._authority.decide(self._subject, verb, self._door, path)
+        if (decision := self._decisions.get(verb)) is None:
+            decision = self._decisions[verb] = self._authority.decide(self._subject, verb, self._door, path)
+        return decision
+
+    def permit(self, verb: Verb, path: SharePath) -> Permit:
+        """As the function `permit`."""
+        decision = self.decide(verb, path)
+        if verb not in self._noted or self._subject.pass_id is not None:
+            self._noted.add(verb)
+            self._authority.note(self._subject, verb, self._door, decision)
+        if not decision.allowed:
+            raise refusal(decision, self._subject, verb, self._door)
+        given = Permit(_SEAL, self._subject, verb, self._door, path)
+        if (work := WORK.get()) is not None:
+            work.hold(given)
+        return given
+
+
 def permit(authority: Authority, subject: Subject, verb: Verb, door: Door, path: SharePath = ROOT) -> Permit:
     """A permit, or Refused with the decision's reason and rule. The work that asks for it lasts as long as it holds.
 
     The sentence names what was asked, never whether it exists: somebody who may not list a share
     learns nothing from the answer.
     """
-    decision = authority.decide(subject, verb, door, path)
-    authority.note(subject, verb, door, decision)
-    if not decision.allowed:
-        raise refusal(decision, subject, verb, door)
-    given = Permit(_SEAL, subject, verb, door, path)
-    if (work := WORK.get()) is not None:
-        work.hold(given)
-    return given
+    return Hearing(authority, subject, door).permit(verb, path)
 
 
 def let_go(given: Permit) -> None:

@@ -67,6 +67,7 @@ EVENTS: dict[str, Event] = {
     "history erased": Event("person computer door path versions", "what was kept there was erased for good"),
     "moved": Event("person computer door path to kind", "a file or folder got another place: `to`, SHARE/PATH"),
     "deleted": Event("person computer door path kind size", "a file or folder was deleted"),
+    "disk error": Event("person computer door path reason", "a disk here failed at what was asked of it"),
     "lock broken": Event("person computer door path of", "the owner of the share ended somebody's lock"),
     # processors
     "job started": Event("person job tasks on", "a job runs from here; its command is not recorded"),

@@ -87,10 +87,20 @@ class Given(msgspec.Struct, frozen=True, omit_defaults=True):
 Head = TypeVar("Head", Sent, Given)
 
 
+def moment(modified: int) -> int | None:
+    """A time of change, in nanoseconds since 1970, if a head can say it."""
+    return modified if EARLIEST * 10**9 <= modified < 2**63 else None
+
+
+def begin(head: Sent | Given) -> bytes:
+    """What stands in a frame before the bytes of the file."""
+    text = msgspec.json.encode(head)
+    return len(text).to_bytes(4, "big") + text
+
+
 def pack(head: Sent | Given, data: bytes = b"") -> bytes:
     """One frame; `data` has as many bytes as the head says."""
-    text = msgspec.json.encode(head)
-    return b"".join((len(text).to_bytes(4, "big"), text, data))
+    return begin(head) + data
 
 
 class Unpacking(Generic[Head]):
@@ -106,9 +116,17 @@ class Unpacking(Generic[Head]):
         self._rest += piece
         at = self._skip_magic()
         try:
-            while (found := self._next(at)) is not None:
-                head, first, at = found
-                yield head, bytes(memoryview(self._rest)[first:at])
+            with memoryview(self._rest) as came:
+                while self._begun and not self.ended and len(came) >= (first := at + 4):
+                    first += int.from_bytes(came[at:first], "big")
+                    if first == at + 4:
+                        self.ended, at = True, first
+                        break
+                    head = self._head(came, at + 4, first)
+                    if head is None or len(came) < first + head.size:
+                        break
+                    at = first + head.size
+                    yield head, bytes(came[first:at])
         finally:
             del self._rest[:at]
         if self.ended and self._rest:
@@ -127,22 +145,13 @@ class Unpacking(Generic[Head]):
         self._begun = len(self._rest) >= len(MAGIC)
         return len(MAGIC) if self._begun else 0
 
-    def _next(self, at: int) -> tuple[Head, int, int] | None:
-        """The head of the frame at that place, where its bytes begin and where they end; None when it is not whole."""
-        if not self._begun or self.ended or len(self._rest) < at + 4:
-            return None
-        length = int.from_bytes(self._rest[at : at + 4], "big")
-        if length > LONGEST_HEAD:
+    def _head(self, came: memoryview, at: int, end: int) -> Head | None:
+        """The head between those places; None when it is not whole."""
+        if end - at > LONGEST_HEAD:
             raise WrongUsage(f"The head of a file is longer than {LONGEST_HEAD} bytes.")
-        first = at + 4 + length
-        if len(self._rest) < first:
-            return None
-        if not length:
-            self.ended = True
-            del self._rest[at : at + 4]
+        if len(came) < end:
             return None
         try:
-            head = self._decoder.decode(memoryview(self._rest)[at + 4 : first])
+            return self._decoder.decode(came[at:end])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise WrongUsage(f"The head of a file can't be read: {error}.") from error
-        return (head, first, first + head.size) if len(self._rest) >= first + head.size else None

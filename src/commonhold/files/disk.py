@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, NotFound, Refused, WrongUsage
+from commonhold.errors import CommonholdError, Conflict, NoSpace, NotFound, Refused, WrongUsage
 
 QUICK = 0.004  # seconds
 FEW = 100  # files that are synced one by one: syncing the whole disk waits for what strangers wrote, too
@@ -21,6 +21,12 @@ FEW = 100  # files that are synced one by one: syncing the whole disk waits for 
 LOOK = "see what is there with: commonhold ls"
 
 T = TypeVar("T")
+
+
+class DiskError(CommonholdError):
+    """A disk of this computer fails, or what is written on it is not what it was: nothing that was asked is wrong."""
+
+
 # errno -> (class, sentence, hint); {name} is what was asked for, {where} the share or computer.
 ANSWERS: dict[int, tuple[type[CommonholdError], str, str]] = {
     errno.ENOENT: (NotFound, "There is no “{name}” in {where}.", LOOK),
@@ -57,7 +63,15 @@ ANSWERS: dict[int, tuple[type[CommonholdError], str, str]] = {
         "“{name}” lies on another disk than the rest of {where}.",
         "its owner can offer that folder as a share of its own",
     ),
-    errno.EIO: (Damaged, "The disk of {where} reports an error at “{name}”.", "check that disk"),
+    **{
+        getattr(errno, failing): (
+            DiskError,
+            "The disk that holds {where} reports an error at “{name}”.",
+            "its owner should look after that disk, and have a copy of what is on it",
+        )
+        for failing in ("EIO", "EREMOTEIO", "EUCLEAN", "EBADMSG")  # the last two of a broken file system
+        if hasattr(errno, failing)
+    },
 }
 
 

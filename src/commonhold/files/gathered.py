@@ -18,7 +18,8 @@ from typing import Self
 from commonhold.authority.authority import Door, Permit, Verb
 from commonhold.errors import CommonholdError, Conflict, Damaged
 from commonhold.files.disk import FEW, begin, explained, explanation, sync_disk, sync_folder, together
-from commonhold.files.entry import Conditions, Entry, Placed
+from commonhold.files.entry import ANYTHING, Conditions, Entry, Placed
+from commonhold.files.folders import Folders
 from commonhold.files.ground import FILE, NEW_FILE, Ground, look, open_folder
 from commonhold.files.nameless import Nameless, open_nameless
 from commonhold.files.placing import Placing, keep_mode
@@ -72,12 +73,13 @@ class Gathered:
         self._ground, self._placing, self._door = ground, placing, door
         self._check, self._make = check, make
         self._opened = ExitStack()
-        self._folders: dict[tuple[str, ...], int] = {}
         self._workshop = self._room = -1
 
     def __enter__(self) -> Self:
         with explained(self._door.name, self._door.name):
-            self._folders[()] = self._opened.enter_context(self._ground.folder(SharePath()))
+            root = self._opened.enter_context(self._ground.folder(SharePath()))
+        self._folders = Folders(root, self._inner)
+        self._opened.callback(self._folders.close)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -122,7 +124,7 @@ class Gathered:
                         changed.setdefault(each.permit.path.parts[:-1], []).append(each)
         for parts, inside in changed.items():
             try:
-                sync_folder(self._folders[parts])
+                sync_folder(self._folders.open(parts))
             except OSError as error:
                 for each in inside:
                     each.failed = explanation(error, each.permit.path, self._door.name)
@@ -130,7 +132,7 @@ class Gathered:
     def weigh(self, placed: Placed) -> Placed | None:
         """What lies there now, by the folder that is open already."""
         *above, name = placed.path.split("/")
-        found = look(self._folder(tuple(above)), name)
+        found = look(self._folders.open(tuple(above)), name)
         return Placed(placed.path, found[1].st_size, str(found[1].st_ino)) if found else None
 
     def _trying(self, step: Callable[[Bundled], None], file: Bundled) -> None:
@@ -145,7 +147,7 @@ class Gathered:
     def _look_in(self, file: Bundled) -> None:
         file.permit.require(Verb.ADD, self._door.id)
         self._check(file.permit.path)
-        self._folder(file.permit.path.parts[:-1])
+        self._folders.open(file.permit.path.parts[:-1])
 
     def _write(self, name: str, file: Bundled) -> None:
         permit = file.permit
@@ -153,13 +155,14 @@ class Gathered:
         if file.sha256 and file.sha256 != digest:
             raise Damaged(f"“{permit.path}” arrived damaged; nothing was changed.", "send it again")
         file.sha256 = digest
-        folder = self._folder(permit.path.parts[:-1])
+        folder = self._folders.open(permit.path.parts[:-1])
         handle, coming = self._new(name)
         try:
             rest = memoryview(file.data)
             while rest:
                 rest = rest[os.write(handle, rest) :]
-            keep_mode(folder, permit.path.name, handle)
+            if file.conditions.if_none_match != ANYTHING:  # else it replaces nothing
+                keep_mode(folder, permit.path.name, handle)
             if file.modified is not None:
                 os.utime(handle, ns=(file.modified, file.modified))
             file.inode = str(os.fstat(handle).st_ino)
@@ -195,25 +198,8 @@ class Gathered:
     def _name(self, file: Bundled) -> None:
         permit = file.permit
         assert file.coming is not None  # noqa: S101 - it is written
-        what = file.coming, self._folder(permit.path.parts[:-1]), permit, file.conditions
+        what = file.coming, self._folders.open(permit.path.parts[:-1]), permit, file.conditions
         file.entry, file.created = self._placing.hand_over(*what)
-
-    def _folder(self, parts: tuple[str, ...]) -> int:
-        """The open folder there, made if it is missing; each is opened once; those on the way are closed."""
-        if (known := self._folders.get(parts)) is not None:
-            return known
-        length = next(n for n in range(len(parts) - 1, -1, -1) if parts[:n] in self._folders)
-        handle = above = self._folders[parts[:length]]
-        for number in range(length + 1, len(parts) + 1):
-            try:
-                inner = self._inner(handle, parts[:number])
-            finally:
-                if handle != above:
-                    os.close(handle)
-            handle = inner
-        self._opened.callback(os.close, handle)
-        self._folders[parts] = handle
-        return handle
 
     def _inner(self, folder: int, parts: tuple[str, ...]) -> int:
         try:

@@ -43,6 +43,7 @@ from commonhold.files.ground import (
     require,
     seen,
 )
+from commonhold.files.handing import Handing, NoFile
 from commonhold.files.incoming import Resumed, Upload
 from commonhold.files.locks import How, Locks
 from commonhold.files.locksmith import Locksmith
@@ -61,10 +62,6 @@ TOGETHER = 64  # entries of a folder that are looked at in one go
 
 class Taken(Conflict):
     """A folder can't be made: something of that name exists."""
-
-
-class NoFile(WrongUsage):
-    """What was to be read is a folder."""
 
 
 class Share:
@@ -160,6 +157,10 @@ class Share:
             except BaseException:
                 os.close(handle)
                 raise
+
+    def give(self) -> Handing:
+        """Begin to read many small files together."""
+        return Handing(self.door, self._ground)
 
     def write(self, permit: Permit, size: int | None = None, *, unseen: bool = False) -> Upload:
         """Begin to write the file at the permit's path, of so many bytes if that is known.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from commonhold.authority.authority import Authority, Permit, Subject, Verb, permit
+from commonhold.authority.authority import Authority, Hearing, Permit, Subject, Verb, permit
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import NoSpace, NotFound
 from commonhold.files.quota import Payer, QuotaLedger, Storing
@@ -53,6 +53,10 @@ class Access:
         if share is None:
             raise NotFound(f"There is no share {name}.", "see the shares with: commonhold status")
         return share, given
+
+    def hearing(self, request: web.Request, name: str) -> Hearing:
+        """For many paths of one share, asked for in one breath: not to be kept while anything is waited for."""
+        return Hearing(self.authority(), request[SUBJECT], self.shares.door(name))
 
     def may(self, request: web.Request, verb: Verb, name: str, path: SharePath) -> bool:
         return self.authority().decide(request[SUBJECT], verb, self.shares.door(name), path).allowed

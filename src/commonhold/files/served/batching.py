@@ -8,11 +8,12 @@ from contextlib import ExitStack, suppress
 
 from aiohttp import web
 
-from commonhold.authority.authority import Permit, Verb, let_go
+from commonhold.authority.authority import Hearing, Permit, Verb, let_go
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import CommonholdError, Conflict, Damaged, NoSpace, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.batch import ASKED, FILES, Answered, Sent, Unpacking
+from commonhold.files.disk import DiskError
 from commonhold.files.entry import Conditions
 from commonhold.files.gathered import Bundled
 from commonhold.files.quota import Payer, QuotaLedger, Storing
@@ -112,15 +113,17 @@ class _Receiving:
             if not self._waiting:
                 raise WrongUsage(f"Nothing came for {PATIENCE:.0f} seconds.", "send the rest")
             return
+        hearing = self._access.hearing(self._request, self._name)
         for sent, data in unpacking.feed(piece):
-            self._waiting.append(self._file(sent, data))
+            self._waiting.append(self._file(sent, data, hearing))
             self._size += sent.size
             if len(self._waiting) >= MOST or self._size >= LARGEST_GROUP or len(self._folders) >= MOST_FOLDERS:
                 yield
+                hearing = self._access.hearing(self._request, self._name)
         if not piece:
             unpacking.finish()
 
-    def _file(self, sent: Sent, data: bytes) -> _File:
+    def _file(self, sent: Sent, data: bytes, hearing: Hearing) -> _File:
         """Ask whether it may be stored, as a PUT does."""
         file = _File(self._count)
         self._count += 1
@@ -130,24 +133,23 @@ class _Receiving:
                 path = SharePath((*self._top.parts, *path.parts))
             if len(path.parts) > DEEPEST:
                 raise TooDeep(f"“{path.name}” lies deeper than {DEEPEST} folders.", "send it by itself")
-            verb = Verb.WRITE if self._access.may(self._request, Verb.WRITE, self._name, path) else Verb.ADD
-            _, given = self._access.permit(self._request, verb, self._name, path)
+            verb = Verb.WRITE if hearing.decide(Verb.WRITE, path).allowed else Verb.ADD
+            given = hearing.permit(verb, path)
             file.bundled = Bundled(given, data, sent.sha256, sent.conditions(self._conditions), sent.modified)
-            file.unseen = verb is Verb.ADD and not self._access.may(self._request, Verb.LIST, self._name, path)
+            file.unseen = verb is Verb.ADD and not hearing.decide(Verb.LIST, path).allowed
             if not file.unseen:
-                self._ask_for_folders(verb, path)
+                self._ask_for_folders(verb, path, hearing)
         except CommonholdError as error:
             file.refused = error
         return file
 
-    def _ask_for_folders(self, verb: Verb, path: SharePath) -> None:
+    def _ask_for_folders(self, verb: Verb, path: SharePath, hearing: Hearing) -> None:
+        if path.parts[:-1] in self._folders:  # as of nearly all files: nothing is made for those
+            return
         for above in path.above():
             if (parts := above.parts) in self._folders:
                 return
-            given = None
-            if self._access.may(self._request, verb, self._name, above):
-                _, given = self._access.permit(self._request, verb, self._name, above)
-            self._folders[parts] = given
+            self._folders[parts] = hearing.permit(verb, above) if hearing.decide(verb, above).allowed else None
 
     async def _store(self) -> list[Answered]:
         group, folders = self._waiting, self._folders
@@ -167,6 +169,9 @@ class _Receiving:
         error = file.refused or (bundled.failed if bundled else None)
         if error is not None or bundled is None or bundled.entry is None:
             error = error or CommonholdError("It was not stored.", "send it again")
+            if isinstance(error, DiskError) and bundled:
+                where = {"door": self._share.door.name, "path": str(bundled.permit.path)}
+                self._access.record("disk error", self._request, **where, reason=error.sentence)
             status = 400 if isinstance(error, Damaged) else error.status
             return Answered(file.number, status, failed=error.problem())
         if not bundled.created:

@@ -15,6 +15,7 @@ from aiohttp import web
 from commonhold.authority.authority import Authority, Subject
 from commonhold.errors import Locked, WrongUsage
 from commonhold.files import webdav
+from commonhold.files.disk import DiskError
 from commonhold.files.quota import Payer, QuotaLedger
 from commonhold.files.served.access import Access
 from commonhold.files.served.batching import Batching
@@ -63,6 +64,7 @@ class _Door:
         locking = Locking(access)
         self._looking = looking = Looking(access, locking)
         changing, bringing = Changing(access), Bringing(access)
+        self._access = access
         self._methods = {
             "OPTIONS": self._options,
             "PROPFIND": looking.propfind,
@@ -91,6 +93,9 @@ class _Door:
             return await method(request, name, path)
         except Locked as error:
             return locked(request, error)
+        except DiskError as error:
+            self._access.record("disk error", request, door=name, path=str(path), reason=error.sentence)
+            raise
 
     async def top(self, request: web.Request) -> web.StreamResponse:
         """`/`: Windows takes no share for one of WebDAV before the root of its computer says that it is."""

@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 from aiohttp import web
 
-from commonhold.authority.authority import Permit, Verb, let_go
+from commonhold.authority.authority import Hearing, Permit, Verb, let_go
 from commonhold.errors import CommonholdError, WrongUsage
-from commonhold.files.batch import END, FILES, LARGEST, LONGEST_QUESTION, MAGIC, Asked, Given, pack
+from commonhold.files.batch import END, FILES, LARGEST, LONGEST_QUESTION, MAGIC, Asked, Given, moment, pack
+from commonhold.files.handing import Handing
 from commonhold.files.served.access import Access
-from commonhold.files.served.download import find
 from commonhold.files.share import Share
 from commonhold.names import SharePath
 
-AT_ONCE = 16  # files that are read while those before are sent: 4 MiB at most
+AT_ONCE = 128  # files that are read while those before are sent
+ENOUGH = 2**20  # bytes of them, after which it is time to send
 
 
 class Giving:
@@ -39,33 +40,38 @@ class Giving:
         self, request: web.Request, share: Share, name: str, top: SharePath, paths: Sequence[str]
     ) -> AsyncIterator[bytes]:
         """Read ahead: the next files while those before are sent."""
-        ahead: asyncio.Task[bytes] | None = None
+        reading: asyncio.Task[list[bytes]] | None = None
+        read: list[bytes] = []
+        first = 0
         try:
-            for first in range(0, len(paths), AT_ONCE):
-                asked = [self._ask(request, name, top, path) for path in paths[first : first + AT_ONCE]]
-                before, ahead = ahead, asyncio.create_task(self._read(share, first, asked))
-                if before:
-                    yield await before
-            if ahead:
-                yield await ahead
+            while first < len(paths):
+                hearing = self._access.hearing(request, name)
+                asked = [_ask(hearing, top, path) for path in paths[first : first + AT_ONCE]]
+                reading = asyncio.create_task(self._read(share, first, asked))
+                if read:
+                    yield b"".join(read)
+                read = await reading
+                first += len(read)
+            yield b"".join(read)
         finally:
-            if ahead:
-                ahead.cancel()
+            if reading:
+                reading.cancel()
 
-    def _ask(self, request: web.Request, name: str, top: SharePath, path: str) -> Permit | CommonholdError:
-        try:
-            at = SharePath((*top.parts, *SharePath.parse(path).parts))
-            return self._access.permit(request, Verb.READ, name, at)[1]
-        except CommonholdError as error:
-            return error
-
-    async def _read(self, share: Share, first: int, asked: Sequence[Permit | CommonholdError]) -> bytes:
+    async def _read(self, share: Share, first: int, asked: Sequence[Permit | CommonholdError]) -> list[bytes]:
         try:
             return await self._access.run(_packed, share, first, asked)
         finally:
             for each in asked:
                 if isinstance(each, Permit):
                     let_go(each)
+
+
+def _ask(hearing: Hearing, top: SharePath, path: str) -> Permit | CommonholdError:
+    try:
+        at = SharePath.parse(path)
+        return hearing.permit(Verb.READ, SharePath((*top.parts, *at.parts)) if top.parts else at)
+    except CommonholdError as error:
+        return error
 
 
 async def _question(request: web.Request) -> list[str]:
@@ -81,23 +87,24 @@ async def _question(request: web.Request) -> list[str]:
         raise WrongUsage(f"The question can't be read: {error}.") from error
 
 
-def _packed(share: Share, first: int, asked: Sequence[Permit | CommonholdError]) -> bytes:
-    """The frames of these files. Blocks."""
-    return b"".join(_frame(share, number, each) for number, each in enumerate(asked, first))
+def _packed(share: Share, first: int, asked: Sequence[Permit | CommonholdError]) -> list[bytes]:
+    """The frames of these files, or of the first of them when that is enough for once. Blocks."""
+    frames: list[bytes] = []
+    size = 0
+    with share.give() as handing:
+        for number, each in enumerate(asked, first):
+            frames.append(_frame(handing, number, each))
+            size += len(frames[-1])
+            if size >= ENOUGH:
+                break
+    return frames
 
 
-def _frame(share: Share, number: int, permit: Permit | CommonholdError) -> bytes:
+def _frame(handing: Handing, number: int, permit: Permit | CommonholdError) -> bytes:
     try:
         if not isinstance(permit, Permit):
             raise permit
-        found = find(share, permit, {}, False)
+        whole = handing.read(permit, LARGEST)
     except CommonholdError as error:
         return pack(Given(number, status=error.status, failed=error.problem()))
-    if found.data is None:
-        if found.reader:
-            found.reader.close()
-        large = WrongUsage(f"“{permit.path}” has more than {LARGEST} bytes.", "ask for it by itself")
-        return pack(Given(number, status=413, failed=large.problem()))
-    entry = found.entry
-    modified = round(entry.modified.timestamp() * 10**6) * 1000 if entry.modified else None
-    return pack(Given(number, len(found.data), found.sha256, modified, entry.etag), found.data)
+    return pack(Given(number, len(whole.data), whole.sha256, moment(whole.modified), whole.etag), whole.data)

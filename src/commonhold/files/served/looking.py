@@ -11,6 +11,7 @@ from commonhold.authority.authority import Permit, Subject, Verb
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import NotFound, WrongUsage
 from commonhold.files import listing, multistatus, webdav
+from commonhold.files.handing import NoFile
 from commonhold.files.listing import Lines, Thing
 from commonhold.files.multistatus import Question
 from commonhold.files.served.access import Access
@@ -18,7 +19,7 @@ from commonhold.files.served.atonce import AtOnce
 from commonhold.files.served.download import Downloads
 from commonhold.files.served.locking import Locking
 from commonhold.files.served.problem import problem
-from commonhold.files.share import NoFile, Share
+from commonhold.files.share import Share
 from commonhold.names import SharePath
 
 ROOM = 256 * 1024  # bytes of a listing that are put together, and sent, at a time

@@ -8,22 +8,36 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import stat
+from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import structs
 
 from commonhold.errors import Changed, CommonholdError, Damaged, Unreachable, from_problem
-from commonhold.files.batch import ASKED, END, FILES, LARGEST, MAGIC, Answered, Asked, Given, Sent, Unpacking, pack
+from commonhold.files.batch import (
+    ASKED,
+    END,
+    FILES,
+    LARGEST,
+    MAGIC,
+    Answered,
+    Asked,
+    Given,
+    Sent,
+    Unpacking,
+    begin,
+    moment,
+)
 from commonhold.files.used.carriers import Getter, OneByOne, Putter
+from commonhold.files.used.landing import Delivery, land
 from commonhold.files.used.origin import Origin
-from commonhold.files.used.part import Arrived, save_many
+from commonhold.files.used.part import Arrived
 from commonhold.files.used.remote import Remote
-from commonhold.files.used.send import open_source
 from commonhold.files.used.sides import Item
 from commonhold.files.used.tally import Counts
 from commonhold.files.used.together import each
@@ -36,7 +50,7 @@ MOST_BYTES = 4 * 2**20  # of one request, which is in memory
 LONGEST_PATHS = 2**19  # bytes of all paths in one question
 REQUESTS = 2  # under way: one is stored while the next is made
 ALONE = 12  # files under way that go by themselves
-TOGETHER = 200  # files that come to the local disk together
+SOURCE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not make us wait
 
 
 class Bundling(OneByOne):
@@ -47,31 +61,31 @@ class Bundling(OneByOne):
     def __init__(self, there: Remote, threads: Executor, counts: Counts, manner: Manner) -> None:
         super().__init__(there, threads, counts, manner)
         self._requests, self._singles = asyncio.Semaphore(REQUESTS), asyncio.Semaphore(ALONE)
+        self._waiting: deque[Errand] = deque()  # until a request may go: few large ones are better than many small
         self._able = True  # as far as we know, the other computer has such a door
 
     async def carry(self, jobs: Sequence[Errand]) -> None:
         alone = [job for job in jobs if not self._bundles(job)]
-        small = [job for job in jobs if self._bundles(job)]
-        for bundle in self._split(small):
-            alone += await self._together(bundle)
+        self._waiting.extend(job for job in jobs if self._bundles(job))
+        while self._waiting:
+            async with self._requests:
+                alone += await self._together(self._next())
         await each(alone, self._alone, ALONE)
 
     def _bundles(self, job: Errand) -> bool:
         return self._able and job.source.size <= LARGEST and not self.manner.checksum
 
-    def _split(self, jobs: Sequence[Errand]) -> Iterator[list[Errand]]:
-        """In requests that are not too large."""
+    def _next(self) -> list[Errand]:
+        """Of those that wait, whoever brought them, as many as one request takes."""
         bundle: list[Errand] = []
         size = length = 0
-        for job in jobs:
-            size += job.source.size
-            length += len(self.where(job).encode(errors="replace"))
+        while self._waiting and len(bundle) < MOST:
+            size += self._waiting[0].source.size
+            length += len(self.where(self._waiting[0]).encode(errors="replace"))
             if bundle and (size > MOST_BYTES or length > LONGEST_PATHS):
-                yield bundle
-                bundle, size, length = [], job.source.size, len(self.where(job))
-            bundle.append(job)
-        if bundle:
-            yield bundle
+                break
+            bundle.append(self._waiting.popleft())
+        return bundle
 
     async def _alone(self, job: Errand) -> None:
         async with self._singles:
@@ -82,14 +96,13 @@ class Bundling(OneByOne):
         if len(jobs) < 2 or not self._able:
             return jobs
         left = dict(enumerate(jobs))  # those of which nothing was heard yet
-        async with self._requests:
-            try:
-                again = await self.bundle(left)
-            except Unreachable:
-                raise
-            except CommonholdError as error:  # each asks for itself, and hears what is said of it
-                self._able = self._able and error.status not in {404, 405, 415}
-                again = []
+        try:
+            again = await self.bundle(left)
+        except Unreachable:
+            raise
+        except CommonholdError as error:  # each asks for itself, and hears what is said of it
+            self._able = self._able and error.status not in {404, 405, 415}
+            again = []
         return [*again, *left.values()]
 
     async def bundle(self, left: dict[int, Errand]) -> list[Errand]:
@@ -104,13 +117,13 @@ class BundlePutter(Bundling, Putter):
     """From the disk here to a share."""
 
     async def bundle(self, left: dict[int, Errand]) -> list[Errand]:
-        packed, alone = await self.run(self._pack, list(left.values()))
+        body, packed, alone = await self.run(self._pack, list(left.values()))
         left.clear()
-        left.update(enumerate(each.job for each in packed))
+        left.update(enumerate(job for job, _ in packed))
         if not packed:
             return alone
-        body = b"".join((MAGIC, *(each.frame for each in packed), END))
         async with self.there.request("POST", SharePath(), {"Content-Type": FILES}, body) as answer:
+            del body
             async for line in json_lines(answer):
                 answered = _line(line)
                 if (job := left.pop(answered.number, None)) is None:
@@ -120,37 +133,31 @@ class BundlePutter(Bundling, Putter):
                 elif answered.failed is not None:
                     self.fail(job, answered.failed, answered.status)
                 else:
-                    await self._stored(job, packed[answered.number].known, answered.etag)
+                    if answered.etag and (known := packed[answered.number][1]):
+                        await self.run(_note, job.source, structs.replace(known, etag=answered.etag))
+                    self.counts.moved(job.target)(job.source.size)
+                    self.counts.arrived(job.target, job.source.size)
         return alone
 
-    async def _stored(self, job: Errand, known: Origin | None, etag: str) -> None:
-        if known and etag:
-            await self.run(_note, job.source, structs.replace(known, etag=etag))
-        self.counts.moved(job.target)(job.source.size)
-        self.counts.arrived(job.target, job.source.size)
-
-    def _pack(self, jobs: Sequence[Errand]) -> tuple[list[_Packed], list[Errand]]:
-        """The frames; and what must go by itself, or fails so."""
-        packed, alone = [], []
+    def _pack(self, jobs: Sequence[Errand]) -> tuple[bytes, list[tuple[Errand, Origin | None]], list[Errand]]:
+        """The stream; whose files are in it, and what each is a copy of there; what must go by itself, or fails so."""
+        pieces, packed, alone = [MAGIC], list[tuple[Errand, Origin | None]](), []
         place = str(self.there.peer.fingerprint), str(self.there.share)
         for job in jobs:
-            try:
-                file, status, data = open_source(Path(job.source.path))
-            except CommonholdError:
+            if (read := _read(job.source.path)) is None:
                 alone.append(job)
                 continue
-            with file:
-                known = Origin.of(file.fileno())
+            data, modified, known = read
             known = known if known and known.names(*place, job.target) else None
             etag = job.before.etag if job.before and job.before.kind == "file" else ""
-            if data is None or (known and etag and self.manner.computer and known.etag != etag):
+            if known and etag and self.manner.computer and known.etag != etag:
                 alone.append(job)
                 continue
-            modified = status.st_mtime_ns if -(2**31) * 10**9 <= status.st_mtime_ns < 2**63 else None
             digest = hashlib.sha256(data).digest()
-            sent = Sent(job.target, len(data), digest, modified, etag, new=not etag)
-            packed.append(_Packed(job, pack(sent, data), known))
-        return packed, alone
+            pieces += begin(Sent(job.target, len(data), digest, moment(modified), etag, new=not etag)), data
+            packed.append((job, known))
+        pieces.append(END)
+        return b"".join(pieces), packed, alone
 
 
 class BundleGetter(Bundling, Getter):
@@ -158,6 +165,7 @@ class BundleGetter(Bundling, Getter):
 
     async def bundle(self, left: dict[int, Errand]) -> list[Errand]:
         alone: list[Errand] = []
+        size = 0
         unpacking, come = Unpacking(Given), list[tuple[Errand, Given, bytes]]()
         paths = [job.source.path for job in left.values()]
         headers, question = {"Content-Type": ASKED}, msgspec.json.encode(Asked(paths))
@@ -173,40 +181,53 @@ class BundleGetter(Bundling, Getter):
                             self.fail(job, given.failed, given.status)
                         else:
                             come.append((job, given, data))
-                    if len(come) >= TOGETHER:
+                            size += len(data)
+                    if size >= MOST_BYTES:
                         await self._save(come)
                         come.clear()
+                        size = 0
                 unpacking.finish()
         finally:
             await self._save(come)  # also when the rest of them is lost
         return alone
 
     async def _save(self, come: Sequence[tuple[Errand, Given, bytes]]) -> None:
-        whole = []
+        files, jobs = [], []
+        place, computer = (str(self.there.peer.fingerprint), str(self.there.share)), self.manner.computer
         for job, given, data in come:
-            if hashlib.sha256(data).digest() == given.sha256:
-                whole.append((job, given, data))
-            else:
+            if (digest := hashlib.sha256(data).digest()) != given.sha256:
                 self.counts.fail(job.source.path, Damaged(f"“{job.source.path}” arrived damaged.", "get it again"))
-        place = str(self.there.peer.fingerprint), str(self.there.share)
-        files = []
-        for job, given, data in whole:
-            arrived = Arrived(given.modified, Origin(*place, job.source.path, given.etag), self.manner.computer)
-            files.append((Path(job.target), data, arrived))
-        for (job, _, data), kept in zip(whole, await self.run(save_many, files), strict=True):
+                continue
+            arrived = Arrived(given.modified, Origin(*place, job.source.path, given.etag), computer)
+            files.append(Delivery(job.target, data, digest, arrived))
+            jobs.append(job)
+        for job, file, kept in zip(jobs, files, await self.run(land, files), strict=True):
             if isinstance(kept, CommonholdError):
                 self.counts.fail(job.source.path, kept)
                 continue
             if kept:
                 self.counts.keep(job.target, kept)
-            self.counts.moved(job.source.path)(len(data))
-            self.counts.arrived(job.source.path, len(data))
+            self.counts.moved(job.source.path)(len(file.data))
+            self.counts.arrived(job.source.path, len(file.data))
 
 
-class _Packed(NamedTuple):
-    job: Errand
-    frame: bytes
-    known: Origin | None  # the local file is a copy of that one
+def _read(source: str) -> tuple[bytes, int, Origin | None] | None:
+    """The bytes of a small file, when it was changed, and what it is a copy of; None when it must go by itself."""
+    try:
+        handle = os.open(source, SOURCE)
+        try:
+            before = os.fstat(handle)
+            if not stat.S_ISREG(before.st_mode) or before.st_size > LARGEST:
+                return None
+            data = os.read(handle, before.st_size + 1)
+            known = Origin.of(handle)
+            after = os.fstat(handle)
+        finally:
+            os.close(handle)
+    except OSError:
+        return None
+    whole = (len(data), after.st_size, after.st_mtime_ns) == (before.st_size, before.st_size, before.st_mtime_ns)
+    return (data, before.st_mtime_ns, known) if whole else None
 
 
 def _line(line: object) -> Answered:

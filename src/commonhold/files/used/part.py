@@ -12,12 +12,11 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from commonhold.errors import CommonholdError, Conflict
-from commonhold.files.disk import FEW, explained, sync_disk, sync_folder
+from commonhold.errors import Conflict
+from commonhold.files.disk import explained, sync_folder
 from commonhold.files.used.conflict import keep
 from commonhold.files.used.origin import Origin
 from commonhold.names import LONGEST_COMPONENT
@@ -53,46 +52,6 @@ def save(target: Path, data: bytes, arrived: Arrived) -> Path | None:
         raise
 
 
-def save_many(files: Sequence[tuple[Path, bytes, Arrived]]) -> list[Path | CommonholdError | None]:
-    """As `save` for each, with few syncs: where the file is kept that had the name, or why it failed."""
-    results: list[Path | CommonholdError | None] = [None] * len(files)
-    parts: dict[int, Part] = {}
-
-    def trying(step: Callable[[int], Path | None], numbers: Iterable[int]) -> None:
-        for number in numbers:
-            try:
-                results[number] = step(number)
-            except CommonholdError as error:
-                results[number] = error
-                if part := parts.pop(number, None):
-                    part.discard()
-
-    def write(number: int) -> None:
-        target, data, arrived = files[number]
-        parts[number] = Part.begin(target, "")
-        parts[number].write(data)
-        parts[number].dress(arrived)
-
-    done = False
-
-    def sync(number: int) -> None:
-        nonlocal done
-        done = done or parts[number].sync(len(files) > FEW)
-
-    try:
-        trying(write, range(len(files)))
-        trying(sync, list(parts))
-        trying(lambda number: parts[number].replace(files[number][2]), list(parts))
-    except BaseException:
-        for part in parts.values():
-            part.discard()
-        raise
-    for folder in {files[number][0].parent for number in parts}:
-        with explained(folder, HERE):
-            _sync(folder)
-    return results
-
-
 class Part:
     """An open part, locked against another transfer of the same file. `size` and `sha256` are those of its bytes."""
 
@@ -107,7 +66,7 @@ class Part:
     def begin(cls, target: Path, etag: str) -> Self:
         """An empty one; one of the same name is emptied. It can be resumed when there is an etag."""
         label = etag if _RESUMABLE.fullmatch(etag) else f"new-{secrets.token_hex(6)}"
-        part = cls._open(target.with_name(_stem(target.name) + label + ENDING), target, etag, os.O_CREAT)
+        part = cls._open(target.with_name(part_name(target.name, label)), target, etag, os.O_CREAT)
         with explained(target, HERE):
             os.ftruncate(part._handle, 0)
         return part
@@ -161,37 +120,18 @@ class Part:
 
     def finish(self, arrived: Arrived) -> Path | None:
         """Make it the file: on the disk when this returns. Where the file is kept that had the name, if it is."""
-        self.dress(arrived)
-        with self._busy, explained(self.target, HERE):
-            os.fsync(self._handle)
-        kept = self.replace(arrived)
-        with explained(self.target, HERE):
-            _sync(self.target.parent)
-        return kept
-
-    def dress(self, arrived: Arrived) -> None:
-        """What is to be on the disk together with its bytes."""
         with self._busy, explained(self.target, HERE):
             if arrived.modified is not None:
                 os.utime(self._handle, ns=(arrived.modified, arrived.modified))
             if arrived.origin:
                 arrived.origin.note(self._handle, os.fstat(self._handle))
-
-    def replace(self, arrived: Arrived) -> Path | None:
-        """Let it have the name; as `finish`, and nothing is synced."""
-        with self._busy, explained(self.target, HERE):
+            os.fsync(self._handle)
             kept = keep(self.target, self.size, self.sha256, arrived.computer) if arrived.computer else None
             self.path.replace(self.target)
         self.close()
+        with explained(self.target, HERE):
+            _sync(self.target.parent)
         return kept
-
-    def sync(self, whole_disk: bool) -> bool:
-        """Bring its bytes to the disk, or all that there is; whether the latter was done."""
-        with self._busy, explained(self.target, HERE):
-            if whole_disk and sync_disk(self._handle):
-                return True
-            os.fsync(self._handle)
-            return False
 
     def close(self) -> None:
         """Leave it for a later transfer."""
@@ -212,6 +152,11 @@ def _sync(folder: Path) -> None:
         sync_folder(handle)
     finally:
         os.close(handle)
+
+
+def part_name(name: str, label: str) -> str:
+    """How a part of the file of that name is called; `label` of at most 64 characters tells it from others."""
+    return _stem(name) + label + ENDING
 
 
 def _stem(name: str) -> str:
