@@ -14,7 +14,7 @@ from aiohttp import web
 from commonhold.authority import gate as gates
 from commonhold.authority.authority import Verb, permit
 from commonhold.authority.entrance import COOKIE, credentials
-from commonhold.authority.gate import SUBJECT, gate
+from commonhold.authority.gate import STILL, SUBJECT, gate
 from commonhold.authority.tries import FREE
 from commonhold.authority.watch import Watch
 from commonhold.errors import Refused, TooManyTries
@@ -32,6 +32,7 @@ class Office:
     def __init__(self, shape="server"):
         self.casa = Casa(shape)
         self.served = asyncio.Event()
+        self.still = None  # who asked `/dav/who` last, should the same be asked again
         entrance = self.casa.entrance if shape == "server" else None
         self.watch = Watch(lambda: self.casa.authority, lambda *_, **__: None)
         app = web.Application(middlewares=[problems, gate(self.watch, entrance)])
@@ -72,7 +73,7 @@ class Office:
             return answer.status, dict(answer.headers), await answer.text()
 
     async def _who(self, request):
-        subject = request[SUBJECT]
+        subject, self.still = request[SUBJECT], request[STILL]
         return web.json_response({"who": subject.person_name, "computer": subject.computer, "guest": subject.guest})
 
     async def _photos(self, request):
@@ -102,6 +103,23 @@ async def test_the_person_s_rules_decide(office):
     assert (await office.ask("/dav/photos", "bob", GOOD))[0] == 403
     office.casa.allow(BOB, Verb.READ, PHOTOS)
     assert (await office.ask("/dav/photos", "bob", GOOD))[0] == 200
+
+
+@pytest.mark.parametrize("end", ["a new password", "a removal", "a deny"])
+async def test_who_asked_is_asked_about_again_while_the_same_is_asked(office, end):
+    """Whoever takes a request for one like it before has no more than the subject: the authority decides each time."""
+    casa = office.casa
+    casa.allow(BOB, Verb.READ, PHOTOS)
+    await office.ask("/dav/who", "bob", GOOD)
+    assert permit(casa.authority, office.still(), Verb.READ, PHOTOS).subject.person == BOB
+    if end == "a new password":
+        casa.accounts.put(BOB, await casa.accounts.hashed("another lamp otter", "bob"), None)
+    elif end == "a removal":
+        casa.remove_person(BOB)
+    else:
+        casa.deny(BOB, Verb.READ, PHOTOS)
+    with pytest.raises(Refused):
+        permit(casa.authority, office.still(), Verb.READ, PHOTOS)
 
 
 async def test_whoever_does_not_get_in_hears_the_same_whatever_the_reason(office):
