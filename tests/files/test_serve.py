@@ -280,6 +280,16 @@ async def test_digests_of_large_files_are_told_when_asked_for(tower):
     assert (await tower.ask("laptop", "GET", "/dav/photos/big")).body == BIG
 
 
+async def test_the_digest_of_a_large_file_is_made_on_the_way_for_whoever_wants_it(tower):
+    share = tower.offer("photos", laptop=Verb.READ)
+    (share.root / "big").write_bytes(BIG)
+    for wanted in ("", "md5=9", "sha-256=0"):
+        assert (await tower.ask("laptop", "GET", "/dav/photos/big", Want_Repr_Digest=wanted)).body == BIG
+    assert "Repr-Digest" not in (await tower.ask("laptop", "HEAD", "/dav/photos/big")).headers
+    assert (await tower.ask("laptop", "GET", "/dav/photos/big", Want_Repr_Digest="sha-256=3")).body == BIG
+    assert (await tower.ask("laptop", "GET", "/dav/photos/big")).headers["Repr-Digest"] == digest(BIG)
+
+
 @pytest.mark.parametrize("size", [10, len(BIG)])
 async def test_an_upload_that_arrives_damaged_changes_nothing(tower, size):
     share = tower.offer("photos", laptop=Verb.WRITE)

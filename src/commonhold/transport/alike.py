@@ -34,6 +34,7 @@ INDIFFERENT = frozenset(
         "dnt",
         "priority",
     }
+    | {"want-repr-digest"}  # small files bear theirs always
 )
 
 Again = Callable[[str], bytes | None]  # the answer for a target, head and body; None sends it the usual way

@@ -6,18 +6,17 @@ import asyncio
 import hashlib
 import re
 import secrets
-import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import msgspec
 from aiohttp import web
 
 from commonhold.authority.authority import Permit
-from commonhold.errors import Conflict, Damaged
+from commonhold.errors import Conflict
 from commonhold.files import ranges, webdav
 from commonhold.files.athand import AtHand
 from commonhold.files.batch import LARGEST
@@ -26,58 +25,19 @@ from commonhold.files.ground import entry_of
 from commonhold.files.multistatus import content_type
 from commonhold.files.ranges import Span
 from commonhold.files.served.problem import problem
+from commonhold.files.served.reading import Plan, Reading
 from commonhold.files.share import Share, unchanged
 
 SMALL = LARGEST  # bytes up to which a file is read, hashed and answered in one go
-CHUNK = 512 * 1024  # bytes read at a time: with 2 MiB it was no faster over TLS, and took 20 MB more memory
 AT_HAND = 64 * 1024  # bytes up to which it is answered at once, if no disk has to be waited for
 QUICK = 4096  # bytes that are hashed sooner than their digest is found
 REMEMBERED = 4096  # digests
 RESTED = 2.0  # seconds: twice in one tick of the clock a file may be written, and keep its times
 TRIES = 3  # to read a small file that somebody writes into meanwhile
 
-Plan: TypeAlias = list[bytes | Span]
 Head: TypeAlias = dict[str, str]
 
 _WANTS_SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*(?:[1-9]|10)\s*(?:,|$)", re.IGNORECASE)
-
-
-class _Reader:
-    """A large file on its way out, or the spans of it in `plan` with what stands between; `hashing` as it is read."""
-
-    def __init__(self, file: BinaryIO, plan: Plan) -> None:
-        self.file = file
-        self.hashing = True
-        self._plan = deque(plan)
-        self._left = 0  # bytes of the span that is being read
-        self._hash = hashlib.sha256()
-        self._busy = threading.Lock()
-
-    def step(self) -> bytes:
-        """The next bytes; empty at the end. Raises Damaged when the file has become shorter."""
-        with self._busy:
-            if not self._left:
-                if not self._plan:
-                    return b""
-                if isinstance(piece := self._plan.popleft(), bytes):
-                    return piece
-                self.file.seek(piece.first)
-                self._left = piece.end - piece.first
-            data = self.file.read(min(CHUNK, self._left))
-            if self.hashing:
-                self._hash.update(data)
-            self._left -= len(data)
-            if not data:
-                raise Damaged("The file became shorter while it was read.", "get it again")
-            return data
-
-    def sha256(self, entry: Entry) -> bytes | None:
-        """The digest of what was read, if the file is still the one that it was at the beginning."""
-        return self._hash.digest() if unchanged(self.file, entry) else None
-
-    def close(self) -> None:
-        with self._busy:  # a thread may still read for a request that is over
-            self.file.close()
 
 
 class _Found(msgspec.Struct):
@@ -89,7 +49,7 @@ class _Found(msgspec.Struct):
     boundary: str = ""  # of several
     data: bytes | None = None
     sha256: bytes | None = None
-    reader: _Reader | None = None
+    reader: Reading | None = None
 
     @property
     def plan(self) -> Plan:
@@ -157,8 +117,9 @@ class Downloads:
             key = (share.door.id, found.entry.etag)
             if found.reader:
                 found.sha256 = self._digests.get(key)
-                found.reader.hashing = not (found.spans or found.sha256)  # half of a core, at full speed
-                if not found.sha256 and request.method == "HEAD" and _wants_digest(request):
+                wanted = _wants_digest(request) and not (found.spans or found.sha256)
+                found.reader.hashing = wanted  # half of a core, at full speed
+                if wanted and request.method == "HEAD":
                     await self._read(found, key)
             if request.method == "HEAD" or not found.reader:
                 return await _sent(request, found)
@@ -172,15 +133,15 @@ class Downloads:
             looking.add_done_callback(self._close)  # also when we were cancelled before it was done
 
     async def _read(self, found: _Found, key: tuple[str, str], response: web.StreamResponse | None = None) -> None:
-        """Read to the end, and send it if there is a response. The next bytes are read while these are sent."""
+        """Read to the end, and send it if there is a response."""
         reader = found.reader
         if reader is None:
             return
-        ahead = self._threads.submit(reader.step)
-        while data := await asyncio.wrap_future(ahead):
-            ahead = self._threads.submit(reader.step)
-            if response:
-                await response.write(data)
+        async for piece in reader.pieces(self._threads):
+            if response is not None:
+                await response.write(piece)
+            del piece  # its memory is used again
+            await asyncio.sleep(0)  # else nobody else has a turn while this is read and taken as fast as it comes
         if reader.hashing and (digest := reader.sha256(found.entry)):
             found.sha256 = digest
             self._remember(key, digest)
@@ -206,7 +167,7 @@ def find(share: Share, permit: Permit, headers: Mapping[str, str], head: bool) -
                 return found
             if entry.size > SMALL:
                 kept = True
-                found.reader = _Reader(file, found.plan)
+                found.reader = Reading(file, found.plan)
                 return found
             data = file.read(SMALL)
             if unchanged(file, entry):
