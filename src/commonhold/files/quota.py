@@ -19,6 +19,7 @@ for it). Reserving is arithmetic in memory and done on the event loop; everythin
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
 import sqlite3
@@ -27,7 +28,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeAlias
 
 import msgspec
 
@@ -51,6 +52,9 @@ CREATE TABLE IF NOT EXISTS moving (
 """
 
 
+# Which rows: those whose share and path are among the pairs.
+AMONG = "(share, path) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
+
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +70,10 @@ class Stored(NamedTuple):
 
     bytes: int = 0
     files: int = 0
+
+
+NOTHING, UNLIMITED = Stored(), Limit()
+LIMITED = (("bytes", "bytes"), ("files", "files and folders"))  # and as a sentence calls it
 
 
 class Payer(msgspec.Struct, frozen=True):
@@ -143,20 +151,20 @@ class QuotaLedger:
         if payer.person is not None and not counted:
             self._follow("person = ?", payer.person)
         with self._writing:
-            storing.freed = _own(self._db, storing)
+            storing.freed = _own(storing, _charged(self._db, [storing]))
         self.hold(storing, storing.net(size or 0))
         return storing
 
     def hold(self, storing: Storing, wanted: Stored) -> None:
         """Hold that much for this upload instead of what was held for it. Raises NoSpace, and changes nothing."""
         person = storing.payer.person
-        if person is None:
+        if person is None or wanted == storing.held == NOTHING:
             return
         with self._counting:
-            held, used, limit = self._held.get(person, Stored()), self.used(person), self.limit(person)
+            held, used, limit = self._held.get(person, NOTHING), self.used(person), self.limit(person)
             others = Stored(held.bytes - storing.held.bytes, held.files - storing.held.files)
             busy = Stored(used.bytes + others.bytes, used.files + others.files)
-            for which, unit in (("bytes", "bytes"), ("files", "files and folders")):
+            for which, unit in LIMITED if limit != UNLIMITED else ():
                 most, now, more = (getattr(each, which) for each in (limit, busy, wanted))
                 if most is not None and more > 0 and now + more > most:
                     raise _full(
@@ -173,23 +181,20 @@ class QuotaLedger:
 
     def note_all(self, files: Iterable[tuple[Storing, int, str]]) -> list[NoSpace | None]:
         """As `note`, in one commit; what to say of each that does not fit, and None of the others."""
+        files = list(files)
         with self._writing, self._together():
-            return [self._note(*file) for file in files]
+            there = _charged(self._db, [storing for storing, _, _ in files])
+            troubles = [self._fit(storing, size, there) for storing, size, _ in files]
+            fitting = [each for each, trouble in zip(files, troubles, strict=True) if trouble is None]
+            _note(self._db, [(storing, inode) for storing, _, inode in fitting if _counts(storing, there)])
+            return troubles
 
-    def _note(self, storing: Storing, size: int, inode: str) -> NoSpace | None:
-        person = storing.payer.person
-        if person is None and not _charged(self._db, storing):
-            return None
-        storing.freed = _own(self._db, storing)
+    def _fit(self, storing: Storing, size: int, there: Charged) -> NoSpace | None:
+        storing.freed = _own(storing, there)
         try:
             self.hold(storing, storing.net(size))
         except NoSpace as error:
             return error
-        row = (storing.share, storing.path, person or "", inode)
-        cursor = self._db.execute("INSERT INTO storing (share, path, person, inode) VALUES (?, ?, ?, ?)", row)
-        storing.number = cursor.lastrowid or 0
-        within = ((row[0], f"{row[1]}/{spelled(each.path)}", row[2], each.inode) for each in storing.within)
-        self._db.executemany("INSERT INTO storing (share, path, person, inode) VALUES (?, ?, ?, ?)", within)
         return None
 
     def settle(self, storing: Storing, placed: Iterable[Placed]) -> None:
@@ -204,26 +209,28 @@ class QuotaLedger:
         came of them. `look`: a shorter way to what lies there now.
         """
         with _done_anyhow(), self._writing, self._together():
+            charged: list[tuple[str, Placed, PersonId | None]] = []
+            numbers: list[int] = []
             for storing, placed in files:
                 for each in placed:
                     there = look(each) if look else self._look(storing.share, each.path)
-                    self._charge(storing.share, each, there, storing.payer.person)
+                    if there is not None and there.inode == each.inode:  # else it is of somebody else, who charges it
+                        charged.append((storing.share, each, storing.payer.person))
                 if storing.number:
-                    numbers = storing.number, storing.number + len(storing.within)
-                    self._db.execute("DELETE FROM storing WHERE number BETWEEN ? AND ?", numbers)
+                    numbers += range(storing.number, storing.number + 1 + len(storing.within))
+            self._charge(charged)
+            self._db.execute("DELETE FROM storing WHERE number IN (SELECT value FROM json_each(?))", (_json(numbers),))
         for storing, _ in files:
             storing.number = 0
-            self.hold(storing, Stored())
+            self.hold(storing, NOTHING)
 
-    def _charge(self, share: str, placed: Placed, there: Placed | None, person: PersonId | None) -> None:
-        """Unless what is `there` now is of somebody else, who charges it."""
-        if there is not None and there.inode == placed.inode:
-            path = spelled(placed.path)
-            self._strike([(share, path)])
-            if person is not None:
-                row = (share, path, person, placed.size, placed.inode)
-                self._db.execute("INSERT INTO stored VALUES (?, ?, ?, ?, ?)", row)
-                self._count(person, placed.size, 1)
+    def _charge(self, files: Collection[tuple[str, Placed, PersonId | None]]) -> None:
+        """Each lies there: charge it, and let go what lay there before."""
+        self._strike([(share, spelled(placed.path)) for share, placed, _ in files])
+        rows = [(share, spelled(it.path), who, it.size, it.inode) for share, it, who in files if who is not None]
+        _insert(self._db, "stored (share, path, person, size, inode)", rows)
+        for _, _, person, size, _ in rows:
+            self._count(person, size, 1)
 
     # -- what moves
 
@@ -288,10 +295,9 @@ class QuotaLedger:
                         self._count(person, there.size, 1)
 
     def _strike(self, places: Iterable[tuple[str, str]], inode: str | None = None) -> None:
-        sql = "DELETE FROM stored WHERE share = ? AND path = ? AND inode = coalesce(?, inode) RETURNING person, size"
-        for place in places:
-            for person, size in self._db.execute(sql, (*place, inode)).fetchall():
-                self._count(PersonId(person), -size, -1)
+        sql = f"DELETE FROM stored WHERE {AMONG} AND inode = coalesce(?, inode) RETURNING person, size"  # noqa: S608
+        for person, size in self._db.execute(sql, (_json(list(places)), inode)).fetchall():
+            self._count(PersonId(person), -size, -1)
 
     def _count(self, person: PersonId, size: int, files: int) -> None:
         with self._counting:
@@ -311,7 +317,7 @@ class QuotaLedger:
                 with suppress(CommonholdError):
                     there = self._look(share, path)
                     if there is not None and inode in {there.inode, ""}:
-                        self._charge(share, there, there, PersonId(person) if person else None)
+                        self._charge([(share, there, PersonId(person) if person else None)])
             self._db.execute("DELETE FROM storing")
             for share, path, to_share, there in _moved(self._db, self._look):
                 self._move(share, path, to_share, [there])
@@ -408,18 +414,51 @@ def _keep_limit(db: sqlite3.Connection, person: PersonId, limit: Limit) -> None:
         db.execute("PRAGMA synchronous=NORMAL")
 
 
-def _charged(db: sqlite3.Connection, storing: Storing) -> bool:
-    sql = "SELECT 1 FROM stored WHERE share = ? AND path = ?"
-    return db.execute(sql, (storing.share, storing.path)).fetchone() is not None
+def _json(rows: Sequence[object]) -> str:
+    """Many rows as one value: each statement gives way to whatever else runs, and one is enough for all of them."""
+    return json.dumps(rows)
 
 
-def _own(db: sqlite3.Connection, storing: Storing) -> Stored:
+def _insert(db: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> int:
+    """In their order; the number of the last."""
+    if not rows:
+        return 0
+    columns = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(rows[0])))
+    cursor = db.execute(f"INSERT INTO {table} SELECT {columns} FROM json_each(?)", (_json(rows),))  # noqa: S608
+    return cursor.lastrowid or 0
+
+
+def _note(db: sqlite3.Connection, files: Sequence[tuple[Storing, str]]) -> None:
+    """These are about to be stored, with those inodes."""
+    rows: list[tuple[str, str, str, str]] = []
+    for storing, inode in files:
+        share, path, person = storing.share, storing.path, storing.payer.person or ""
+        rows.append((share, path, person, inode))
+        rows += [(share, f"{path}/{spelled(each.path)}", person, each.inode) for each in storing.within]
+    number = _insert(db, "storing (share, path, person, inode)", rows) - len(rows) + 1
+    for storing, _ in files:
+        storing.number, number = number, number + 1 + len(storing.within)
+
+
+Charged: TypeAlias = dict[tuple[str, str], tuple[str, int]]  # share, path -> who is charged for it, and how many bytes
+
+
+def _charged(db: sqlite3.Connection, all_of: Sequence[Storing]) -> Charged:
+    """What lies where these are to be stored."""
+    sql = f"SELECT share, path, person, size FROM stored WHERE {AMONG}"  # noqa: S608 - written here
+    rows = db.execute(sql, (_json([(each.share, each.path) for each in all_of]),)).fetchall()
+    return {(share, path): (person, size) for share, path, person, size in rows}
+
+
+def _counts(storing: Storing, there: Charged) -> bool:
+    """Whether somebody is charged for it, or for what it replaces."""
+    return storing.payer.person is not None or (storing.share, storing.path) in there
+
+
+def _own(storing: Storing, there: Charged) -> Stored:
     """What this payer has at that path already, and is about to replace."""
-    if storing.unseen:
-        return Stored()
-    sql = "SELECT size FROM stored WHERE share = ? AND path = ? AND person = ?"
-    row = db.execute(sql, (storing.share, storing.path, storing.payer.person)).fetchone()
-    return Stored(row[0], 1) if row else Stored()
+    person, size = there.get((storing.share, storing.path), ("", 0))
+    return Stored(size, 1) if person == storing.payer.person and not storing.unseen else NOTHING
 
 
 def _moved(db: sqlite3.Connection, look: Callable[[str, str], Placed | None]) -> Iterator[tuple[str, str, str, Placed]]:

@@ -51,12 +51,20 @@ class Access:
         share = self.shares.find(name)
         given = permit(self.authority(), subject, verb, self.shares.door(name), path)
         if share is None:
-            raise NotFound(f"There is no share {name}.", "see the shares with: commonhold status")
+            raise _no_share(name)
         return share, given
 
     def hearing(self, request: web.Request, name: str) -> Hearing:
         """For many paths of one share, asked for in one breath: not to be kept while anything is waited for."""
         return Hearing(self.authority(), request[SUBJECT], self.shares.door(name))
+
+    def permit_to_store(self, request: web.Request, name: str, path: SharePath) -> tuple[Share, Permit, bool]:
+        """As `permit`, and as `to_store`."""
+        share = self.shares.find(name)
+        given, unseen = to_store(self.hearing(request, name), path)
+        if share is None:
+            raise _no_share(name)
+        return share, given, unseen
 
     def may(self, request: web.Request, verb: Verb, name: str, path: SharePath) -> bool:
         return self.authority().decide(request[SUBJECT], verb, self.shares.door(name), path).allowed
@@ -87,3 +95,17 @@ class Access:
             return free, 0
         used, most = self.ledger.used(person).bytes, self.ledger.limit(person).bytes
         return (free if most is None else min(free, max(most - used, 0))), used
+
+
+def to_store(hearing: Hearing, path: SharePath) -> tuple[Permit, bool]:
+    """To write if that is allowed, else to add: then nothing is replaced. True: nothing is told of what is there.
+
+    Raises Refused. Whoever may write may list.
+    """
+    verb = Verb.WRITE if hearing.decide(Verb.WRITE, path).allowed else Verb.ADD
+    given = hearing.permit(verb, path)
+    return given, verb is Verb.ADD and not hearing.decide(Verb.LIST, path).allowed
+
+
+def _no_share(name: str) -> NotFound:
+    return NotFound(f"There is no share {name}.", "see the shares with: commonhold status")

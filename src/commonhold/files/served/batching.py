@@ -17,7 +17,7 @@ from commonhold.files.disk import DiskError
 from commonhold.files.entry import Conditions
 from commonhold.files.gathered import Bundled
 from commonhold.files.quota import Payer, QuotaLedger, Storing
-from commonhold.files.served.access import Access
+from commonhold.files.served.access import Access, to_store
 from commonhold.files.served.changing import make_folder
 from commonhold.files.served.convoy import place
 from commonhold.files.served.giving import Giving
@@ -133,12 +133,10 @@ class _Receiving:
                 path = SharePath((*self._top.parts, *path.parts))
             if len(path.parts) > DEEPEST:
                 raise TooDeep(f"“{path.name}” lies deeper than {DEEPEST} folders.", "send it by itself")
-            verb = Verb.WRITE if hearing.decide(Verb.WRITE, path).allowed else Verb.ADD
-            given = hearing.permit(verb, path)
+            given, file.unseen = to_store(hearing, path)
             file.bundled = Bundled(given, data, sent.sha256, sent.conditions(self._conditions), sent.modified)
-            file.unseen = verb is Verb.ADD and not hearing.decide(Verb.LIST, path).allowed
             if not file.unseen:
-                self._ask_for_folders(verb, path, hearing)
+                self._ask_for_folders(given.verb, path, hearing)
         except CommonholdError as error:
             file.refused = error
         return file

@@ -75,9 +75,7 @@ class Bringing:
         share, given = self._access.permit(request, verb, name, path)
         if not to_name:
             raise WrongUsage("The list of shares takes no files.", "name a share")
-        there = Verb.WRITE if self._access.may(request, Verb.WRITE, to_name, to_path) else Verb.ADD
-        to, at = self._access.permit(request, there, to_name, to_path)
-        unseen = there is Verb.ADD and not self._access.may(request, Verb.LIST, to_name, to_path)
+        to, at, unseen = self._access.permit_to_store(request, to_name, to_path)
         return _Trip(share, given, to, at, Wish(conditions, overwrite, whole, unseen))
 
     async def _copied(self, request: web.Request, trip: _Trip) -> Brought:

@@ -28,12 +28,10 @@ class Changing:
 
     async def put(self, request: web.Request, name: str, path: SharePath) -> web.Response:
         """To write if that is allowed, else to add: then nothing is replaced."""
-        verb = Verb.WRITE if self._access.may(request, Verb.WRITE, name, path) else Verb.ADD
-        share, given = self._access.permit(request, verb, name, path)
-        unseen = verb is Verb.ADD and not self._access.may(request, Verb.LIST, name, path)  # whoever may write may list
+        share, given, unseen = self._access.permit_to_store(request, name, path)
 
         def ask() -> None:
-            self._access.permit(request, verb, name, path)
+            self._access.permit(request, given.verb, name, path)
 
         upload: Upload | Bundled
         try:

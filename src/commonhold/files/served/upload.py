@@ -41,13 +41,19 @@ class Coming(NamedTuple):
 
     @classmethod
     def by_request(cls, request: web.Request, ask: Callable[[], object]) -> Self:
-        """The body of a PUT; `ask` raises what forbids it. Raises WrongUsage."""
+        """The body of a PUT; `ask` raises what forbids it. Raises WrongUsage.
+
+        It was asked just now: where all bytes are there already, it need not be asked again.
+        """
         if "Content-Range" in request.headers or request.headers.get("Content-Encoding", "identity") != "identity":
             raise WrongUsage("An upload is a whole file as it is, neither a part nor compressed.")
         sha256 = webdav.parse_digest(request.headers.get("Repr-Digest"))
 
+        slow = not request.content.is_eof()
+
         async def whole() -> bytes | None:
-            ask()
+            if slow:
+                ask()
             return sha256
 
         conditions = webdav.conditions(request.headers)
