@@ -12,12 +12,13 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import NamedTuple
 
+from commonhold.files.unfinished import PREFIX
 from commonhold.identity.keys import Key
 from commonhold.transport import Address, Caller, Peer
 
 from ..attacks.reach import certificate_of
 from ..conftest import Computer, Make
-from .wishes import Shelf, Wish
+from .wishes import Part, Shelf, Wish
 
 EVERY = range(100, 600)
 
@@ -49,8 +50,10 @@ class Rig:
             await caller.close()
 
     def rubbish(self) -> list[Path]:
-        """Uploads and removals that nobody is at any more."""
-        return list((self.shared / ".commonhold").glob("tmp/*"))
+        """Uploads and removals that nobody is at any more, but for those that can go on."""
+        with closing(sqlite3.connect(f"file:{self.tower.home.files}?mode=ro", uri=True)) as catalogue:
+            known = {PREFIX + key for (key,) in catalogue.execute("SELECT key FROM unfinished")}
+        return [path for path in (self.shared / ".commonhold").glob("tmp/*") if path.name not in known]
 
     async def ask(self, wish: Wish, at: str = "") -> Answer:
         """Over a connection of its own."""
@@ -95,8 +98,10 @@ class Program:
 
         Raises Unreachable when the connection breaks; what was `heard` of the body until then is there.
         """
+        if isinstance(wish, Part):
+            return await self._part(wish, at)
         data = _in_pieces(wish.body) if wish.chunked and wish.body is not None else wish.body
-        path = f"/dav/shared/{at}{wish.path}"
+        path = f"{wish.root}shared/{at}{wish.path}"
         headers = {**wish.headers, **({"Destination": f"/dav/shared/{at}{wish.to}"} if wish.to else {})}
         asked = self._caller.request(self._peer, wish.method, path, headers=headers, data=data, ok=EVERY)
         async with asked as answer:
@@ -104,6 +109,31 @@ class Program:
             async for piece in answer.content.iter_any():
                 body += piece
             return Answer(answer.status, bytes(body), answer.headers.get("ETag", ""))
+
+    async def _part(self, wish: Part, at: str) -> Answer:
+        address, body = f"/dav/shared/{at}{wish.path}", wish.body or b""
+        token, total = {"Upload-Token": wish.token}, len(body)
+        asking = {**token, "Content-Range": f"bytes */{total}"}
+        async with self._caller.request(self._peer, "PUT", address, headers=asking, ok=EVERY) as answer:
+            first = int(answer.headers["Upload-Offset"])
+        headers = {**token, "Content-Range": f"bytes {first}-{total - 1}/{total}", "Content-Length": str(total - first)}
+        data = _breaking(body[first : wish.cut]) if wish.cut else body[first:]
+        try:
+            asked = self._caller.request(self._peer, "PUT", address, headers=headers, data=data, ok=EVERY)
+            async with asked as answer:
+                return Answer(answer.status, await answer.read(), "")
+        except _BrokeOffError:
+            return Answer(204, b"", "")
+
+
+class _BrokeOffError(Exception):
+    pass
+
+
+async def _breaking(body: bytes) -> AsyncIterator[bytes]:
+    async for piece in _in_pieces(body):
+        yield piece
+    raise _BrokeOffError
 
 
 async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -18,7 +18,7 @@ from commonhold.errors import Unreachable
 
 from ..conftest import PATIENCE
 from .rig import Program, Rig, Vanishing, shelf
-from .wishes import Shelf, Wish, drawn, put, whole
+from .wishes import HISTORY, UNDO, Part, Shelf, Wish, back, drawn, put, whole
 
 WORKERS = 6
 SOON, LATE = 0.03, 0.45  # seconds of load until the kill
@@ -36,8 +36,12 @@ class Worker:
     asked: Wish | None = None  # and not answered yet
     heard: bytearray = field(default_factory=bytearray)  # of the answer
     acknowledged: int = 0
+    left: Part | None = None  # an upload that broke off
 
     def wishes(self) -> list[Wish]:
+        left, self.left = self.left, None
+        if left and left.path not in self.there and self.dice.random() < 0.5:
+            return [replace(left, cut=0, after={**self.there, left.path: left.body})]
         return drawn(self.dice, self.there)
 
     async def work(self, program: Program) -> None:
@@ -46,7 +50,8 @@ class Worker:
             for wish in self.wishes():
                 self.asked, self.heard = wish, bytearray()
                 answer = await program.ask(wish, f"{self.name}/", self.heard)
-                assert answer.status in {200, 201, 204}, f"{wish.method} {wish.path}: {answer}"
+                done = answer.status in {200, 201, 204} and not wish.trouble(answer.body)
+                assert done, f"{wish.method} {wish.root}{wish.path}: {answer}"
                 self.there, self.asked = wish.after, None
                 self.acknowledged += 1
 
@@ -54,6 +59,7 @@ class Worker:
         """What was acknowledged is there, and of what was not, all or nothing."""
         right = self.asked.allows(self.there, found, bytes(self.heard)) if self.asked else found == self.there
         assert right, self.told(found)
+        self.left = self.asked if isinstance(self.asked, Part) else None
         self.there, self.asked = found, None
 
     def told(self, found: Shelf) -> str:
@@ -64,7 +70,7 @@ class Worker:
             if content != self.there.get(path, b"?")
         }
         lost = sorted(wanted.keys() - found.keys())
-        asked = self.asked and (self.asked.method, self.asked.path, dict(self.asked.headers))
+        asked = self.asked and (self.asked.method, self.asked.root, self.asked.path, self.asked.to)
         return f"{self.name}: lost {lost}; other than acknowledged {differing}; under way was {asked}"
 
 
@@ -72,7 +78,10 @@ class Overwriter(Worker):
     """Always the same name."""
 
     def wishes(self) -> list[Wish]:
-        return put(self.dice, self.there, ALWAYS, 50_000)
+        wishes = put(self.dice, self.there, ALWAYS, 50_000)
+        if self.there and self.dice.random() < 0.4:
+            wishes.append(back(ALWAYS, self.there, self.dice.choice([HISTORY, UNDO])))
+        return wishes
 
 
 class Onlooker:

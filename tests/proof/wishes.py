@@ -14,6 +14,7 @@ from commonhold.files.batch import END, FILES, MAGIC, Sent, pack
 Shelf: TypeAlias = dict[str, bytes | None]
 """What lies in a folder: content by path, None for a folder."""
 
+HISTORY, UNDO = "/history/", "/undo/"
 SMALL, LARGE = 3_000, 700_000  # bytes: one that is taken into memory, and one that is written as it comes
 
 
@@ -28,6 +29,14 @@ class Wish:
     headers: Mapping[str, str] = field(default_factory=dict)
     chunked: bool = False
     to: str = ""  # where it is moved or copied to
+    root: str = "/dav/"
+
+    def trouble(self, answered: bytes) -> str:
+        """What an answer that seems good says of what could not be done."""
+        if self.root != UNDO:
+            return ""
+        (change,) = json.loads(answered)
+        return str(change["reason"])
 
     def allows(self, before: Shelf, found: Shelf, heard: bytes) -> bool:
         """Whether that may be there when only so much of the answer was heard: all of it happened, or nothing."""
@@ -48,6 +57,14 @@ class Batch(Wish):
             if now != new and (path in sure or now != old):
                 return False
         return True
+
+
+@dataclass(frozen=True)
+class Part(Wish):
+    """An upload that can go on: it breaks off after `cut` bytes, or goes on from what has come and ends."""
+
+    token: str = ""
+    cut: int = 0
 
 
 Kind: TypeAlias = Callable[[Random, Shelf], list[Wish]]
@@ -127,10 +144,41 @@ def batch(dice: Random, there: Shelf) -> list[Wish]:
     ]
 
 
-KINDS: dict[str, Kind] = {
-    kind.__name__: kind
-    for kind in (put_new, put_new_large, overwrite, overwrite_large, mkdir, delete, batch, move, copy)
-}
+def restore(dice: Random, there: Shelf) -> list[Wish]:
+    """What was there until it was overwritten or deleted."""
+    return [
+        wish
+        for first in dice.choice([overwrite, overwrite_large, delete])(dice, there)
+        for wish in (first, back(first.path, there, HISTORY))
+    ]
+
+
+def undo(dice: Random, there: Shelf) -> list[Wish]:
+    """Whatever was done, and of a move over something both steps of it."""
+    wishes = []
+    for done in dice.choice([put_new, overwrite, overwrite_large, mkdir, delete, move])(dice, there):
+        moved = _without(there, done.to) if done.to else there
+        wishes += [done, back(done.path, moved, UNDO)]
+        wishes += [back(done.to, there, UNDO)] if done.to in there else []
+    return wishes
+
+
+def back(path: str, before: Shelf, root: str) -> Wish:
+    return Wish("POST", path, before, b"{}", {"Content-Type": "application/json"}, root=root)
+
+
+def resume(dice: Random, there: Shelf) -> list[Wish]:
+    """An upload that breaks off, and goes on."""
+    path, body = f"{dice.randrange(16**6):06x}", sealed(dice.randbytes(dice.randrange(1, LARGE)))
+    token, cut = f"{dice.getrandbits(128):032x}", dice.randrange(1, len(body))
+    return [
+        Part("PUT", path, there, body, token=token, cut=cut),
+        Part("PUT", path, {**there, path: body}, body, token=token),
+    ]
+
+
+CHANGES = (put_new, put_new_large, overwrite, overwrite_large, mkdir, delete, batch, move, copy)
+KINDS: dict[str, Kind] = {kind.__name__: kind for kind in (*CHANGES, restore, undo, resume)}
 
 
 def drawn(dice: Random, there: Shelf) -> list[Wish]:

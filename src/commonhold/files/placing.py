@@ -136,7 +136,8 @@ class Placing:
                 permit.require(Verb.ADD, self._door.id)
                 cleared.require(path, change)
                 if before:
-                    self._retiring.replace(source, name, folder, before, permit, temporary=how.temporary)
+                    origin = how.origin or (self.origin(how.moved_from) if how.moved_from else "")
+                    self._retiring.replace(source, name, folder, before, permit, temporary=how.temporary, origin=origin)
                     if how.moved_from is not None or how.origin:
                         self._told(how, path, new, permit)
                     return False

@@ -3,9 +3,9 @@
 An overwrite links the old file there, then lets the new one trade places with the name (renameat2), so that the name
 never vanishes and nothing that a program of the owner put there meanwhile is lost; a delete is a rename. What had
 another name until then, being moved or a version, has both for a moment. Where there can be no link the two trade
-places at once, and only where the disk has neither is the old file copied. The row is on
-the disk before the first step and settled after the last: what a crash leaves in between is put right when the share
-is offered next (`recover`). Nothing here forgets a byte that had a name. Everything blocks, and raises OSError as
+places at once, and only where the disk has neither is the old file copied. The row is on the disk before the first
+step and settled after the last: what a crash leaves in between is put right when the share is offered next
+(recovering.py). Nothing here forgets a byte that had a name. Everything blocks, and raises OSError as
 open(2) does.
 """
 
@@ -19,10 +19,10 @@ from contextlib import contextmanager, suppress
 
 from commonhold.authority.authority import Permit, Subject
 from commonhold.files.disk import sync_folder
-from commonhold.files.ground import FILE, NEW_FILE, Ground, copy_status, look
+from commonhold.files.ground import FILE, NEW_FILE, Ground, copy_status
 from commonhold.files.nameless import NO_LINKS
 from commonhold.files.renaming import exchange, rename_new
-from commonhold.files.versions import Deed, Versions, Why
+from commonhold.files.versions import Versions, Why
 from commonhold.names import SharePath
 from commonhold.trees import erase_in
 
@@ -49,11 +49,12 @@ class Retiring:
 
     def replace(
         self, source: int, name: str, folder: int, before: Found, permit: Permit, path: SharePath | None = None,
-        why: Why = "overwritten", *, temporary: bool = True,
+        why: Why = "overwritten", *, temporary: bool = True, origin: str = "",
     ) -> None:  # fmt: skip
         """What is called `name` in the open folder `source` gets the name `before` in `folder`; that is kept.
 
-        `path` is where that lies, if not at the permit's path. `temporary`: nobody misses `name` after a crash.
+        `path` is where that lies, if not at the permit's path. `temporary`: nobody misses `name` after a crash;
+        else its `origin` is a Deed's, of what is moved.
         The caller holds the lock of the name, has synced what is new, and syncs `folder` after.
         """
         old, new = before[1], os.stat(name, dir_fd=source, follow_symlinks=False)
@@ -63,7 +64,7 @@ class Retiring:
             self._replace_for_good(source, name, folder, before, new)
         else:
             with self.store() as store:
-                version = self.versions.begin(str(path or permit.path), old, why, permit.subject)
+                version = self.versions.begin(str(path or permit.path), old, why, permit.subject, origin)
                 try:
                     two = self._trade(source, name, folder, before, new, store, version, temporary=temporary)
                 except BaseException:
@@ -171,9 +172,10 @@ class Retiring:
         if same_file(out, linked):
             os.unlink(name, dir_fd=source)
         else:
-            self._keep_beside(source, name, out, store, version)
+            self.keep_beside(source, name, out, store, version)
 
-    def _keep_beside(self, source: int, name: str, out: os.stat_result, store: int, version: str) -> None:
+    def keep_beside(self, source: int, name: str, out: os.stat_result, store: int, version: str) -> None:
+        """What is called `name` is a version, too, of the same deed as that one."""
         assert self.versions is not None  # noqa: S101 - what is linked is kept
         late = version + BESIDE  # bytes come first: where no row can be written, they lie beside the version
         with suppress(sqlite3.Error):
@@ -195,7 +197,7 @@ class Retiring:
         try:
             rename_new(store, staged, source, name)
         except FileExistsError:
-            self._keep_beside(store, staged, out, store, version)
+            self.keep_beside(store, staged, out, store, version)
 
     @staticmethod
     def _exchanged(
@@ -248,42 +250,6 @@ class Retiring:
         if self.versions is not None:
             with suppress(sqlite3.Error):
                 self.versions.settle(version, kept, after)
-
-    # -- after a crash
-
-    def recover(self) -> None:
-        """Put right what a death left halfway: each version is one, or was never needed."""
-        if self.versions is None or not (rows := self.versions.find("NOT settled")):
-            return
-        there = {row.id: self._ground.there(SharePath.parse(row.path)) for row in rows}
-        named = {(each.st_dev, each.st_ino) for each in there.values() if each is not None}
-        with self.store() as store:
-            for row in rows:
-                self._recover_staged(store, row, there[row.id])
-                kept = look(store, row.id)
-                if kept is None:
-                    self.versions.forget([row.id])
-                elif (kept[1].st_dev, kept[1].st_ino) in named:  # it has its name still, or again: this is a second one
-                    self.versions.forget([row.id])
-                    os.unlink(row.id, dir_fd=store)
-                else:
-                    self.versions.settle(row.id, kept[1], there[row.id])
-
-    def _recover_staged(self, store: int, row: Deed, there: os.stat_result | None) -> None:
-        """What was to get the name, or had it last."""
-        staged = row.id + STAGED
-        if (found := look(store, staged)) is None:
-            return
-        never = there is not None and str(there.st_ino) == row.inode  # they had not traded places
-        if str(found[1].st_ino) == row.inode:
-            if look(store, row.id) is None:
-                os.rename(staged, row.id, src_dir_fd=store, dst_dir_fd=store)
-            else:
-                os.unlink(staged, dir_fd=store)
-        elif never or (there is not None and same_file(found[1], there)):
-            erase_version(store, staged, found[1])  # was acknowledged to nobody, or has its name
-        else:
-            self._keep_beside(store, staged, found[1], store, row.id)
 
 
 def same_file(one: os.stat_result, other: os.stat_result) -> bool:

@@ -51,6 +51,7 @@ from commonhold.files.moving import Brought, End, Wish, move
 from commonhold.files.placing import Made, Placing
 from commonhold.files.properties import Properties
 from commonhold.files.pruning import Pruning
+from commonhold.files.recovering import recover
 from commonhold.files.retiring import Retiring
 from commonhold.files.returning import Returning
 from commonhold.files.unfinished import Beginnings
@@ -91,7 +92,8 @@ class Share:
         self.describing = Describing(door, self._ground, self.clearance, self._properties)
         self._placing = Placing(door, self._ground, self.clearance, self._retiring, self._properties)
         with suppress(OSError, NotFound):
-            self._retiring.recover()
+            if self.versions is not None:
+                recover(self._ground, self._retiring, self.versions)
             self._ground.clear_away(Beginnings(catalogue).files(door.id))
 
     @property

@@ -43,6 +43,7 @@ INSERT = f"INSERT INTO changes VALUES (NULL{', ?' * 18})"  # noqa: S608 - questi
 WHO = "coalesce(nullif(person, ''), computer)"
 BLOCK = 4096  # bytes that the smallest version takes
 MADE_BEFORE = "DELETE FROM changes WHERE store = ? AND path = ? AND number < ? AND why = 'created' AND NOT kept"
+SETTLE = "UPDATE changes SET size = ?, modified = ?, inode = ?, after = ?, settled = 1, origin = '' WHERE id = ?"
 BESIDE = """INSERT INTO changes SELECT NULL, ?, store, path, moved_to, at, why, person, name, computer, ?, NULL, ?, ?,
     after, kept, settled, undone, '' FROM changes WHERE id = ?"""
 COLUMNS = """number, id, path, moved_to, at, why, person, name, computer, folder, size, modified, inode, after, kept,
@@ -70,7 +71,7 @@ class Deed(NamedTuple):
     inode: str
     after: str
     kept: int
-    origin: str  # of what was moved to `path` from another share of this computer: that one's store/and its path there
+    origin: str  # of what was moved to `path`, from another share of this computer: that one's store/and its path there
 
     @property
     def when(self) -> datetime:
@@ -122,9 +123,12 @@ class Versions:
 
     # -- writing down
 
-    def begin(self, path: str, status: os.stat_result, why: Why, subject: Subject) -> str:
-        """What is at that path is about to be kept: the id of the version. On the disk when this returns."""
-        row = self._row(path, "", status, why, subject, "", kept=True)
+    def begin(self, path: str, status: os.stat_result, why: Why, subject: Subject, origin: str = "") -> str:
+        """What is at that path is about to be kept: the id of the version. On the disk when this returns.
+
+        `origin`: as a Deed's, of what comes in its place, until that is settled.
+        """
+        row = self._row(path, "", status, why, subject, "", kept=True, origin=origin)
         with self._catalogue.changing() as db:
             db.execute(INSERT, row)
         return str(row[0])
@@ -143,7 +147,7 @@ class Versions:
         self.added += status.st_size + BLOCK
         now = (None if folder else status.st_size, status.st_mtime_ns, str(status.st_ino), mark(after), version)
         with self._catalogue.noting() as db:
-            db.execute("UPDATE changes SET size = ?, modified = ?, inode = ?, after = ?, settled = 1 WHERE id = ?", now)
+            db.execute(SETTLE, now)
 
     def note(
         self, path: str, status: os.stat_result, why: Why, subject: Subject, moved_to: str = "", origin: str = ""
@@ -257,6 +261,11 @@ class Versions:
         sql = "SELECT coalesce(sum(size), 0), count(*) FROM changes WHERE store = ? AND kept AND settled AND at <= ?"
         ((size, count),) = self._catalogue.find(sql, self.store, until)
         return size, count
+
+    def folder(self, store: str) -> Path | None:
+        """The folder whose versions are kept in the store of that name, by this node."""
+        found = self._catalogue.find("SELECT folder FROM stores WHERE id = ?", store)
+        return Path(found[0][0]) if found else None
 
     def unmeasured(self) -> list[str]:
         """The folders among it that nobody has measured."""

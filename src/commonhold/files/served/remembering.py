@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
@@ -12,10 +13,10 @@ from commonhold.authority.authority import Permit, Subject, Verb
 from commonhold.authority.gate import SUBJECT
 from commonhold.errors import CommonholdError, WrongUsage
 from commonhold.files import webdav
-from commonhold.files.entry import Conditions, Entry
+from commonhold.files.entry import Conditions, Entry, Placed
 from commonhold.files.moving import Wish
 from commonhold.files.past import HistoryPolicy, Undone
-from commonhold.files.quota import Payer, QuotaLedger
+from commonhold.files.quota import Payer, QuotaLedger, Storing
 from commonhold.files.returning import Foresight, Returning, of, require_person, told
 from commonhold.files.served.access import Access
 from commonhold.files.share import Share, Taken
@@ -108,7 +109,7 @@ class Remembering:
             with ledger.begin_anew(payer, share.door.id, str(given.path), size, len(placing)) as storing:
                 for parent in parents:
                     _made(share, parent)
-                with storing.placing(size, placing[0].inode if placing else "") as placed:
+                with _placing(storing, placing) as placed:
                     entry = returning.restore(given, row, conditions)
                     placed.extend(placing)
             ledger.release(share.door.id, str(given.path))  # what was there and below, and is not any more
@@ -207,12 +208,19 @@ def _put_back(share: Share, ledger: QuotaLedger, payer: Payer, row: Deed, given:
         size = sum(each.size for each in coming)
         with (
             ledger.begin_anew(payer, share.door.id, row.path, size, len(coming)) as storing,
-            storing.placing(size, coming[0].inode) as placed,
+            _placing(storing, coming) as placed,
         ):
             reason, back = returning.undo(given, row)
             placed.extend(coming if back else [])
     ledger.release(share.door.id, row.path)
     return reason
+
+
+def _placing(storing: Storing, coming: list[Placed]) -> AbstractContextManager[list[Placed]]:
+    """Charged before and after, with all that is in a folder, as a copy is."""
+    top = coming[0] if coming else Placed("", 0, "")
+    within = [each._replace(path=each.path[len(top.path) + 1 :]) for each in coming[1:]]
+    return storing.placing(sum(each.size for each in coming), top.inode, within)
 
 
 def _made(share: Share, parent: Permit) -> None:
