@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from collections.abc import Iterator
 
@@ -100,10 +101,11 @@ class Looking:
             return web.Response(status=207, headers=headers, body=body)
         response = web.StreamResponse(status=207, headers=headers)
         await response.prepare(request)
-        await response.write(multistatus.HEAD + data)
-        while more:
-            data, more = await self._access.run(piece)
-            await response.write(data)
+        data = multistatus.HEAD + data
+        while more:  # while one piece is sent, the next is put together
+            (following, more), _ = await asyncio.gather(self._access.run(piece), response.write(data))
+            data = following
+        await response.write(data)
         await response.write_eof(multistatus.TAIL)
         return response
 
