@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from commonhold.errors import Damaged, WrongUsage
 from commonhold.files import multistatus
 from commonhold.files.entry import etag_for
-from commonhold.files.listing import HAS, Lines, Thing, form
+from commonhold.files.listing import HAS, Lines, Thing, beyond, form
 from commonhold.files.multistatus import HEAD, QUESTION, TAIL, AnswerReader, Question, parse_question
 from commonhold.files.webdav import href, hrefs
 
@@ -184,10 +184,10 @@ def test_names_read_the_same_one_by_one_or_together(names):
 def test_dead_properties_and_what_is_missing_beside_them():
     colour, size = "{urn:x}colour", "{urn:x}size"
     told = {"b": {colour: '<x:colour xmlns:x="urn:x">red</x:colour>'}}
-    lines = Lines(hrefs("photos", "", ["a", "b"]), ["a", "b"], [status(), status()])
+    lines = Lines(hrefs("photos", "", ["a", "b"]), ["a", "b"], [status(), status()], told=told)
 
     def found(question: Question) -> list[dict[str, set[str]]]:
-        body = HEAD + form(question, "file").fill(lines, told).encode() + TAIL
+        body = document(question, ("file", lines))
         return [
             {
                 each.findtext("{DAV:}status", "").split()[1]: {p.tag for p in each.find("{DAV:}prop")}
@@ -199,7 +199,10 @@ def test_dead_properties_and_what_is_missing_beside_them():
     a, b = found(ask("<D:prop><x:colour/><x:size/><D:getetag/></D:prop>"))
     assert a == {"200": {"{DAV:}getetag"}, "404": {colour, size}}
     assert b == {"200": {"{DAV:}getetag", colour}, "404": {size}}
+    assert beyond(ask("<D:prop><x:colour/></D:prop>"))
+    assert not beyond(parse_question(QUESTION)), "what nobody else can give is asked of nobody else"
     for question in (Question(), ask("<D:propname/>")):
+        assert beyond(question)
         a, b = found(question)
         assert b["200"] - a["200"] == {colour}
 

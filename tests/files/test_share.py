@@ -449,3 +449,22 @@ def test_a_full_disk_changes_nothing(folder, tmp_path):
         "The disk that holds photos is full; “a.bin” was left as it was.",
         "room again",
     ], done.stderr
+
+
+def test_a_folder_that_changes_while_it_is_listed_is_listed_once_and_whole(folder):
+    """What stays there is told of, each once; what came or went meanwhile may be; nothing fails."""
+    stays = {f"{number}.txt" for number in range(300)}
+    for name in stays:
+        (folder.root / name).write_text("x")
+        (folder.root / f"gone {name}").write_text("x")
+    found: list[str] = []
+    for place, seen in enumerate(folder.share.list(folder.permit(Verb.LIST))):
+        found += [*seen.files, *seen.folders]
+        if place == 0:
+            for name in stays:
+                (folder.root / f"gone {name}").unlink()
+                (folder.root / f"came {name}").mkdir()
+            for name in sorted(stays)[::2]:
+                (folder.root / name).write_text("changed")
+    assert len(found) == len(set(found))
+    assert stays <= set(found) <= stays | {f"{which} {name}" for which in ("gone", "came") for name in stays}

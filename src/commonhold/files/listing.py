@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
+from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 from commonhold.files.entry import DiskStatus, etag_for
@@ -27,6 +28,7 @@ class Lines(NamedTuple):
     statuses: Sequence[DiskStatus] = ()  # of shares none
     above: str = ""  # the folder that has these names: its path in the share, and a slash
     locks: Callable[[str], str] = lambda _: "<D:lockdiscovery/>"  # the property of that name, by path
+    told: Mapping[str, Told] = MappingProxyType({})  # dead properties, by name
     room: tuple[int, int] = (0, 0)  # bytes that whoever asks may still store, and has stored (RFC 4331)
 
 
@@ -62,6 +64,10 @@ def _types(lines: Lines) -> Sequence[str]:
 
 def _locks(lines: Lines) -> Sequence[str]:
     return [lines.locks(lines.above + name) for name in lines.names]
+
+
+def _dead(lines: Lines) -> Sequence[str]:
+    return ["".join(lines.told[name].values()) if name in lines.told else "" for name in lines.names]
 
 
 def _available(lines: Lines) -> Sequence[str]:
@@ -100,6 +106,7 @@ HAS: Mapping[Thing, Mapping[str, tuple[Part, ...]]] = {
     "folder": _FOLDER | _NAME | _DATED,
     "share": _FOLDER | _NAME,
 }
+LIVE = frozenset(f"{DAV}{name}" for name in (*HAS["file"], *HAS["folder"], *QUOTA))  # what nobody else can give
 _ROOM = {name: _each(name, column) for name, column in zip(QUOTA, (_available, _used), strict=True)}
 
 
@@ -112,12 +119,12 @@ class Form:
         self._has = {f"{DAV}{name}": parts for name, parts in has.items()}
         self._parts = self._filled({})
 
-    def fill(self, lines: Lines, told: Mapping[str, Told] | None = None) -> str:
-        """A response element for each of them, in their order. `told`: dead properties, by name."""
-        if not told:
+    def fill(self, lines: Lines) -> str:
+        """A response element for each of them, in their order."""
+        if self._question.everything or not any(lines.told.values()):
             return _together(self._parts, lines)
         return "".join(
-            _together(self._filled(told[name]) if name in told else self._parts, _only(lines, number))
+            _together(self._filled(lines.told[name]) if name in lines.told else self._parts, _only(lines, number))
             for number, name in enumerate(lines.names)
         )
 
@@ -136,10 +143,15 @@ class Form:
         if self._question.names_only:
             return [element(tag) for tag in chain(self._has, told)], ""
         if (asked := self._question.named) is None:
-            return [*chain.from_iterable(self._has.values()), *told.values()], ""
+            return [*chain.from_iterable(self._has.values()), _dead], ""
         found = chain.from_iterable(self._has.get(tag) or (told.get(tag, ""),) for tag in asked)
         missing = (element(tag) for tag in asked if tag not in self._has and tag not in told)
         return [part for part in found if part], "".join(missing)
+
+
+def beyond(question: Question) -> bool:
+    """Whether it may ask for what others have given, which has to be looked up."""
+    return question.named is None or not LIVE.issuperset(question.named)
 
 
 @lru_cache(maxsize=128)

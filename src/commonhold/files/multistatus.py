@@ -71,6 +71,10 @@ class Question(msgspec.Struct, frozen=True):
     include: tuple[str, ...] = ()  # beside all
 
     @property
+    def everything(self) -> bool:
+        return self.named is None and not self.names_only
+
+    @property
     def for_quota(self) -> bool:
         """By name: who asks for all properties does not mean these (RFC 4331, 2)."""
         return any(f"{DAV}{name}" in (self.named or self.include) for name in QUOTA)

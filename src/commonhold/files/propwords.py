@@ -15,13 +15,11 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from commonhold.errors import WrongUsage
 from commonhold.files import multistatus
-from commonhold.files.listing import HAS
 from commonhold.files.multistatus import DAV
 from commonhold.files.properties import Setting
 
 LONGEST_PATCH = 256 * 1024  # bytes of the body of a PROPPATCH
 DEEPEST = 64  # elements in one another
-PROTECTED = frozenset(f"{DAV}{name}" for name in (*HAS["file"], *HAS["folder"], *multistatus.QUOTA))
 _XML = "http://www.w3.org/XML/1998/namespace"
 _LANG = f"{{{_XML}}}lang"
 _SHAPE = ([f"{DAV}propertyupdate"], [f"{DAV}set", f"{DAV}remove"], [f"{DAV}prop"])

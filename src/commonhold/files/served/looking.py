@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aiohttp import web
 
@@ -13,7 +13,7 @@ from commonhold.authority.gate import SUBJECT
 from commonhold.errors import NotFound, WrongUsage
 from commonhold.files import listing, multistatus, webdav
 from commonhold.files.handing import NoFile
-from commonhold.files.listing import Lines, Thing
+from commonhold.files.listing import Lines, Thing, Told
 from commonhold.files.multistatus import Question
 from commonhold.files.served.access import Access
 from commonhold.files.served.atonce import AtOnce
@@ -130,21 +130,24 @@ def _texts(share: Share, given: Permit, name: str, question: Question, blank: Li
 
     `blank` has what is the same for all of them.
     """
-    status, path, describing = share.status(given), given.path, share.describing
+    status, path = share.status(given), given.path
+    describing, beyond = share.describing, listing.beyond(question)
     kind: Thing = "folder" if stat.S_ISDIR(status.st_mode) else "file"
     address = webdav.href(name, str(path), folder=kind == "folder")
     above = f"{path.parent}/" if len(path.parts) > 1 else ""
-    own = blank._replace(addresses=[address], names=[path.name], statuses=[status], above=above)
-    yield listing.form(question, kind).fill(own, {path.name: told} if (told := describing.told(given)) else {})
+    dead: Mapping[str, Told] = {path.name: describing.told(given)} if beyond else {}
+    own = blank._replace(addresses=[address], names=[path.name], statuses=[status], above=above, told=dead)
+    yield listing.form(question, kind).fill(own)
     if not deep or kind == "file":
         return
     above = f"{path}/" if path.parts else ""
     for seen in share.list(given):
         for kind, things in ("file", seen.files), ("folder", seen.folders):
-            if names := [*things]:
-                addresses = webdav.hrefs(name, str(path), names, folders=kind == "folder")
-                lines = blank._replace(addresses=addresses, names=names, statuses=[*things.values()], above=above)
-                yield listing.form(question, kind).fill(lines, describing.told_inside(given, names))
+            names, statuses = [*things], [*things.values()]
+            addresses = webdav.hrefs(name, str(path), names, folders=kind == "folder")
+            dead = describing.told_inside(given, names) if beyond and names else {}
+            lines = blank._replace(addresses=addresses, names=names, statuses=statuses, above=above, told=dead)
+            yield listing.form(question, kind).fill(lines)
 
 
 async def _small_body(request: web.Request) -> bytes:

@@ -11,6 +11,7 @@ from aiohttp import web
 from commonhold.authority.authority import Verb
 from commonhold.errors import NoSpace
 from commonhold.files import propwords, webdav
+from commonhold.files.listing import LIVE
 from commonhold.files.properties import CONTENT
 from commonhold.files.served.access import Access
 from commonhold.names import SharePath
@@ -24,7 +25,7 @@ class Proppatching:
         share, given = self._access.permit(request, Verb.WRITE, name, path)
         conditions = webdav.conditions(request.headers)
         changes = propwords.parse_patch(await _small_body(request))
-        failed = {change.name: 403 for change in changes if change.name in propwords.PROTECTED}
+        failed = {change.name: 403 for change in changes if change.name in LIVE}
         times = [change.value for change in changes if change.name == CONTENT and change.value]
         modified = webdav.parse_date(_text(times[-1])) if times else None
         if times and modified is None:
