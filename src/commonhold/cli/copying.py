@@ -11,6 +11,7 @@ import click
 from commonhold.cli.output import Output, counted, size
 from commonhold.cli.progress import files_progress
 from commonhold.cli.words import Size
+from commonhold.thrift import hold_little
 
 if TYPE_CHECKING:
     from commonhold.files.used.tally import Report
@@ -45,6 +46,7 @@ def how(options: dict[str, Any]) -> dict[str, Any]:
 
 def copy(out: Output, verb: str, work: Callable[[Any], Report], done: str = "copied", tried: bool = False) -> None:
     """Do it with one bar for all, and say what was done; or what would be, if it was only `tried`."""
+    hold_little()
     with files_progress(out, verb) as progress:
         report = work(progress)
     if tried:

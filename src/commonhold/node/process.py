@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import resource
@@ -16,13 +15,12 @@ from commonhold.errors import CommonholdError
 from commonhold.home import Home
 from commonhold.node.background import hold
 from commonhold.node.node import Node
+from commonhold.thrift import hold_little
 from commonhold.transport import run as run_loop
 from commonhold.wire import to_json
 
 LOG_BYTES = 2**20
 LOG_FILES = 3
-# Of glibc's malloc: number (malloc.h) and value. Else each thread keeps a heap of its own, with what it held at most.
-MEMORY = {-8: 2, -3: 4 * 2**20, -1: 8 * 2**20}  # heaps; bytes from which memory is mapped; of free ones that are kept
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ def run(home: Home, ready_fd: int | None = None) -> None:
     `ready_fd`: a pipe that gets one JSON line, `{}` when the node serves, else the problem.
     """
     _open_many()
-    _hold_little()
+    hold_little()
     starter = Starter(ready_fd)
     try:
         with hold(home):
@@ -51,13 +49,6 @@ def _open_many() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # macOS calls it unlimited, and means less
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _hold_little() -> None:
-    """Give memory back after a burst: 20 MB less at rest after large files. Other C libraries have no such setting."""
-    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
-        for number, value in MEMORY.items():
-            mallopt(number, value)
 
 
 async def _serve(home: Home, starter: Starter) -> None:
