@@ -9,13 +9,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from commonhold.errors import CommonholdError, Conflict, NotFound
 from commonhold.identity.certificate import Certificate
-from commonhold.identity.join import Confirmation
+
+if TYPE_CHECKING:
+    from commonhold.identity.join import Confirmation  # late: 20 ms, which no command needs that only asks
 
 MOST_WAITING = 100  # in all; each has proven its code
 LOOK = 0.25  # seconds between looks whether the invitation is over

@@ -18,7 +18,18 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from commonhold.authority.authority import WORK, Authority, Decision, Door, Holder, Permit, Subject, Verb, refusal
+from commonhold.authority.authority import (
+    WORK,
+    Authority,
+    Decision,
+    Door,
+    Hearing,
+    Holder,
+    Permit,
+    Subject,
+    Verb,
+    refusal,
+)
 from commonhold.errors import Refused
 
 LOOK_EVERY = 1.0  # seconds
@@ -71,8 +82,11 @@ class Work:
             return turned_away(authority.decide(now, Verb.LIST, NETWORK))
         if now.person != before.person:
             return Refused(f"{before} is not who asks any more.")
+        hearings: dict[Door, Hearing] = {}  # a batch holds hundreds of permits at one door
         for permit in self.permits:
-            decision = authority.decide(now, permit.verb, permit.door, permit.path)
+            if (hearing := hearings.get(permit.door)) is None:
+                hearing = hearings[permit.door] = Hearing(authority, now, permit.door)
+            decision = hearing.decide(permit.verb, permit.path)
             if not decision.allowed:
                 return refusal(decision, now, permit.verb, permit.door)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from commonhold.cli.output import Output, shown
 if TYPE_CHECKING:
     from commonhold.files.used.tally import Progress
     from commonhold.submit import JobEvent
+
+EYE = 0.05  # seconds between two looks of a bar: ten thousand small files need not draw ten thousand
 
 
 @contextmanager
@@ -33,7 +36,13 @@ def files_progress(out: Output, verb: str) -> Iterator[Callable[[Progress], None
     with bars.Progress(*columns, console=out.console(), transient=True) as drawing:
         bar = drawing.add_task(verb, total=None, files="")
 
+        shown_at = 0.0
+
         def show(progress: Progress) -> None:
+            nonlocal shown_at
+            if (now := time.monotonic()) - shown_at < EYE and progress.done_files < progress.total_files:
+                return
+            shown_at = now
             drawing.update(
                 bar,
                 total=progress.total_bytes,
