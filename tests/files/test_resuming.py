@@ -158,6 +158,25 @@ async def test_unfinished_uploads_are_few_count_and_go(tower, monkeypatch):
     assert waiting(share) == []
 
 
+async def test_an_unfinished_upload_goes_in_time_though_nobody_begins_another(tower, monkeypatch):
+    share = tower.offer("photos", laptop=Verb.WRITE)
+    tower.ledger.set_limit(BOB, Limit(bytes=4 * 2**20))
+    await broken(tower, "laptop", "/dav/photos/a", 0, 2 * 2**20)
+    assert await offset(tower, "laptop", "/dav/photos/a")
+    done: list[bool] = []
+    tower.shares.on_round.append(lambda: done.append(True))
+    rounds = asyncio.create_task(tower.shares.keep_pruned())
+    await settled(lambda: done)
+    assert await offset(tower, "laptop", "/dav/photos/a"), "it stays for two days"
+    rounds.cancel()
+    assert (await tower.ask("laptop", "PUT", "/dav/photos/b", DATA)).status == 507, "and takes of bob's room"
+    monkeypatch.setattr(unfinished, "STAYS", -1.0)
+    rounds = asyncio.create_task(tower.shares.keep_pruned())
+    await settled(lambda: not waiting(share))
+    rounds.cancel()
+    assert (await tower.ask("laptop", "PUT", "/dav/photos/b", DATA)).status == 201
+
+
 async def test_put_goes_on_by_itself_and_in_a_later_command(tower, tmp_path, monkeypatch):
     share = tower.offer("photos", laptop=Verb.WRITE)
     monkeypatch.setattr(send, "RESUMED", 2**20)

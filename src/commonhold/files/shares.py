@@ -50,6 +50,7 @@ class Shares:
         self.locks = Locks(catalogue, now)
         self.owner = owner
         self.on_withdrawn: list[Callable[[str], None]] = []  # called with the id of a door that is no more
+        self.on_round: list[Callable[[], None]] = []  # called now and then, in a thread, to clear away what is over
         self._connection = connection
         self._home = home.resolve()
         self._jobs: dict[str, Share] = {}
@@ -116,8 +117,11 @@ class Shares:
         return [self._offered[folded] for folded in sorted(self._offered)]
 
     async def keep_pruned(self) -> None:
-        """Let go versions that are too old or too much, as long as the node runs; not of a disk that is away."""
+        """Let go what is too old or too much, as long as the node runs; no versions of a disk that is away."""
         while True:
+            for sweep in self.on_round:
+                with suppress(CommonholdError, OSError, sqlite3.Error):
+                    await asyncio.to_thread(sweep)
             for share in self.all():
                 with suppress(CommonholdError, OSError, sqlite3.Error):
                     if share.pruning and share.pruning.due():

@@ -56,6 +56,7 @@ class Resuming:
         self._active: dict[str, _Underway] = {}
         for begun in self._unfinished.all():
             self._hold(begun)
+        access.shares.on_round.append(self._sweep)
 
     async def receive(
         self, request: web.Request, share: Share, permit: Permit, ask: Callable[[], object], *, unseen: bool
@@ -178,8 +179,12 @@ class Resuming:
 
     def _make_way(self, begun: Beginning) -> None:
         """Those that are over go before another one stays."""
-        for old in self._unfinished.over(begun.sender):
-            if old.key == begun.key or old.key in self._active:
+        self._sweep(begun.sender, begun.key)
+
+    def _sweep(self, sender: str = "", sparing: str = "") -> None:
+        """Those go that have stayed long enough, and of that sender those that are too many."""
+        for old in self._unfinished.over(sender):
+            if old.key == sparing or old.key in self._active:
                 continue
             for share in self._access.shares.all():
                 if share.door.id == old.share:
