@@ -35,8 +35,9 @@ def notes() -> str:
 “x” is Commonhold's figure by the best one of the others that speak HTTP, of the same run; more is better. All
 over TLS on loopback with each server's defaults and a P-256 certificate, with a password (Basic), the same
 client, the same files, on the same disk. **Commonhold's writes are on the disk when they are acknowledged**
-(the file's bytes, its name, its folder), and its downloads and uploads carry a SHA-256; the others promise
-neither. Small requests: wrk, each PUT to a new name. Large ones: curl. Listings: curl, PROPFIND, depth 1,
+(the file's bytes, its name, its folder), and its uploads, small downloads and whatever download asks for it
+carry a SHA-256; the others promise neither.
+Small requests: wrk, each PUT to a new name. Large ones: curl. Listings: curl, PROPFIND, depth 1,
 with the question that rclone asks. Trees: wrk with 16 connections, each file of the tree once, down into
 nowhere; and Commonhold's own commands, from disk to disk. (rclone as the client sends 30 files a second to
 any server: it paces itself.)
@@ -45,8 +46,8 @@ Where a goal is missed: all requests go through one Python process with one even
 bounded by what Python does for each (rights, conditions, the answer), and a second core helps only with disks,
 hashes and encryption; rclone uses every core. A large upload is decrypted, hashed and brought to the disk before
 it is acknowledged, while `curl` encrypts on the same two cores. A large download
-goes through the program, since TLS is made there, and its SHA-256 when nobody knows it yet. Each entry of a
-listing is looked at on the disk, and its etag made."""
+goes through the program, since TLS is made there, and its SHA-256 when it is asked for and nobody
+knows it yet. Each entry of a listing is looked at on the disk, and its etag made."""
 
 
 def rows() -> list[Row]:
@@ -122,6 +123,7 @@ def _large(servers: list[Served], stage: Stage, samba: Served | None) -> list[Ro
     source = stage.folder / "large"
     down: dict[str, list[float]] = {each.name: [] for each in servers}
     up: dict[str, list[float]] = {each.name: [] for each in servers}
+    made: list[float] = []
     known: list[float] = []
     burnt: dict[str, Figures] = {"GET": {}, "PUT": {}}
     for turn in range(LARGE_ROUNDS):
@@ -130,6 +132,7 @@ def _large(servers: list[Served], stage: Stage, samba: Served | None) -> list[Ro
             before = server.processor()
             down[server.name].append(GIB / 1e6 / clients.curl(server, "large"))
             burnt["GET"][server.name] = burnt["GET"].get(server.name, 0) + server.processor() - before
+        made.append(GIB / 1e6 / clients.curl(servers[0], "large", "-H", "Want-Repr-Digest: sha-256=10"))
         known.append(GIB / 1e6 / clients.curl(servers[0], "large"))
         for server in servers:
             before = server.processor()
@@ -139,9 +142,10 @@ def _large(servers: list[Served], stage: Stage, samba: Served | None) -> list[Ro
             os.sync()  # what this one left to be written does not slow down the next
     own, theirs = _own_large(stage, source), _samba_large(samba, source) if samba else {}
     per = {way: {name: value / LARGE_ROUNDS / GIB * 1e9 for name, value in each.items()} for way, each in burnt.items()}
-    again = {**_medians(down), servers[0].name: statistics.median(known)}
+    asked, again = ({**_medians(down), servers[0].name: statistics.median(each)} for each in (made, known))
     return [
-        Row("GET of 1 GiB, its SHA-256 made on the way", _beside(_medians(down), "MB/s"), "≥ 1.2 x"),
+        Row("GET of 1 GiB", _beside(_medians(down), "MB/s"), "≥ 1.2 x"),
+        Row("GET of 1 GiB, its SHA-256 asked for and made on the way", _beside(asked, "MB/s")),
         Row("GET of 1 GiB, its SHA-256 known", _beside(again, "MB/s"), "≥ 1.2 x"),
         Row("PUT of 1 GiB", _beside(_medians(up), "MB/s"), "≥ 1.5 x"),
         *(Row(f"the same with {what}", f"{value:.0f} MB/s") for what, value in (own | theirs).items()),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from commonhold.authority import roster as rosters
 from commonhold.authority.authority import Door, Verb
 from commonhold.authority.peer import PeerKeeper
 
-from .suite import BOB, CAROL, NETWORK, OpenQuestions, computer, fingerprint
+from .suite import BOB, CAROL, NETWORK, PHOTOS, Casa, OpenQuestions, computer, fingerprint
 
 
 class TestPeer(OpenQuestions):
@@ -35,3 +37,30 @@ class TestPeer(OpenQuestions):
     def test_a_group_called_admins_means_nothing_here(self, casa):
         casa.book.join("admins", CAROL)
         assert not casa.may("desk", Verb.GOVERN, NETWORK)
+
+
+def test_an_answer_that_is_kept_goes_with_each_thing_that_it_was_made_from():
+    casa = Casa("peer")
+
+    def may():
+        return casa.authority.decide(casa.who("laptop"), Verb.READ, PHOTOS).allowed
+
+    assert [may(), may()] == [False, False]
+    casa.book.join("friends", BOB)
+    casa.allow("group:friends", Verb.READ, PHOTOS)
+    assert [may(), may()] == [True, True]
+    casa.book.leave("friends", BOB)
+    assert not may()
+    casa.allow(BOB, Verb.READ, PHOTOS, casa.now + timedelta(hours=1))
+    assert [may(), may()] == [True, True]
+    casa.later(minutes=59)
+    assert may()
+    casa.later(minutes=1)
+    assert [may(), may()] == [False, False]
+    casa.allow(BOB, Verb.WRITE, PHOTOS)
+    casa.deny(BOB, Verb.READ, PHOTOS, casa.now + timedelta(hours=1))
+    assert [may(), may()] == [False, False]
+    casa.later(hours=1)
+    assert [may(), may()] == [True, True]
+    casa.remove("laptop")
+    assert not may()

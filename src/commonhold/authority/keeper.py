@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from commonhold.authority import rules
 from commonhold.authority.authority import (
@@ -29,6 +30,20 @@ from commonhold.authority.book import RuleBook
 from commonhold.authority.passes import Pass, Passes
 from commonhold.authority.roster import Roster
 from commonhold.names import Fingerprint, PersonId, SharePath
+
+MOST_TOLD = 1024  # decisions that are kept
+
+
+class _Told(NamedTuple):
+    """A decision, and what it was made from; `until` something may end."""
+
+    roster: Roster
+    said: tuple[Rule, ...]
+    until: datetime | None
+    decision: Decision
+
+    def holds(self, roster: Roster, said: tuple[Rule, ...], now: datetime) -> bool:
+        return self.roster is roster and self.said is said and (self.until is None or now < self.until)
 
 
 def knocking(roster: Roster, fingerprint: Fingerprint | None, pass_id: str | None = None) -> Subject:
@@ -76,6 +91,7 @@ class Keeper(ABC):
         self.now = now
         self.holds = holds
         self.note: Note = unnoted
+        self._told: dict[tuple[Subject, Verb, Door], _Told] = {}
 
     def who(self, fingerprint: Fingerprint | None, pass_id: str | None = None) -> Subject:
         return knocking(self.roster(), fingerprint, pass_id)
@@ -97,16 +113,24 @@ class Keeper(ABC):
         """As what this subject may say who may, here: "the owner of tower"; nothing when it may not."""
 
     def _by_rules(self, subject: Subject, verb: Verb, door: Door) -> Decision:
-        return rules.decide(
-            self.book.about(subject, door),
-            subject,
-            verb,
-            door,
-            now=self.now(),
-            groups=self.book.groups(),
-            network=self.roster().network,
-            keeper=self.keeper(),
-        )
+        """The same answer as long as all that it was made from is the same: each rule, group and member, and no end."""
+        now, roster, said = self.now(), self.roster(), self.book.rules()
+        told = self._told.get((subject, verb, door))
+        if (
+            told is not None
+            and told.roster is roster
+            and told.said is said
+            and (told.until is None or now < told.until)
+        ):
+            return told.decision
+        about = self.book.about(subject, door)
+        words = {"network": roster.network, "keeper": self.keeper()}
+        decision = rules.decide(about, subject, verb, door, now=now, groups=self.book.groups(), **words)
+        if len(self._told) >= MOST_TOLD:
+            self._told.clear()
+        ends = [rule.until for rule in about if rule.until is not None and rule.until > now]
+        self._told[subject, verb, door] = _Told(roster, said, min(ends, default=None), decision)
+        return decision
 
     def _govern(self, subject: Subject, verb: Verb, door: Door) -> Decision:
         name, hint = self.name(), f"ask {self.keeper()}"

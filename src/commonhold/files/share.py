@@ -2,7 +2,7 @@
 
 Every path is walked from the share's folder component by component with O_NOFOLLOW, so that neither
 `..` nor a symbolic link leads out, not even one swapped in during the request. openat2(2) would do
-it in one call, but needs ctypes and answers EAGAIN when a rename races with it; the walk costs 2.7 to
+it in one call (files/athand.py), but needs ctypes and answers EAGAIN when a rename races with it; the walk costs 2.7 to
 11.5 µs. The folder itself is opened anew for each request: an open handle would keep the owner from
 unmounting a disk. Only folders and regular files exist here; links, pipes, devices and sockets don't.
 

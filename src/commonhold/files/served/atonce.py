@@ -35,7 +35,7 @@ Identity: TypeAlias = tuple[int, int, int, int, int]  # all that an etag is made
 class AtOnce:
     def __init__(self, access: Access, downloads: Downloads) -> None:
         self._access, self._downloads = access, downloads
-        self._heads: OrderedDict[tuple[str, str], tuple[Identity, str]] = OrderedDict()
+        self._heads: OrderedDict[tuple[str, str], tuple[Identity, bytes]] = OrderedDict()
 
     def offer(self, request: web.Request, answer: web.StreamResponse) -> None:
         """What is asked like this on its connection from now on is answered here, if this was a whole small file."""
@@ -56,15 +56,15 @@ class AtOnce:
             return None
         head = self._head(share, given, read)
         now = _lines({"Date": rfc822_formatted_time(), **stamp(subject.computer)})
-        return b"".join((head.encode(), now.encode(), b"\r\n", read.data))
+        return b"".join((head, now, b"\r\n", read.data))
 
-    def _head(self, share: Share, given: Permit, read: AtHand) -> str:
+    def _head(self, share: Share, given: Permit, read: AtHand) -> bytes:
         key, identity = (share.door.id, str(given.path)), _identity(read.status)
         kept = self._heads.get(key)
         if kept is not None and kept[0] == identity:
             return kept[1]
         headers = self._downloads.whole(share, given, read)
-        head = f"HTTP/1.1 200 OK\r\n{_lines(headers)}Server: commonhold\r\n"
+        head = b"HTTP/1.1 200 OK\r\n" + _lines(headers | {"Server": "commonhold"})
         if len(key[1]) <= LONGEST_PATH and rested(read):
             self._heads[key] = identity, head
             if len(self._heads) > REMEMBERED:
@@ -80,5 +80,5 @@ def _identity(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _lines(headers: dict[str, str]) -> str:
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+def _lines(headers: dict[str, str]) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
