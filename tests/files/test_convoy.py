@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -13,7 +14,11 @@ import pytest
 from commonhold.authority.authority import Verb
 from commonhold.files import disk
 from commonhold.files import nameless as named
-from commonhold.files.quota import Limit
+from commonhold.files.entry import NONE
+from commonhold.files.gathered import Bundled
+from commonhold.files.quota import Limit, Payer, QuotaLedger
+from commonhold.files.served.convoy import TURNS, Convoys
+from commonhold.files.share import Share
 
 from ..authority.suite import BOB
 
@@ -122,3 +127,24 @@ def test_a_quick_disk_is_asked_in_one_thread_and_a_slow_one_in_many():
     met = threading.Barrier(7)
     together(lambda number: number == 0 or met.wait(30), range(8))
     assert not met.broken
+
+
+async def test_what_comes_in_one_breath_of_the_loop_travels_together(folder, tmp_path, monkeypatch):
+    ledger = QuotaLedger(tmp_path / "quota.db", lambda *_: None, lambda: "the owner")
+    gather, groups = Share.gather, []
+    monkeypatch.setattr(Share, "gather", lambda *what: groups.append(what) or gather(*what))
+
+    async def bring(number: int) -> Bundled:
+        for _ in range(number % TURNS):  # not all are asked about in the same turn
+            await asyncio.sleep(0)
+        file = Bundled(folder.permit(Verb.WRITE, f"{number}"), b"x", b"", NONE)
+        with ledger.begin(Payer(None, "ann"), folder.share.door.id, f"{number}", 1) as storing:
+            await convoys.bring(folder.share, file, storing)
+        return file
+
+    with ThreadPoolExecutor() as threads:
+        convoys = Convoys(threads, ledger)
+        files = await asyncio.gather(*map(bring, range(12)))
+    ledger.close()
+    assert all(file.entry and not file.failed for file in files)
+    assert len(groups) == 1

@@ -19,6 +19,7 @@ from commonhold.files.share import Share
 from commonhold.names import SharePath
 
 MOST = 64  # files that travel together
+TURNS = 3  # of the loop that the first of a group waits: by then what came with it has been read and asked about
 AT_ONCE = 2  # groups of one share under way: one waits for the disk while the other is written
 
 
@@ -39,9 +40,17 @@ class Convoys:
     async def bring(self, share: Share, file: Bundled, storing: Storing) -> None:
         """Store it: when this returns it is on the disk, or `file.failed` says why not."""
         traveller = _Traveller(file, storing, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(share, []).append(traveller)
-        self._send(share)
+        waiting = self._waiting.setdefault(share, [])
+        waiting.append(traveller)
+        if len(waiting) == 1:
+            self._send_after(share, TURNS)
         await traveller.arrived
+
+    def _send_after(self, share: Share, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._send_after, share, turns - 1)
+        else:
+            self._send(share)
 
     def _send(self, share: Share) -> None:
         if self._under_way.get(share, 0) >= AT_ONCE or share not in self._waiting:
