@@ -28,7 +28,7 @@ class Origin(msgspec.Struct, frozen=True):
     modified: int = 0
 
     @classmethod
-    def of(cls, file: Path | int) -> Self | None:
+    def of(cls, file: Path | str | int) -> Self | None:
         """What is known of a file; None when nothing is."""
         try:
             return msgspec.json.decode(os.getxattr(file, ATTRIBUTE), type=cls)

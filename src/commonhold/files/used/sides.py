@@ -140,7 +140,7 @@ class LocalSide:
             return Item(path, "folder")
         if not stat.S_ISREG(status.st_mode):
             return Item(path, "other")
-        known = Origin.of(Path(path))
+        known = Origin.of(path)
         ours = known and known.untouched(status) and (known.computer, known.share) == (self._computer, self._share)
         etag = known.etag if known and ours else ""
         return Item(path, "file", status.st_size, int(status.st_mtime), etag)

@@ -21,7 +21,7 @@ from commonhold.files.used.sides import Item, Side, within
 from commonhold.files.used.spool import Spool
 from commonhold.files.used.tally import Counts, Progress
 from commonhold.files.used.together import all_of
-from commonhold.names import SharePath
+from commonhold.names import SharePath, harmless
 
 FOLDERS_AT_ONCE = 8  # that are looked into
 LONG = 5_000  # names of a folder; of longer ones only one is held at a time
@@ -185,11 +185,12 @@ class Tree:
                 continue
             before = Item.unpack(folder.target, name, packed) if packed else None
             target = before.path if before else within(folder.target, item.name)  # in the form that it has there
-            try:
-                SharePath((item.name,))
-            except WrongUsage as error:
-                self._counts.fail(item.path, error)
-                continue
+            if not harmless(item.name):
+                try:
+                    SharePath((item.name,))
+                except WrongUsage as error:
+                    self._counts.fail(item.path, error)
+                    continue
             if item.kind == "folder":
                 self._push(_Folder(item.path, target, f"{folder.below}{name}/", folder.ignoring))
             elif item.kind == "other":
