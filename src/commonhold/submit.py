@@ -7,29 +7,25 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from msgspec import structs
 
 from commonhold.answers import KnownComputer, Status
+from commonhold.compute.holding import Hub
 from commonhold.compute.job import Input, Job, JobSpec, Task, file_inputs
+from commonhold.compute.relay import Wire
 from commonhold.errors import CommonholdError, NotFound, WrongUsage
 from commonhold.files.used import copy, remote
 from commonhold.files.used.globs import is_glob, named
 from commonhold.names import RemotePath, SharePath
 from commonhold.transport import Caller, LocalCaller, Peer, json_lines
-from commonhold.wire import convert
+from commonhold.wire import convert, to_json
 
 JobEvent = dict[str, Any]
 Found = tuple[Literal["remote", "local"], str, tuple[str, ...]]
-
-
-class Hub(Protocol):
-    """Where jobs are submitted."""
-
-    async def ask(self, method: str, path: str, body: object = None) -> Any: ...
-    def stream(self, method: str, path: str) -> AsyncIterator[Any]: ...
 
 
 class HubThere:
@@ -41,10 +37,14 @@ class HubThere:
     async def ask(self, method: str, path: str, body: object = None) -> Any:
         return await self._caller.ask(self._peer, method, path, body)
 
-    async def stream(self, method: str, path: str) -> AsyncIterator[Any]:
-        async with self._caller.request(self._peer, method, path) as answer:
+    async def stream(self, method: str, path: str, body: object = None) -> AsyncIterator[Any]:
+        data = None if body is None else to_json(body)
+        async with self._caller.request(self._peer, method, path, data=data) as answer:
             async for item in json_lines(answer):
                 yield item
+
+    def socket(self, path: str) -> AbstractAsyncContextManager[Wire]:
+        return self._caller.socket(self._peer, path)
 
 
 class Submitter:
@@ -63,25 +63,25 @@ class Submitter:
         spec = structs.replace(spec, inputs=await submission.inputs(words))
         if spec.into is not None and (folder := RemotePath.parse(spec.into)).path.parts:
             await remote.mkdir(self._caller, await self._find(folder.computer), folder.share, folder.path, parents=True)
-        hub, peer = await self._hub(), await self._find((await self._status()).jobs_at)
+        hub, peer = await self.hub(), await self._find((await self._status()).jobs_at)
         job = await submission.submit(hub, peer, spec)
         return await self._follow(hub, job.job, progress) if wait else job
 
     async def jobs(self) -> list[Job]:
-        hub = await self._hub()
+        hub = await self.hub()
         return convert(await hub.ask("GET", "/jobs"), list[Job])
 
     async def job(self, number: int) -> Job:
-        hub = await self._hub()
+        hub = await self.hub()
         return convert(await hub.ask("GET", f"/jobs/{number}"), Job)
 
     async def log(self, job: int, task: int | None) -> list[Task]:
-        hub = await self._hub()
+        hub = await self.hub()
         return convert(await hub.ask("GET", f"/jobs/{job}/log" + (f"?task={task}" if task else "")), list[Task])
 
     async def follow(self, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
         """The job when it has ended; `progress` hears of every change."""
-        hub = await self._hub()
+        hub = await self.hub()
         return await self._follow(hub, job, progress)
 
     async def _follow(self, hub: Hub, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
@@ -95,7 +95,7 @@ class Submitter:
             raise CommonholdError(f"The node that runs job {job} stopped telling about it.", f"commonhold log {job}")
         return last
 
-    async def _hub(self) -> Hub:
+    async def hub(self) -> Hub:
         """The node that runs this person's jobs. One's own is not looked for: it tells of them after a removal too."""
         status = await self._status()
         here = status.jobs_at == status.computer

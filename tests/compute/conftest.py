@@ -25,12 +25,13 @@ from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
 from commonhold.authority.watch import Watch
 from commonhold.compute.cluster import Cluster
+from commonhold.compute.functions import Functions
 from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.papers import RemoteFile, Terms
 from commonhold.compute.relay import Switchboard
-from commonhold.compute.serve import Jobs, Loans, Streams
+from commonhold.compute.serve import Calls, Jobs, Loans, Streams
 from commonhold.errors import NotFound, Refused
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.keys import Key
@@ -158,6 +159,7 @@ class Computer:
             shelves,
             now,
         )
+        self.functions = Functions(self.name, self.cluster.opening, self.lending, self.watch)
         self.heard: list[str] = []  # what other computers asked of this one
 
         @web.middleware
@@ -167,7 +169,9 @@ class Computer:
 
         app = web.Application(middlewares=[problems, gate(self.watch), hear])
         jobs = Jobs(self.cluster, self.owner)
-        app.add_routes([*jobs.routes(), *Streams(self.switchboard).routes(), *Loans(self.lending).routes()])
+        streams = Streams(self.switchboard)
+        app.add_routes([*jobs.routes(), *streams.routes(), *Loans(self.lending).routes()])
+        app.add_routes(Calls(self.functions, streams).routes())
         self.listener = Listener(app, self.key, self.certificate)
 
     async def open(self) -> None:
@@ -178,6 +182,7 @@ class Computer:
 
     async def close(self) -> None:
         self.watch.close()
+        await self.functions.close()
         await self.cluster.close()
         await self.lending.close()
         await self.caller.close()

@@ -97,3 +97,29 @@ async def test_only_computers_of_the_session_are_carried_for(switch: Switch):
             board.get("s", stranger)
     with pytest.raises(NotFound):
         board.get("other", HUB)
+
+
+async def test_a_guest_names_processes_and_nothing_else(switch: Switch):
+    """What it names becomes part of an address that its node asks for."""
+    one = process(switch, "p1")
+    for target in ("../../jobs", "p2/../p3", "p0?x", "c1", "p1.1.1", ""):
+        assert await asyncio.to_thread(stream(one, target).recv, 1) == b""
+
+
+async def test_workers_speak_with_one_another_only_where_the_hub_says_so():
+    for mesh in (False, True):
+        hub = Switch(nowhere, lambda: frozenset({HUB}), is_hub=True, mesh=mesh)
+        one, two = process(hub, "p1.0"), process(hub, "p1.1")
+        near = stream(one, "p1.1")
+        if mesh:
+            far = await asyncio.to_thread(taken, two)
+            far.sendall(b"x")
+        assert await asyncio.to_thread(near.recv, 1) == (b"x" if mesh else b"")
+        await hub.close()
+
+
+async def test_all_processes_of_a_participant_are_detached_together(switch: Switch):
+    for name in ("p1.0", "p1.1", "p12.0"):
+        process(switch, name)
+    switch.detach("p1")
+    assert list(switch._here) == ["p12.0"]

@@ -150,3 +150,18 @@ def test_the_node_itself_loads_neither_dask_nor_anything_that_unpickles():
     code = "import sys, commonhold.compute.serve, commonhold.compute.lend; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"dask", "distributed", "cloudpickle"} & set(loaded)
+
+
+async def test_what_is_killed_while_it_starts_leaves_nothing(tmp_path: Path):
+    """bubblewrap's own child did not die with it yet, and waited for it for ever."""
+
+    async def deaf(what: str, words: dict[str, object]) -> None: ...
+
+    for number in range(40):
+        room = tmp_path / f"room{number}"
+        room.mkdir()
+        box = await sandbox.Sandbox.start(room, deaf)
+        await asyncio.sleep(number * 0.0003)
+        box.kill()
+        await box.wait()
+    await nobody_left(tmp_path)

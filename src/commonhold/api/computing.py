@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from commonhold.api.asking import Asking
+from commonhold.compute.holding import Holding
 from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.home import Home
 from commonhold.submit import JobEvent, Submitter
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 class Computing(Asking):
@@ -41,6 +46,22 @@ class Computing(Asking):
         words = command if isinstance(command, str) else tuple(command)
         spec = JobSpec(words, (), into, on, timeout, retries, cores)
         return self._loop.run(self._submitter.run(spec, inputs, wait, progress))
+
+    def dask(self, on: str = "any", *, cores: int = 1) -> Client:
+        """A `distributed.Client` whose workers run on the processors that this person may use.
+
+        `on` is `any`, `all`, or a computer's name; each task has `cores` for itself. It is the default of
+        what Dask computes until it is closed. Whoever uses it trusts the computers that compute with the process that
+        asks: results are pickles that they made. Raises Refused when no computer lends, WrongUsage for another Python.
+        """
+        from commonhold.compute.client import LentClient  # noqa: PLC0415 - Dask is loaded only by who uses it
+
+        return LentClient(self._hold(on, cores), set_as_default=True)
+
+    def _hold(self, on: str, cores: int) -> Holding:
+        holding = Holding(self._loop, self._submitter.hub, on, cores)
+        holding.open()
+        return holding
 
     def jobs(self) -> list[Job]:
         """The jobs of this person; at a hub its owner sees all."""

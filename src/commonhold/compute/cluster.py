@@ -18,6 +18,7 @@ from commonhold.compute.job import Input, Job, JobSpec, State, no_lender, verdic
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.news import News
+from commonhold.compute.opening import Opening
 from commonhold.compute.papers import Clock, JobFolders, PassDesk, RemoteFile, Sources
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.running import Running
@@ -59,14 +60,11 @@ class Cluster:
         self._folder = folder
         self._computer, self._here = computer, fingerprint
         self._lending = lending
-        self._switchboard = switchboard
-        self._caller = caller
-        self._lenders = lenders
         self._find = find
+        self.opening = Opening(folder, (computer, fingerprint), lending, switchboard, caller, lenders, find, now)
         self._desk = desk
         self._briefing = Briefing(desk, now)
         self._folders = folders
-        self._now = now
         self._sessions = WarmSessions(self._open, self.lost, watch, warm)
         self._running: dict[int, Running] = {}
         self.news = News(journal)
@@ -156,16 +154,8 @@ class Cluster:
 
     async def _seats(self, number: int, session: Session, spec: JobSpec) -> list[Seat]:
         """The lenders for this job; raises with their reasons when there is none."""
-        named = spec.on.casefold() if spec.on not in {"any", "all"} else None
-        peers = [p for p in self._lenders(session.subject) if named is None or p.name.casefold() == named]
-        here = named is None or named == self._computer.casefold()
-        if named and not peers and not here:
-            self._find(spec.on)  # NotFound for a name that nobody has
-        seats = await session.seating.invite(peers, here, patient=spec.on != "any")
-        asked = {peer.fingerprint for peer in peers} | ({self._here} if here else set())
-        refusals = [seat.refusal for seat in session.seats if seat.refusal and seat.fingerprint in asked]
+        seats, refusals = await self.opening.seat(session, spec.on, spec.cores)
         self.journal.note(number, *refusals)
-        seats = [seat for seat in seats if seat.accepted and seat.accepted.cores >= spec.cores]
         if not seats:
             raise no_lender(refusals)
         return seats
@@ -189,11 +179,8 @@ class Cluster:
             self._cool(running.session)
             await running.session.seating.forget(number)
 
-    async def _open(self, subject: Subject) -> Session:
-        parts = (self._computer, self._here), self._lending, self._switchboard, self._caller
-        session = Session(subject, self._folder, *parts, self._now(), self)
-        await session.open()
-        return session
+    async def _open(self, subject: Subject, call_cores: int) -> Session:
+        return await self.opening.open(subject, self, call_cores)
 
     def _cool(self, session: Session) -> None:
         if not self._of(session):

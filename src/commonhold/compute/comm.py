@@ -3,11 +3,12 @@
     hold://p0        the scheduler
     hold://p3        the worker that lender 3 started
 
-Imported only inside sandboxed processes. A process has no network and listens nowhere; it holds one
+Imported inside sandboxed processes. Such a process has no network and listens nowhere; it holds one
 datagram socket to its node, over which connected stream sockets travel (SCM_RIGHTS): to connect, it
 makes a pair and hands one end out with the participant's name; what others connect comes in the same
 way. The node carries the bytes (relay.py) and can read none of them, because on each stream stands
-the session's own TLS. Unix sockets in a folder were tried first: their paths are bounded to 108
+the session's own TLS. A person's own process, which takes part too, connects in another way (wires.py)
+and is connected to by nobody. Unix sockets in a folder were tried first: their paths are bounded to 108
 bytes, a task could take their place, and each stream needed a line that named its target.
 
 Extends the TLS comm of distributed 2026.8.0, which is pinned for this file's sake.
@@ -21,7 +22,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from distributed.comm.core import BaseListener, CommClosedError, Connector
 from distributed.comm.registry import Backend, backends
@@ -39,8 +40,16 @@ def participant(location: str) -> str:
     return location.partition(":")[0]
 
 
+class Outlet(Protocol):
+    """How a process connects to others of its session."""
+
+    me: str
+
+    def connect(self, target: str) -> socket.socket: ...
+
+
 class Wiring:
-    """This process's end of the datagram socket. One for each process."""
+    """A sandboxed process's end of the datagram socket. One for each process."""
 
     def __init__(self, me: str, node: socket.socket) -> None:
         self.me = me
@@ -105,12 +114,12 @@ def _context(arguments: dict[str, Any]) -> ssl.SSLContext:
 
 
 class HoldConnector(Connector):
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
 
     async def connect(self, address: str, deserialize: bool = True, **arguments: Any) -> TLS:
         target = participant(address)
-        stream = _stream(self._wiring.connect(target), _context(arguments), server_side=False)
+        stream = _stream(self._outlet.connect(target), _context(arguments), server_side=False)
         try:
             await stream.wait_for_handshake()
         except (StreamClosedError, ssl.SSLError) as trouble:
@@ -118,7 +127,7 @@ class HoldConnector(Connector):
         except BaseException:  # a time-out: the stream must not outlive the try
             stream.close()
             raise
-        return TLS(stream, f"{SCHEME}://{self._wiring.me}", f"{SCHEME}://{target}", deserialize)
+        return TLS(stream, f"{SCHEME}://{self._outlet.me}", f"{SCHEME}://{target}", deserialize)
 
 
 class HoldListener(BaseListener):
@@ -174,14 +183,16 @@ class HoldListener(BaseListener):
 
 
 class HoldBackend(Backend):
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
 
     def get_connector(self) -> HoldConnector:
-        return HoldConnector(self._wiring)
+        return HoldConnector(self._outlet)
 
     def get_listener(self, loc: str, handle_comm: Any, deserialize: bool, **arguments: Any) -> HoldListener:
-        return HoldListener(self._wiring, handle_comm, deserialize, **arguments)
+        if not isinstance(self._outlet, Wiring):
+            raise TypeError("only a session's scheduler and workers are connected to")
+        return HoldListener(self._outlet, handle_comm, deserialize, **arguments)
 
     def get_address_host(self, loc: str) -> str:
         return participant(loc)
@@ -193,7 +204,7 @@ class HoldBackend(Backend):
         return participant(loc)
 
     def get_local_address_for(self, loc: str) -> str:
-        return self._wiring.me
+        return self._outlet.me
 
 
 def register(wiring: Wiring) -> None:

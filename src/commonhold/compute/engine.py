@@ -20,6 +20,7 @@ from distributed import Client, Future, Scheduler, Security, Worker, get_worker
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from commonhold.compute import task
+from commonhold.compute.certificates import Papers
 from commonhold.compute.channel import SCHEDULER, Channel, Orders
 from commonhold.compute.comm import SCHEME, Wiring, register
 
@@ -27,11 +28,10 @@ OUTCOMES = "outcomes"  # the topic of the events that carry them
 # Seconds. Changes are told in batches, each of them one transaction in the node's journal: one commit can
 # take 10 ms on a busy disk. The more there are at once, the longer the next batch gathers.
 REPORT_PAUSE, LONGEST_PAUSE = 0.005, 0.25
-GIVEN_UP = 15  # seconds of silence after which a worker counts as lost
+GIVEN_UP = 15  # seconds that a worker looks for its scheduler
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 1,  # in peer-to-peer each try costs another person's worker
-    "distributed.scheduler.worker-ttl": f"{GIVEN_UP}s",
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.comm.timeouts.connect": "10s",
@@ -52,15 +52,28 @@ class QuietScheduler(_Silent, Scheduler):
 
 
 class QuietWorker(_Silent, Worker):
-    def __init__(self, node: task.LenderLine, *words: Any, **named: Any) -> None:
-        self.node = node  # for the tasks
-        super().__init__(*words, **named)
+    def __init__(self, orders: Orders, folder: str, node: task.LenderLine | None) -> None:
+        """`node` is for the tasks of commands."""
+        self.node = node
+        self.computer = orders.computer
+        super().__init__(
+            f"{SCHEME}://{SCHEDULER}",
+            host=f"{SCHEME}://{orders.me}",
+            nthreads=orders.cores,
+            resources={"cores": orders.cores},
+            memory_limit=orders.memory,
+            name=orders.me,
+            local_directory=folder,
+            security=security(orders),
+            death_timeout=GIVEN_UP,
+        )
 
 
-def _security(orders: Orders) -> Security:
-    words = {"tls_ca_file": orders.authority, "require_encryption": True, "tls_min_version": ssl.TLSVersion.TLSv1_3}
+def security(papers: Papers | Orders) -> Security:
+    """What makes a process one of the session."""
+    words = {"tls_ca_file": papers.authority, "require_encryption": True, "tls_min_version": ssl.TLSVersion.TLSv1_3}
     for role in ("scheduler", "worker", "client"):
-        words |= {f"tls_{role}_cert": orders.certificate, f"tls_{role}_key": orders.key}
+        words |= {f"tls_{role}_cert": papers.certificate, f"tls_{role}_key": papers.key}
     return Security(**words)  # type: ignore[no-untyped-call]
 
 
@@ -69,7 +82,7 @@ async def run(
 ) -> None:
     """Be what the orders say until the node closes the channel."""
     logging.getLogger("distributed").setLevel(logging.WARNING)
-    with dask.config.set(SETTINGS):
+    with dask.config.set(SETTINGS | {"distributed.scheduler.worker-ttl": f"{orders.patience}s"}):
         register(Wiring(orders.me, streams))
         side = SchedulerSide(orders) if orders.me == SCHEDULER else WorkerSide(orders, folder)
         channel = Channel(reader, writer, side.answer)
@@ -77,6 +90,15 @@ async def run(
         await side.start(channel)
         channel.tell("ready")
         await serving
+
+
+async def work(orders: Orders, streams: socket.socket, folder: str) -> None:
+    """Be one worker of a session for functions, until Dask closes it: its scheduler is gone."""
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    with dask.config.set(SETTINGS):
+        register(Wiring(orders.me, streams))
+        worker = await QuietWorker(orders, folder, None)
+        await worker.finished()
 
 
 class SchedulerSide:
@@ -87,13 +109,13 @@ class SchedulerSide:
         self._futures: dict[str, Future[Any]] = {}
 
     async def start(self, channel: Channel) -> None:
-        security = _security(self._orders)
+        secure = security(self._orders)
         places: dict[str, Any] = {"host": [f"{SCHEME}://{SCHEDULER}", None], "protocol": [SCHEME, "inproc"]}
-        self._scheduler = await QuietScheduler(**places, security=security, dashboard=False)
+        self._scheduler = await QuietScheduler(**places, security=secure, dashboard=False)
         self._observer = Observer(self._scheduler, channel, self._futures)
         self._scheduler.add_plugin(self._observer)
         inner = self._scheduler.listeners[1].contact_address
-        words: dict[str, Any] = {"asynchronous": True, "security": security, "set_as_default": False}
+        words: dict[str, Any] = {"asynchronous": True, "security": secure, "set_as_default": False}
         self._client = await Client(inner, **words)  # type: ignore[no-untyped-call]
         self._reporting = asyncio.create_task(self._observer.report())
 
@@ -193,18 +215,7 @@ class WorkerSide:
     async def start(self, channel: Channel) -> None:
         orders = self._orders
         node = task.LenderLine(channel, asyncio.get_running_loop(), self._folder, orders.computer)
-        self._worker = QuietWorker(
-            node,
-            f"{SCHEME}://{SCHEDULER}",
-            host=f"{SCHEME}://{orders.me}",
-            nthreads=orders.cores,
-            resources={"cores": orders.cores},
-            memory_limit=orders.memory or None,
-            name=orders.me,
-            local_directory=self._folder,
-            security=_security(orders),
-            death_timeout=GIVEN_UP,
-        )
+        self._worker = QuietWorker(orders, self._folder, node)
         await self._worker
         self._watching = asyncio.create_task(self._watch(channel))
 
@@ -224,6 +235,7 @@ class TaskFailed(Exception):
 def perform(spec: dict[str, Any]) -> None:
     """What Dask calls for each task. The outcome goes to the scheduler as an event, ahead of the end."""
     worker = cast("QuietWorker", get_worker())
+    assert worker.node is not None  # noqa: S101 - a session is for commands or for functions
     outcome = task.perform(worker.node, spec)
     worker.log_event(OUTCOMES, outcome | {"key": spec["key"]})
     if outcome["exit"] != 0:

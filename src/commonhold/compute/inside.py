@@ -1,10 +1,11 @@
 """The program that runs in a sandbox: a session's scheduler, or one worker.
 
-    python -I -m commonhold.compute.inside DESCRIPTOR FOLDER
+    python -I -m commonhold.compute.inside DESCRIPTOR[,DESCRIPTOR…] FOLDER
 
 Standard input is a Unix socket to its node, which sends one line of orders and then speaks as
-channel.py says; DESCRIPTOR is the socket over which connections travel (comm.py). The program ends
-when its standard input ends, so that no process outlives a node that was killed.
+channel.py says; DESCRIPTOR is the socket over which connections travel (comm.py): one, or one for each
+process that calls functions (workforce.py). The program ends when its standard input ends, so that no
+process outlives a node that was killed.
 """
 
 from __future__ import annotations
@@ -51,19 +52,34 @@ def _claim_input() -> socket.socket:
     return node
 
 
-async def _run(node: socket.socket, streams: socket.socket, folder: str) -> None:
+def _orders(node: socket.socket) -> Orders:
+    with node.makefile("rb", buffering=0) as line:  # without a buffer: what follows is the channel's
+        return msgspec.convert(msgspec.json.decode(line.readline(), type=Message).words, Orders)
+
+
+async def _run(orders: Orders, node: socket.socket, streams: socket.socket, folder: str) -> None:
+    from commonhold.compute import engine  # noqa: PLC0415 - as in `_obey`
+
     reader, writer = await asyncio.open_unix_connection(sock=node, limit=LONGEST_LINE)
-    orders = msgspec.convert(msgspec.json.decode(await reader.readline(), type=Message).words, Orders)
+    await engine.run(orders, reader, writer, streams, folder)
+
+
+def _obey(node: socket.socket, streams: list[socket.socket], folder: str) -> None:
+    orders = _orders(node)
     confine(orders)
     # Dask is loaded only now, so that its threads start under the limits.
-    from commonhold.compute import engine  # noqa: PLC0415
+    if orders.processes:
+        from commonhold.compute import workforce  # noqa: PLC0415
 
-    await engine.run(orders, reader, writer, streams, folder)
+        workforce.employ(orders, node, streams, folder)
+    else:
+        asyncio.run(_run(orders, node, streams[0], folder))
 
 
 def main() -> None:
     try:
-        asyncio.run(_run(_claim_input(), socket.socket(fileno=int(sys.argv[1])), sys.argv[2]))
+        streams = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1].split(",")]
+        _obey(_claim_input(), streams, sys.argv[2])
     except BaseException:
         traceback.print_exc()
     finally:

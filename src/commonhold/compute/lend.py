@@ -147,15 +147,17 @@ class Lending:
         cores = self._cores()
         try:
             await asyncio.to_thread(lent.prepare)
-            lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind)
-            lent.box.channel.tell("orders", **_orders(self.computer, offer, cores, terms.memory))
+            orders = _orders(self.computer, offer, cores, terms.memory)
+            lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1)
+            lent.box.channel.tell("orders", **orders)
             if self._lent.get(key) is not lent:  # ended while it started
                 lent.box.kill()
                 raise NotFound("That session is over.")
         except BaseException:
             await self.end(*key)
             raise
-        switch.attach(offer.participant, lent.box.streams)
+        for process, streams in zip(_processes(offer.participant, orders["processes"]), lent.box.streams, strict=True):
+            switch.attach(process, streams)
         self._watching[key] = asyncio.create_task(self._attend(key, lent, hub))
         self._record("lent", **subject.words(), session=offer.session, sandbox=str(kind))
         return Accepted(cores, str(kind))
@@ -178,6 +180,8 @@ class Lending:
                 "install Commonhold under the same Python on both",
             )
         _checked(offer.session, offer.participant)
+        if not 0 <= offer.call_cores <= self._cores():
+            raise Refused(f"{self.computer} lends {self._cores()} cores, and each call needs {offer.call_cores}.")
         if len(self._lent) >= MOST_SESSIONS:
             raise Refused(f"{self.computer} has lent all that it lends.", "try again later")
         return permitted
@@ -282,6 +286,7 @@ class Lending:
 
 
 def _orders(computer: str, offer: Offer, cores: int, memory: int) -> dict[str, Any]:
+    """For functions a process for each call that can run at a time: Python itself computes on one core only."""
     return {
         "me": offer.participant,
         "authority": offer.authority,
@@ -291,7 +296,13 @@ def _orders(computer: str, offer: Offer, cores: int, memory: int) -> dict[str, A
         "cores": cores,
         "memory": memory or psutil.virtual_memory().total // 2,
         "idle": True,
+        "processes": cores // offer.call_cores if offer.call_cores else 0,
     }
+
+
+def _processes(participant: str, count: int) -> list[str]:
+    """What a session calls them."""
+    return [f"{participant}.{number}" for number in range(count)] if count else [participant]
 
 
 def _checked(session: str, participant: str) -> None:

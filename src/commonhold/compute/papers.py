@@ -11,6 +11,7 @@ import msgspec
 
 from commonhold.authority.authority import Subject, Verb
 from commonhold.compute.job import Input
+from commonhold.errors import WrongUsage
 from commonhold.names import Fingerprint, PersonId, SharePath
 
 LARGEST = 32 * 2**20  # bytes of a request about a job: the papers of 100,000 tasks
@@ -40,6 +41,7 @@ class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
     person: PersonId
     person_name: str
     python: str  # major.minor of the hub
+    call_cores: int = 0  # for each call of a Python function; 0: the session is for commands
 
 
 class Offer(Inquiry, frozen=True, kw_only=True):
@@ -54,6 +56,41 @@ class Offer(Inquiry, frozen=True, kw_only=True):
 class Accepted(msgspec.Struct, frozen=True):
     cores: int
     sandbox: str
+
+
+class FunctionsWish(msgspec.Struct, frozen=True):
+    """POST /functions: a person's own Python process wants to call functions on lent processors.
+
+    The session is held for as long as the answer is read: `FunctionsPapers` first, then `FunctionsNews`, a line each.
+    """
+
+    python: str  # major.minor of that process
+    on: str = "any"  # any, all, or a computer's name
+    cores: int = 1  # for each call
+
+    def check(self) -> None:
+        """Raise WrongUsage for what makes no sense."""
+        if not 1 <= self.cores <= 1024:
+            raise WrongUsage("Each call of a function needs at least one core.")
+
+
+class FunctionsNews(msgspec.Struct, frozen=True):
+    """What happens in a session that a process holds: which lenders take part now, and what is to be said."""
+
+    lenders: dict[str, str]  # participant -> computer
+    note: str = ""
+
+
+class FunctionsPapers(msgspec.Struct, frozen=True):
+    """With these papers a process is part of the session, and may do there what it likes."""
+
+    session: str
+    participant: str  # c1, c2 …
+    authority: str  # PEM
+    certificate: str  # PEM
+    key: str  # PEM
+    lenders: dict[str, str]  # participant -> computer
+    notes: tuple[str, ...] = ()  # who does not take part, and why
 
 
 class PassPaper(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 A star: only the hub knows where everybody is. A lender's node takes whatever is not here to the hub,
 which hands it to its scheduler or on to the lender where the target runs. What passes is TLS between
-sandboxed processes; no node can read it, and each only carries for the computers in the session.
+processes of the session; no node can read it, and each only carries for the computers in the session.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 import stat
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from commonhold.names import Fingerprint
 
 CHUNK = 262_144  # bytes of one message
 LONGEST_TARGET = 64  # bytes of a participant's name
+TARGET = re.compile(r"p\d{1,4}(\.\d{1,4})?")  # p0, p3, p3.1; a guest's word becomes part of an address
 MOST_STREAMS = 256  # of one participant at once; a guest cannot use up the node's descriptors
 FULL_RETRY = 0.02  # seconds until a full queue is tried again
 FULL_TRIES = 250
@@ -46,14 +48,20 @@ class Switch:
     """One session's streams on this computer.
 
     `elsewhere(target)` opens the WebSocket to a participant that is not here, or raises NotFound;
-    `computers` are those whose nodes may send streams here.
+    `computers` are those whose nodes may send streams here. What lenders may tell one another is for the
+    hub to say: `mesh` lets workers fetch results of one another, as functions need it and commands do not.
     """
 
     def __init__(
-        self, elsewhere: Elsewhere, computers: Callable[[], frozenset[Fingerprint]], is_hub: bool = False
+        self,
+        elsewhere: Elsewhere,
+        computers: Callable[[], frozenset[Fingerprint]],
+        is_hub: bool = False,
+        mesh: bool = False,
     ) -> None:
         self.computers = computers
         self.is_hub = is_hub
+        self._mesh = mesh or not is_hub
         self._elsewhere = elsewhere
         self._here: dict[str, socket.socket] = {}
         self._carrying: set[asyncio.Task[None]] = set()
@@ -65,9 +73,9 @@ class Switch:
         asyncio.get_running_loop().add_reader(streams, self._incoming, participant, streams)
 
     def detach(self, participant: str) -> None:
-        """Before its socket is closed."""
-        if streams := self._here.pop(participant, None):
-            asyncio.get_running_loop().remove_reader(streams)
+        """Before the sockets of its processes are closed."""
+        for process in [each for each in self._here if each.partition(".")[0] == participant]:
+            asyncio.get_running_loop().remove_reader(self._here.pop(process))
 
     async def close(self) -> None:
         for participant in list(self._here):
@@ -89,7 +97,8 @@ class Switch:
             os.close(descriptor)
             return
         stream = socket.socket(fileno=descriptor)
-        fit = (stream.family, stream.type) == (socket.AF_UNIX, socket.SOCK_STREAM) and SCHEDULER in {source, target}
+        meant = TARGET.fullmatch(target) and (self._mesh or SCHEDULER in {source, target})
+        fit = (stream.family, stream.type) == (socket.AF_UNIX, socket.SOCK_STREAM) and meant
         if not fit or self._counts.get(source, 0) >= MOST_STREAMS:
             stream.close()
             return
@@ -106,21 +115,31 @@ class Switch:
                 await self._hand_over(target, stream)
                 return
             async with self._elsewhere(target) as wire:
-                await _carry(stream, wire)
+                await carry(stream, wire)
 
     async def accept(self, target: str, wire: Wire) -> None:
         """Carry what another computer's node brought, until either end closes.
 
-        Raises NotFound. The hub's computer takes streams for the scheduler only: lenders have nothing
-        to tell one another, nor the worker that runs beside it.
+        Raises NotFound. Where only commands run, the hub's computer takes streams for the scheduler alone:
+        lenders have nothing to tell one another, nor the worker that runs beside it.
         """
-        if target not in self._here or (self.is_hub and target != SCHEDULER):
+        if target != SCHEDULER and not self._mesh:
             raise NotFound("There is no such participant.")
+        if target not in self._here:
+            await self._pass_on(target, wire)
+            return
         near, far = socket.socketpair()
         with near:
             with far:
                 await self._hand_over(target, far)
-            await _carry(near, wire)
+            await carry(near, wire)
+
+    async def _pass_on(self, target: str, wire: Wire) -> None:
+        """From one lender to another, through the hub."""
+        if not self.is_hub:
+            raise NotFound("There is no such participant.")
+        async with self._elsewhere(target) as onwards:
+            await _until_first(_forward(wire, onwards), _forward(onwards, wire))
 
     async def _hand_over(self, target: str, stream: socket.socket) -> None:
         for _ in range(FULL_TRIES):
@@ -132,7 +151,7 @@ class Switch:
                 return
 
 
-async def _carry(stream: socket.socket, wire: Wire) -> None:
+async def carry(stream: socket.socket, wire: Wire) -> None:
     """Bytes between a local stream and a WebSocket, with back-pressure in both directions."""
     reader, writer = await asyncio.open_unix_connection(sock=stream.dup(), limit=CHUNK)
     try:
@@ -150,6 +169,11 @@ async def _inwards(wire: Wire, writer: asyncio.StreamWriter) -> None:
     while (message := await wire.receive()).type is aiohttp.WSMsgType.BINARY:
         writer.write(message.data)
         await writer.drain()
+
+
+async def _forward(source: Wire, target: Wire) -> None:
+    while (message := await source.receive()).type is aiohttp.WSMsgType.BINARY:
+        await target.send_bytes(message.data)
 
 
 async def _until_first(*ways: object) -> None:

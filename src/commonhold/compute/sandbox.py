@@ -112,10 +112,13 @@ def _wrapped(folder: Path) -> list[str]:
 
 
 class Sandbox:
-    """One running process: `channel` to speak with it, `streams` over which connections travel (comm.py)."""
+    """One running program: `channel` to speak with it, `streams` over which connections travel (comm.py).
+
+    There is one such socket for each process that takes part in the session.
+    """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, kind: Kind, streams: socket.socket, channel: Channel
+        self, process: asyncio.subprocess.Process, kind: Kind, streams: list[socket.socket], channel: Channel
     ) -> None:
         self.kind = kind
         self.streams = streams
@@ -123,27 +126,32 @@ class Sandbox:
         self._process = process
 
     @classmethod
-    async def start(cls, folder: Path, handler: Handler, kind: Kind | None = None) -> Sandbox:
+    async def start(cls, folder: Path, handler: Handler, kind: Kind | None = None, processes: int = 1) -> Sandbox:
         """Start our program in `folder`, which is its own; what it writes on standard error goes to `FOLDER.log`."""
         kind = kind or await here()
         where = str(INSIDE) if kind is Kind.BUBBLEWRAP else str(folder)
         prefix = _wrapped(folder) if kind is Kind.BUBBLEWRAP else []
-        streams, its_streams = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(processes)]
+        its_streams = [theirs.fileno() for _, theirs in pairs]
         speech, its_speech = socket.socketpair()
-        with its_streams, its_speech, folder.with_suffix(".log").open("ab") as log:
+        with contextlib.ExitStack() as its_own, folder.with_suffix(".log").open("ab") as log:
+            for each in (its_speech, *(theirs for _, theirs in pairs)):
+                its_own.enter_context(each)
             process = await asyncio.create_subprocess_exec(
                 *prefix,
-                *(sys.executable, "-I", "-m", PROGRAM, str(its_streams.fileno()), where),
+                *(sys.executable, "-I", "-m", PROGRAM, ",".join(map(str, its_streams)), where),
                 stdin=its_speech.fileno(),
                 stdout=log,
                 stderr=log,
-                pass_fds=(its_streams.fileno(),),
+                pass_fds=its_streams,
                 env=_environment() | {"HOME": where, "TMPDIR": where},  # what is left there ends with the session
                 cwd=folder,
                 start_new_session=True,
             )
-        streams.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=speech, limit=LONGEST_LINE)
+        streams = [ours for ours, _ in pairs]
+        for each in streams:
+            each.setblocking(False)
         return cls(process, kind, streams, Channel(reader, writer, handler))
 
     @property
@@ -161,10 +169,13 @@ class Sandbox:
         if self.kind is Kind.LIMITS:
             end_session(self.pid)
         if self._process.returncode is None:
+            # Process.kill() would reap it, behind asyncio's back. The group, because a bubblewrap that has only just
+            # begun has a child that does not die with it yet.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)  # Process.kill() would reap it, behind asyncio's back
+                os.killpg(self.pid, signal.SIGKILL)
         self.channel.close()
-        self.streams.close()
+        for each in self.streams:
+            each.close()
 
 
 def end_session(leader: int, spare: int = 0) -> None:

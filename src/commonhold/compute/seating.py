@@ -20,6 +20,7 @@ from commonhold.transport import Caller, Peer
 
 OTHERS_WITHIN = 1.0  # seconds that a job waits for further lenders once one has accepted
 APPEARS_WITHIN = 30.0  # seconds until a lender's worker must have found the scheduler: a cold disk takes seven
+COMES_BACK_WITHIN = 5.0  # seconds until a process that a function ended must have been replaced (workforce.py)
 MOST_RETURNS = 5  # how often one lender is asked for a new worker after it lost one
 
 
@@ -44,6 +45,7 @@ class Seating:
         lending: Lending,
         caller: Caller,
         listener: SeatingListener,
+        call_cores: int,
     ) -> None:
         self.seats = seats
         self._session = session
@@ -53,6 +55,7 @@ class Seating:
         self._lending = lending
         self._caller = caller
         self._listener = listener
+        self._call_cores = call_cores
         self._tasks: set[asyncio.Task[Any]] = set()
         self._over = False
 
@@ -114,20 +117,24 @@ class Seating:
                 self._refused(seat, error)
                 return
             seat.accepted, seat.refusal, seat.company = accepted, "", company
-            seat.joined.clear()
-            self._spawn(self._appears(seat))
+            self._await(seat, APPEARS_WITHIN)
         self._listener.seated(seat)
 
-    async def _appears(self, seat: Seat) -> None:
+    def _await(self, seat: Seat, seconds: float) -> None:
+        seat.joined.clear()
+        self._spawn(self._appears(seat, seconds))
+
+    async def _appears(self, seat: Seat, seconds: float) -> None:
         """Nobody waits for a lender that said yes and never came."""
         try:
-            await asyncio.wait_for(seat.joined.wait(), APPEARS_WITHIN)
+            await asyncio.wait_for(seat.joined.wait(), seconds)
         except TimeoutError:
-            self.left(seat)
+            self._left(seat)
 
     def _asked(self, seat: Seat) -> dict[str, Any]:
         person = {"person": self._subject.person, "person_name": self._subject.person_name}
-        return {"session": self._session, "participant": seat.participant, "python": PYTHON, **person}
+        about = {"session": self._session, "participant": seat.participant, "call_cores": self._call_cores}
+        return about | {"python": PYTHON} | person
 
     def _refused(self, seat: Seat, error: CommonholdError) -> None:
         seat.willing = None
@@ -158,7 +165,19 @@ class Seating:
     def _at(self, seat: Seat) -> str:
         return f"/sessions/{self._session}/{seat.participant}"
 
-    def left(self, seat: Seat) -> None:
+    def moved(self, joined: str, left: str) -> None:
+        """A worker's process has come to the scheduler, or gone; the other is nothing."""
+        if seat := self.seats.find(joined):
+            seat.processes.add(joined)
+            seat.joined.set()
+        if seat := self.seats.find(left):
+            seat.processes.discard(left)
+            if not seat.processes and self._call_cores and seat.accepted:
+                self._await(seat, COMES_BACK_WITHIN)
+            elif not seat.processes:
+                self._left(seat)
+
+    def _left(self, seat: Seat) -> None:
         """Its worker is gone."""
         if seat.accepted is None or self._over:
             return

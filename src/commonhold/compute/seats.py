@@ -25,6 +25,7 @@ class Seat:
         self.company: tuple[PersonId, ...] = ()  # persons of whom it was told
         self.refusal = ""
         self.joined = asyncio.Event()  # its worker has spoken with the scheduler
+        self.processes: set[str] = set()  # its workers that speak with the scheduler: p3, or p3.0, p3.1 …
         self.returns = 0
         self.turn = asyncio.Lock()  # a lender that is coming back is not asked twice
 
@@ -40,8 +41,9 @@ class Seats:
     def __iter__(self) -> Iterator[Seat]:
         return iter(list(self._seats.values()))
 
-    def find(self, participant: str) -> Seat | None:
-        return self._seats.get(participant)
+    def find(self, process: str) -> Seat | None:
+        """The seat of a participant, or of one of its processes: p3.1 belongs to p3."""
+        return self._seats.get(process.partition(".")[0])
 
     def of(self, peer: Peer | None) -> Seat:
         """A lender keeps its participant's name, so that `--on` still means it after it came back."""

@@ -10,9 +10,10 @@ from aiohttp import web
 from commonhold.authority.authority import Subject
 from commonhold.authority.gate import SUBJECT
 from commonhold.compute.cluster import Cluster
+from commonhold.compute.functions import Functions
 from commonhold.compute.job import JobSpec
 from commonhold.compute.lend import Lending
-from commonhold.compute.papers import LARGEST, Inquiry, JobPapers, Offer
+from commonhold.compute.papers import LARGEST, FunctionsWish, Inquiry, JobPapers, Offer
 from commonhold.compute.relay import Switchboard
 from commonhold.errors import NotFound, Refused
 from commonhold.names import Fingerprint, PersonId
@@ -71,6 +72,37 @@ class Jobs:
         if person is None or person not in {self._owner, self._cluster.journal.person(job)}:
             raise NotFound(f"There is no job {job}.", "commonhold jobs")
         return job
+
+
+class Calls:
+    """People's own processes that call functions: at the gateway, and at a server's listener."""
+
+    def __init__(self, functions: Functions, streams: Streams) -> None:
+        self._functions = functions
+        self._streams = streams
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/functions", self._hold),
+            web.delete("/functions/{session}/{participant}", self._goodbye),
+        ]
+
+    def local(self) -> list[web.RouteDef]:
+        """For the gateway, which has no streams between computers."""
+        return [*self.routes(), self._streams.relaying()]
+
+    async def _hold(self, request: web.Request) -> web.StreamResponse:
+        """FunctionsWish -> lines: FunctionsPapers, then FunctionsNews. Who hangs up lets go."""
+        holding = self._functions.hold(request[SUBJECT], await document(request, FunctionsWish))
+        try:
+            return await answer_lines(request, holding)
+        finally:
+            await holding.aclose()
+
+    async def _goodbye(self, request: web.Request) -> web.Response:
+        found = request.match_info
+        self._functions.goodbye(found["session"], found["participant"], request[SUBJECT].computer)
+        return web.Response(status=204)
 
 
 class Loans:
@@ -132,8 +164,11 @@ class Streams:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/sessions/{session}", self._alive),
-            web.get("/sessions/{session}/relay/{target}", self._relay),
+            self.relaying(),
         ]
+
+    def relaying(self) -> web.RouteDef:
+        return web.get("/sessions/{session}/relay/{target}", self._relay)
 
     async def _alive(self, request: web.Request) -> web.Response:
         """A lender asks whether its hub still holds the session."""

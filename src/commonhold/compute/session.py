@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from commonhold.authority.authority import Subject
-from commonhold.compute.certificates import SessionAuthority
+from commonhold.compute.certificates import Papers, SessionAuthority
 from commonhold.compute.channel import SCHEDULER
 from commonhold.compute.lend import Lending
 from commonhold.compute.relay import Switch, Switchboard, Wire
@@ -27,6 +28,8 @@ from commonhold.trees import erase
 log = logging.getLogger(__name__)
 
 AT_ONCE = 500  # tasks in one message to the scheduler
+PATIENCE = 15  # seconds of silence after which the scheduler takes a worker for lost
+PATIENCE_WITH_FUNCTIONS = 60  # a function in C may keep its whole process from speaking
 
 
 class SessionListener(Protocol):
@@ -52,15 +55,20 @@ class Session:
         caller: Caller,
         now: datetime,
         listener: SessionListener,
+        call_cores: int = 0,
     ) -> None:
+        """`call_cores` are for each call of a function; 0: the session is for commands."""
         self.id = secrets.token_hex(16)
         self.subject = subject
         self.seats = Seats(computer, lending.person_of)
+        self.callers: dict[str, Fingerprint] = {}  # processes of its person's own, and at which computers they run
         self.over = asyncio.Event()
-        self.switch = Switch(self._elsewhere, lambda: frozenset(seat.fingerprint for seat in self.seats.seated()), True)
+        self.switch = Switch(self._elsewhere, self._computers, is_hub=True, mesh=call_cores > 0)
         self._issuer = SessionAuthority(self.id, now)
         kept = self.seats, self._issuer, self.switch, lending, caller
-        self.seating = Seating(self.id, subject, *kept, self)
+        self.seating = Seating(self.id, subject, *kept, self, call_cores)
+        self._patience = PATIENCE_WITH_FUNCTIONS if call_cores else PATIENCE
+        self._numbers = itertools.count(1)
         self._folder = folder / self.id
         self._name, self._here = computer
         self._switchboard = switchboard
@@ -77,9 +85,19 @@ class Session:
         room.mkdir(parents=True, mode=0o700)
         self._box = await Sandbox.start(room, self._hear)
         papers = self._issuer.issue(SCHEDULER)
-        self._box.channel.tell("orders", me=SCHEDULER, computer=self._name, **papers._asdict())
-        self.switch.attach(SCHEDULER, self._box.streams)
+        self._box.channel.tell("orders", me=SCHEDULER, computer=self._name, patience=self._patience, **papers._asdict())
+        self.switch.attach(SCHEDULER, *self._box.streams)
         self._watching = asyncio.create_task(self._watch(self._box))
+
+    def _computers(self) -> frozenset[Fingerprint]:
+        """Whose nodes may bring streams."""
+        return frozenset([*(seat.fingerprint for seat in self.seats.seated()), *self.callers.values()])
+
+    def admit(self, computer: Fingerprint) -> tuple[str, Papers]:
+        """A process of its person's own takes part from now on, at that computer: its name, and its papers."""
+        name = f"c{next(self._numbers)}"
+        self.callers[name] = computer
+        return name, self._issuer.issue(name)
 
     async def _watch(self, box: Sandbox) -> None:
         serving = asyncio.create_task(box.channel.serve())
@@ -101,14 +119,18 @@ class Session:
 
     async def submit(self, specs: list[dict[str, Any]], retries: int, cores: int, on: list[str] | None) -> None:
         """Give tasks to the scheduler. Raises Unreachable when it ends meanwhile."""
-        ready, over = asyncio.create_task(self._ready.wait()), asyncio.create_task(self.over.wait())
-        await asyncio.wait({ready, over}, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        over.cancel()
+        await self.ready()
         assert self._box is not None  # noqa: S101 - open() came first
         for first in range(0, len(specs), AT_ONCE):
             part = specs[first : first + AT_ONCE]
             await self._box.channel.ask("submit", specs=part, retries=retries, cores=cores, on=on)
+
+    async def ready(self) -> None:
+        """Until the scheduler listens, or has ended."""
+        ready, over = asyncio.create_task(self._ready.wait()), asyncio.create_task(self.over.wait())
+        await asyncio.wait({ready, over}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        over.cancel()
 
     async def cancel(self, keys: list[str]) -> None:
         if self._box is not None:
@@ -122,10 +144,7 @@ class Session:
         elif what == "changes":
             changes = words["changes"]
             for change in changes:
-                if left := self.seats.find(str(change.get("left"))):
-                    self.seating.left(left)
-                if joined := self.seats.find(str(change.get("joined"))):
-                    joined.joined.set()
+                self.seating.moved(str(change.get("joined", "")), str(change.get("left", "")))
             self._listener.changed(self, [change for change in changes if "key" in change])
 
     # What the seating tells (seating.SeatingListener)

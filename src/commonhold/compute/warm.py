@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from commonhold.authority.authority import Subject
+from commonhold.authority.authority import Permit, Subject
 from commonhold.authority.watch import Watch, Work
 from commonhold.compute.session import Session
 from commonhold.errors import Refused
@@ -14,7 +14,8 @@ from commonhold.names import Fingerprint, PersonId
 
 WARM = 60.0  # seconds
 
-Key = tuple[PersonId, Fingerprint | None, str]  # whose session, from where, and for which computer only
+# Whose session, from where, for which computer only, and for how many cores of each call (0: for commands).
+Key = tuple[PersonId, Fingerprint | None, str, int]
 
 
 class WarmSessions:
@@ -27,7 +28,7 @@ class WarmSessions:
 
     def __init__(
         self,
-        start: Callable[[Subject], Awaitable[Session]],
+        start: Callable[[Subject, int], Awaitable[Session]],
         lost: Callable[[Session, str], None],
         watch: Watch,
         warm: float,
@@ -42,23 +43,26 @@ class WarmSessions:
         self._cooling: dict[Session, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[Any]] = set()
 
-    async def get(self, subject: Subject, on: str) -> Session:
-        """The session for a job of this subject on that computer (`any`, `all`), opened when there is none."""
+    async def get(self, subject: Subject, on: str, call_cores: int = 0) -> Session:
+        """The session for a job of this subject on that computer (`any`, `all`), opened when there is none.
+
+        `call_cores` is for functions. Those have sessions of their own: their workers are others.
+        """
         if subject.person is None:
             raise Refused("Only people have jobs.")
-        key = subject.person, subject.computer, "" if on in {"any", "all"} else on.casefold()
+        key = subject.person, subject.computer, "" if on in {"any", "all"} else on.casefold(), call_cores
         opening = self._opened.get(key)
         if opening is not None and opening.done() and (opening.exception() or opening.result().over.is_set()):
             opening = None
         if opening is None:
-            opening = self._opened[key] = asyncio.ensure_future(self._open(subject))
+            opening = self._opened[key] = asyncio.ensure_future(self._open(subject, call_cores))
         session = await asyncio.shield(opening)
         if handle := self._cooling.pop(session, None):
             handle.cancel()
         return session
 
-    async def _open(self, subject: Subject) -> Session:
-        session = await self._start(subject)
+    async def _open(self, subject: Subject, call_cores: int) -> Session:
+        session = await self._start(subject, call_cores)
         self._works[session] = self._watch.begin(
             subject, f"session {session.id}", lambda why: self._end_now(session, why.sentence)
         )
@@ -66,6 +70,15 @@ class WarmSessions:
 
     def _end_now(self, session: Session, why: str) -> None:
         self._lost(session, why)
+        self._end_soon(session)
+
+    def hold(self, session: Session, permit: Permit) -> None:
+        """The session ends with that permit, too."""
+        if work := self._works.get(session):
+            work.hold(permit)
+
+    def end(self, session: Session) -> None:
+        """It is not kept warm: what runs in it may never end by itself."""
         self._end_soon(session)
 
     def cool(self, session: Session) -> None:

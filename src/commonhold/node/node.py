@@ -243,7 +243,7 @@ class Node:
         app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record, *self.quotas.charging))
         app.add_routes(processors.between_computers())
         if self.facts.roster.server is not None:
-            app.add_routes(processors.jobs.routes())  # its clients' jobs run here
+            app.add_routes(processors.for_clients())
             app.add_routes([*self.people.governing(), *self.people.entering()])
         app.on_response_prepare.append(self.exchange.stamp)
         app[STAMP] = self.exchange.stamped
@@ -278,7 +278,7 @@ class Node:
         app.add_routes([*self.desk.routes(), *self.groups.routes(), *self.quotas.routes()])
         app.add_routes([*self.people.governing(), *self.people.listing(self.contact.catch_up)])
         if self.processors is not None:
-            app.add_routes(self.processors.jobs.routes())
+            app.add_routes(self.processors.for_own())
         await self.gateway.start(app)
         card = GatewayCard(url=self.gateway.url, secret=secret, pid=os.getpid())
         write_private(self.home.gateway_file, to_json(card))

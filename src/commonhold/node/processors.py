@@ -13,11 +13,12 @@ from commonhold.authority.passes import Passes
 from commonhold.authority.watch import Watch
 from commonhold.compute import sandbox
 from commonhold.compute.cluster import Cluster
+from commonhold.compute.functions import Functions
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.papers import Terms
 from commonhold.compute.relay import Switchboard
-from commonhold.compute.serve import Jobs, Loans, Streams
+from commonhold.compute.serve import Calls, Jobs, Loans, Streams
 from commonhold.files.shares import Shares
 from commonhold.home import Home, Settings
 from commonhold.node.courier import DoorCourier, DoorDesk, HomeFolders
@@ -79,11 +80,22 @@ class Processors:
             folders,
             lambda: datetime.now(UTC),
         )
+        self.functions = Functions(settings.computer, self.cluster.opening, self.lending, watch)
         self.jobs = Jobs(self.cluster, shares.owner)
+        self._streams = Streams(self.switchboard)
+        self._calls = Calls(self.functions, self._streams)
 
     def between_computers(self) -> list[web.RouteDef]:
         """For the listener: sessions, their streams, passes."""
-        return [*Loans(self.lending).routes(), *Streams(self.switchboard).routes(), *self.door_desk.routes()]
+        return [*Loans(self.lending).routes(), *self._streams.routes(), *self.door_desk.routes()]
+
+    def for_clients(self) -> list[web.RouteDef]:
+        """For a server's listener: its clients' jobs and functions."""
+        return [*self.jobs.routes(), *self._calls.routes()]
+
+    def for_own(self) -> list[web.RouteDef]:
+        """For the gateway: the own person's jobs and functions."""
+        return [*self.jobs.routes(), *self._calls.local()]
 
     async def start(self) -> None:
         await self.lending.start()
@@ -91,5 +103,6 @@ class Processors:
         self.kind = await sandbox.here()
 
     async def close(self) -> None:
+        await self.functions.close()
         await self.cluster.close()
         await self.lending.close()

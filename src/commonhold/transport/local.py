@@ -14,8 +14,8 @@ from yarl import URL
 from commonhold.errors import NodeNotRunning
 from commonhold.names import Address
 from commonhold.transport.addresses import bind
-from commonhold.transport.answers import json_lines, read_json
-from commonhold.transport.caller import Outgoing, exchange, sendable, session_over
+from commonhold.transport.answers import json_lines, problem_of_handshake, read_json
+from commonhold.transport.caller import LARGEST_MESSAGE, Outgoing, exchange, sendable, session_over
 from commonhold.transport.connections import Runner
 from commonhold.wire import to_json
 
@@ -112,6 +112,21 @@ class LocalCaller:
         async with self.request(method, path, data=None if body is None else to_json(body)) as answer:
             async for item in json_lines(answer):
                 yield item
+
+    @asynccontextmanager
+    async def socket(self, path: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket to the node. Raises what `request` raises."""
+        if self._session is None:
+            self._session = session_over(aiohttp.TCPConnector(limit=0))
+        try:
+            async with self._session.ws_connect(
+                f"{self._url.origin()}{path}", headers=self._headers, max_msg_size=LARGEST_MESSAGE
+            ) as socket:
+                yield socket
+        except aiohttp.WSServerHandshakeError as error:
+            raise problem_of_handshake(error.headers, error.status) from error
+        except aiohttp.ClientError as error:
+            raise NodeNotRunning(f"The node of {self._of} is not running.", "commonhold up") from error
 
     async def close(self) -> None:
         if self._session is not None:

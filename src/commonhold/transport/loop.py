@@ -58,6 +58,10 @@ class LoopThread:
             ended.wait(CLEANING_UP)
             raise
 
+    def call(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Start it, and wait for nothing."""
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
     def iterate(self, source: AsyncIterator[T]) -> Iterator[T]:
         """An asynchronous iterator as a plain one; ending it early closes the source."""
 
