@@ -244,7 +244,10 @@ SCRIPT = """
         if what == "overwrite":
             upload = share.write(given)
             upload.write(b"new")
-        source = permit(casa.authority, casa.who("tower"), Verb.WRITE, share.door, SharePath.parse("b.txt"))
+        other = share
+        if what == "move in":
+            other = Share(Door("share", "5a18" * 8, "desk", ANN), home / "desk", share.catalogue)
+        source = permit(casa.authority, casa.who("tower"), Verb.WRITE, other.door, SharePath.parse("b.txt"))
         count = itertools.count(1)
 
         def counted(call):
@@ -260,8 +263,8 @@ SCRIPT = """
             upload.commit()
         elif what == "delete":
             share.delete(given)
-        elif what == "move":
-            share.move(source, share, given, Wish())
+        elif what in {"move", "move in"}:
+            other.move(source, share, given, Wish())
         else:
             row, _ = share.returning.choose(given, None, None)
             share.returning.restore(given, row, NONE)
@@ -279,15 +282,17 @@ SCRIPT = """
         (home / "photos" / "a.txt").write_bytes(b"old")
         if what == "restore":
             assert child(home, "overwrite", 0) == 0
-        if what == "move":
-            (home / "photos" / "b.txt").write_bytes(b"new")
+        if what in {"move", "move in"}:
+            source = home / ("photos" if what == "move" else "desk") / "b.txt"
+            source.parent.mkdir(exist_ok=True)
+            source.write_bytes(b"new")
         if (ended := child(home, what, last)) == 0:
             break
         assert ended == 9, ended
 """
 
 
-@pytest.mark.parametrize("what", ["overwrite", "delete", "restore", "move"])
+@pytest.mark.parametrize("what", ["overwrite", "delete", "restore", "move", "move in"])
 def test_a_death_at_any_call_forgets_no_byte_and_leaves_no_half(tmp_path, what):
     """Whatever had the name is under it still, or a version; and the next start finds each version whole."""
     subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT), tmp_path, what], check=True)
@@ -300,7 +305,7 @@ def test_a_death_at_any_call_forgets_no_byte_and_leaves_no_half(tmp_path, what):
         assert {path.name for path in files} == {each.version for each in history(found)}
         there = home / "photos" / "a.txt"
         assert there.exists() or what == "delete"
-        names = [path for path in (there, there.with_name("b.txt")) if path.exists()]
+        names = [path for path in (there, there.with_name("b.txt"), home / "desk" / "b.txt") if path.exists()]
         contents = sorted(path.read_bytes() for path in [*files, *names])
         assert contents in ([b"old"], [b"new", b"old"])
         assert not found.rubbish()
