@@ -71,6 +71,25 @@ def test_mv_takes_away_what_has_arrived(laptop, photos, mine):
     assert (mine / "2026" / "dog.txt").read_text() == "woof\n"
 
 
+def test_links_and_devices_are_left_out_and_counted_and_odd_names_fail(laptop, mine, tmp_path):
+    (home := tmp_path / "home").mkdir()
+    (home / "a.txt").write_text("a")
+    os.utime(home / "a.txt", (LONG_AGO, LONG_AGO))
+    for name in ("one", "two:three", "gone"):
+        (home / name).symlink_to("nowhere" if name == "gone" else "a.txt")
+    os.mkfifo(home / "pipe")
+    left = "; 3 links left out; 1 pipe or device left out.\n"
+    dry = laptop("put", "-r", "--delete", "--dry-run", f"{home}/", "laptop:mine").stdout
+    assert dry.endswith(f"1 would be copied, 0 deleted{left}")
+    assert laptop("put", "-r", f"{home}/", "laptop:mine").stdout == f"1 file copied, 1 B{left}"
+    (home / "a:b").write_text("odd")
+    (home / "b.txt").write_text("b")
+    told = laptop.json("put", "-r", f"{home}/", "laptop:mine", code=8)
+    assert [each["path"] for each in told["failed"]] == ["a:b"]
+    assert (told["files"], [path.rpartition("/")[2] for path in told["links"]]) == (1, ["gone", "one", "two:three"])
+    assert names(mine) == ["a.txt", "b.txt"]
+
+
 def test_how_long_a_share_keeps_what_was_is_said_and_taken_back(laptop, mine):
     (mine / "a.txt").write_text("a")
     usual = laptop.json("history", "laptop:mine", "--days", "30")

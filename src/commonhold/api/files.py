@@ -301,7 +301,7 @@ def _whole(counts: Counts) -> Report:
     """
     report = counts.report()
     done = report.files + report.same + report.removed + report.folders
-    fields = ("files", "bytes", "same", "removed", "folders")
+    fields = ("files", "bytes", "same", "removed", "folders", "links", "devices")
     more: dict[str, object] = {name: getattr(report, name) for name in fields}
     kept = [{"path": path, "kept": kept} for path, kept in report.kept]
     if report.failed:

@@ -55,14 +55,21 @@ def copy(out: Output, verb: str, work: Callable[[Any], Report], done: str = "cop
             out.lines(
                 itertools.chain((f"copy  {p}" for p in report.to_copy), (f"delete  {p}" for p in report.to_delete))
             )
-            out.lines([f"Nothing was done; {len(report.to_copy)} would be copied, {len(report.to_delete)} deleted."])
+            doing = f"{len(report.to_copy)} would be copied, {len(report.to_delete)} deleted"
+            out.lines([f"Nothing was done; {'; '.join([doing, *_left_out(report)])}."])
         return
     what = [counted(report.files, "file")] if report.files or not report.folders else []
     what += [counted(report.folders, "whole folder")] if report.folders else []
     amount = f", {size(report.bytes)}" if report.bytes or done == "copied" else ""
     more = [f"{report.same} the same already"] if report.same else []
     more += [f"{report.removed} deleted"] if report.removed else []
+    more += _left_out(report)
     out.answer(report, f"{' and '.join(what)} {done}{amount}{''.join(f'; {each}' for each in more)}.")
+
+
+def _left_out(report: Report) -> list[str]:
+    kinds = (("link", "links", report.links), ("pipe or device", "pipes or devices", report.devices))
+    return [f"{counted(len(paths), one, many)} left out" for one, many, paths in kinds if paths]
 
 
 def is_glob(word: str) -> bool:

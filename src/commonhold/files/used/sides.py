@@ -24,8 +24,8 @@ from commonhold.names import HIDDEN, SharePath
 from commonhold.trees import erase_in
 
 BATCH = 500  # entries of a local folder that are read in one change of thread
-Kinds = Literal["file", "folder", "other"]
-KINDS: tuple[Kinds, ...] = ("file", "folder", "other")
+Kinds = Literal["file", "folder", "link", "device"]
+KINDS: tuple[Kinds, ...] = ("file", "folder", "link", "device")  # a device, or a pipe, or a socket
 _PACKED = struct.Struct("<BQq")
 
 
@@ -139,7 +139,7 @@ class LocalSide:
         if stat.S_ISDIR(status.st_mode):
             return Item(path, "folder")
         if not stat.S_ISREG(status.st_mode):
-            return Item(path, "other")
+            return Item(path, "link" if stat.S_ISLNK(status.st_mode) else "device")
         known = Origin.of(path)
         ours = known and known.untouched(status) and (known.computer, known.share) == (self._computer, self._share)
         etag = known.etag if known and ours else ""

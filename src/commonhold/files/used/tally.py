@@ -25,6 +25,7 @@ class Report(msgspec.Struct, frozen=True):
     `same`: files that were the same already. `kept`: (path, where it is now) of files of this computer that stay beside
     another version. `removed`: files and folders taken away at the target. `to_copy`, `to_delete`: what a
     dry run would do; then nothing was done. `folders`: those that were moved as a whole, by a new name.
+    `links`, `devices`: paths of links, and of devices, pipes and sockets, which are never copied.
     """
 
     files: int
@@ -36,6 +37,8 @@ class Report(msgspec.Struct, frozen=True):
     to_copy: list[str] = []
     to_delete: list[str] = []
     folders: int = 0
+    links: list[str] = []
+    devices: list[str] = []
 
 
 class Counts:
@@ -53,6 +56,8 @@ class Counts:
         self.kept: list[tuple[str, str]] = []
         self.to_copy: list[str] = []
         self.to_delete: list[str] = []
+        self.links: list[str] = []
+        self.devices: list[str] = []
         self.alone = self.strict = False
 
     def expect(self, files: int, size: int) -> None:
@@ -88,6 +93,10 @@ class Counts:
         self.failed.append((path, error.sentence))
         self.errors.setdefault(type(error), error)
 
+    def leave_out(self, path: str, *, link: bool) -> None:
+        """What is never copied."""
+        (self.links if link else self.devices).append(path)
+
     def keep(self, path: str, kept: object) -> None:
         self.kept.append((path, str(kept)))
 
@@ -102,6 +111,8 @@ class Counts:
             sorted(self.to_copy),
             sorted(self.to_delete),
             self.folders,
+            sorted(self.links),
+            sorted(self.devices),
         )
 
     def _say(self, current: str) -> None:

@@ -183,6 +183,9 @@ class Tree:
             packed = there.pop(name, None)
             if folder.ignoring and folder.ignoring(folder.below + name, item.kind == "folder"):
                 continue
+            if item.kind in {"link", "device"}:
+                self._counts.leave_out(item.path, link=item.kind == "link")
+                continue
             before = Item.unpack(folder.target, name, packed) if packed else None
             target = before.path if before else within(folder.target, item.name)  # in the form that it has there
             if not harmless(item.name):
@@ -193,11 +196,6 @@ class Tree:
                     continue
             if item.kind == "folder":
                 self._push(_Folder(item.path, target, f"{folder.below}{name}/", folder.ignoring))
-            elif item.kind == "other":
-                self._counts.fail(
-                    item.path,
-                    WrongUsage(f"{item.path} is a link or a device, which are not copied.", "--ignore leaves it out"),
-                )
             else:
                 self._job(item, target, before)
         if not found and not folder.below and self._manner.delete:
@@ -211,7 +209,7 @@ class Tree:
         for name, packed in there.items():
             item = Item.unpack(folder.target, name, packed)
             ignored = folder.ignoring and folder.ignoring(folder.below + name, item.kind == "folder")
-            if item.kind != "other" and not ignored:
+            if item.kind in {"file", "folder"} and not ignored:
                 self._extra.put(_Extra(item, folder.below + name))
 
     def _job(self, item: Item, target: str, before: Item | None) -> None:
