@@ -7,12 +7,13 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import psutil
 import pytest
 from aiohttp import web
 
@@ -29,6 +30,7 @@ from commonhold.compute.functions import Functions
 from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
+from commonhold.compute.means import Patience
 from commonhold.compute.papers import RemoteFile, Terms
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.serve import Calls, Jobs, Loans, Streams
@@ -69,6 +71,8 @@ class Shelves:
         place = self._opened(target, pass_id, Verb.ADD)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(await asyncio.to_thread(file.read))
+        self.town.stored.append(target.path)
+        self.town.on_stored(self.lender, target.path)
 
     def _opened(self, file: RemoteFile, pass_id: str, verb: Verb) -> Path:
         owner = self.town.by_fingerprint(file.computer)
@@ -100,6 +104,10 @@ class Shelves:
         for owner in self.town.computers.values():
             owner.passes.void(job, owner.authority.who(self.lender.fingerprint))
 
+    async def revoke(self, subject: Subject, job: str, computer: Fingerprint, lender: Fingerprint | None) -> None:
+        owner = self.town.by_fingerprint(computer)
+        owner.passes.void(job, owner.authority.who(subject.computer), lender)
+
     async def make(self, job: int, owner: PersonId) -> Path:
         folder = self.lender.shelf(f".job-{job}")
         folder.mkdir()
@@ -121,6 +129,7 @@ class Computer:
         self.compute = Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=self.owner)
         self.terms = Terms(cores=2, memory=2**30)
         self.audit: list[str] = []
+        self.patience = Patience(silence=3, waiting=5, soon=0.2, later=0.5, longest=1)
         self._build()
 
     def _build(self) -> None:
@@ -158,6 +167,7 @@ class Computer:
             shelves,
             shelves,
             now,
+            patience=self.patience,
         )
         self.functions = Functions(self.name, self.cluster.opening, self.lending, self.watch)
         self.heard: list[str] = []  # what other computers asked of this one
@@ -210,6 +220,26 @@ class Computer:
     def deny(self, person: str, verb: Verb) -> None:
         self.book.deny(person, NAMES.get(person, person), verb, self.compute)
 
+    async def restart(self) -> None:
+        """Its node ends, and another begins with what is on the disk."""
+        await self.close()
+        self._build()
+        await self.open()
+
+    async def begin(self, command: str | tuple[str, ...], **spec: Any) -> int:
+        job = await self.cluster.submit(self.me, JobSpec(command, **spec))
+        await self.cluster.begin(job.job)
+        return job.job
+
+    def worker(self) -> psutil.Process:
+        """The program in the sandbox of a stay here, as the sandbox is seen from outside."""
+        [stay] = self.lending._lent.values()
+        return _inside(stay.box.pid)
+
+    def scheduler(self) -> psutil.Process:
+        [opened] = [each.result() for each in self.cluster._sessions._opened.values()]
+        return _inside(opened._box.pid)
+
     async def run(self, command: str | tuple[str, ...], **spec: Any) -> Job:
         """Submit, start, and wait for the end."""
         job = await self.cluster.submit(self.me, JobSpec(command, **spec))
@@ -235,6 +265,8 @@ class Town:
         self.keys = {name: Key.generate() for name in (*names, "paper")}
         self.certificates = {name: self_signed(key, now()) for name, key in self.keys.items()}
         self.roster = self._roster(names)
+        self.stored: list[str] = []  # each upload that a door took
+        self.on_stored: Callable[[Computer, str], object] = lambda lender, path: None
         self.computers = {name: Computer(self, name, folder) for name in names}
 
     def _roster(self, names: Sequence[str]) -> Roster:
@@ -268,12 +300,20 @@ class Town:
         return Peer(there.name, fingerprint, self.roster.members[fingerprint].certificate, there.listener.addresses)
 
     def peers_of(self, computer: Computer) -> list[Peer]:
-        return [self.peer(each.fingerprint) for each in self.computers.values() if each is not computer]
+        others = (each.fingerprint for each in self.computers.values() if each is not computer)
+        return [self.peer(other) for other in others if other in self.roster.members]
 
     def find(self, name: str) -> Fingerprint:
         if (member := self.roster.find(name)) is None:
             raise NotFound(f"There is no computer called “{name}”.")
         return member.fingerprint
+
+
+def _inside(outer: int) -> psutil.Process:
+    process = psutil.Process(outer)
+    while "bwrap" in process.name():
+        [process] = process.children()
+    return process
 
 
 async def _town(folder: Path, *names: str) -> AsyncIterator[Town]:

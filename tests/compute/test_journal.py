@@ -11,8 +11,9 @@ from tests.compute.conftest import ANN, BOB
 
 from commonhold.authority.events import check
 from commonhold.compute.job import Input, JobSpec, Outcome, State
-from commonhold.compute.journal import STOPPED, Journal
+from commonhold.compute.journal import SCHEMA, STOPPED, TAKEN_UP, Journal
 from commonhold.errors import NotFound
+from commonhold.names import Fingerprint
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TWO = (Input("value", "1"), Input("value", "2"))
@@ -32,13 +33,13 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def begun(journal: Journal) -> int:
-    job = journal.add(ANN, "ann", JobSpec("echo {}", TWO))
-    journal.begin(job, "tower:out", TWO)
+    job = journal.add(ANN, "ann", None, JobSpec("echo {}", TWO))
+    journal.begin(job, "tower:out", [(each, None) for each in TWO])
     return job
 
 
 def test_jobs_are_numbered_from_one_and_belong_to_their_person(journal: Journal):
-    assert [journal.add(person, "x", JobSpec("true")) for person in (ANN, BOB, ANN)] == [1, 2, 3]
+    assert [journal.add(person, "x", None, JobSpec("true")) for person in (ANN, BOB, ANN)] == [1, 2, 3]
     assert [job.job for job in journal.jobs(ANN)] == [1, 3]
     assert [job.job for job in journal.jobs()] == [1, 2, 3]
     assert journal.person(2) == BOB
@@ -67,16 +68,57 @@ def test_a_task_that_has_ended_stays_as_it_is(journal: Journal):
     assert journal.tasks(job, 1)[0].exit == 3
 
 
-def test_after_a_crash_the_journal_says_what_stopped(tmp_path: Path):
+def test_after_a_crash_what_ran_waits_again_and_what_is_done_stays(tmp_path: Path):
     first = opened(tmp_path / "state.db")
     job = begun(first)
     first.move(job, 1, State.RUNNING, "desk")
-    first.move(job, 1, State.DONE, "desk", Outcome(exit=0))
+    first.move(job, 1, State.DONE, "desk", Outcome(exit=0, outputs=("tower:out/x",)))
+    first.move(job, 2, State.RUNNING, "desk")
     second = opened(tmp_path / "state.db")
-    assert second.stop_unfinished() == [job]
+    assert second.take_up() == [job]
     found = second.job(job)
-    assert (found.state, found.notes, found.done, found.failed) == (State.STOPPED, (STOPPED,), 1, 1)
-    assert second.stop_unfinished() == []
+    assert (found.state, found.notes, found.done, found.waiting) == (State.RUNNING, (TAKEN_UP,), 1, 1)
+    assert list(second.ended(job)) == [(1, State.DONE, ("tower:out/x",))]
+
+
+def test_a_job_that_was_uploading_its_inputs_stops_with_its_node(tmp_path: Path):
+    first = opened(tmp_path / "state.db")
+    job = first.add(ANN, "ann", None, JobSpec("echo {}", TWO))
+    second = opened(tmp_path / "state.db")
+    assert second.take_up() == []
+    assert (second.job(job).state, second.job(job).notes) == (State.STOPPED, (STOPPED,))
+
+
+def test_a_job_begins_again_with_what_is_not_done(journal: Journal):
+    job = begun(journal)
+    journal.move(job, 1, State.RUNNING, "desk")
+    journal.move(job, 1, State.DONE, "desk", Outcome(exit=0))
+    journal.move(job, 2, State.FAILED, "desk", Outcome(exit=3, error="no"))
+    journal.end(job, State.FAILED)
+    journal.reopen(job)
+    assert (journal.job(job).state, journal.job(job).ended) == (State.RUNNING, None)
+    [done, again] = journal.tasks(job)
+    assert (done.state, again.state) == (State.DONE, State.WAITING)
+    assert (again.exit, again.error, again.ended) == (None, "", None)
+
+
+def test_the_journal_knows_from_where_a_job_was_asked_and_for_which_computers_tasks_are(journal: Journal):
+    desk = Fingerprint("d" * 64)
+    job = journal.add(ANN, "ann", desk, JobSpec("true"))
+    journal.begin(job, "", [(None, desk), (None, None)])
+    assert (journal.submitter(job), journal.places(job)) == (desk, {1: desk})
+
+
+def test_a_state_of_the_first_version_is_understood(tmp_path: Path):
+    connection = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    later = SCHEMA.replace("    computer TEXT NOT NULL DEFAULT '', spec", "    spec")
+    connection.executescript(later.replace("    place TEXT NOT NULL DEFAULT '',\n", ""))
+    connection.execute(
+        "INSERT INTO job (person, person_name, spec, state, created) VALUES (?, 'ann', ?, 'running', ?)",
+        (ANN, '{"command": "true"}', NOON.isoformat()),
+    )
+    journal = Journal(connection, lambda: NOON, recorded)
+    assert (journal.take_up(), journal.submitter(1), journal.places(1)) == ([1], None, {})
 
 
 def test_a_transaction_that_fails_leaves_nothing(journal: Journal):

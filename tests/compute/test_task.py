@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commonhold.compute.job import KEPT_OUTPUT
-from commonhold.compute.task import LenderLine, kept, perform
-from commonhold.errors import NotFound
+from commonhold.compute.task import LenderLine, Turnstile, kept, perform
+from commonhold.errors import NotFound, Unreachable
 
 
 class AtHand(LenderLine):
@@ -19,9 +21,9 @@ class AtHand(LenderLine):
     def __init__(self, folder: Path) -> None:
         super().__init__(None, None, str(folder), "desk")  # type: ignore[arg-type]
 
-    def ask(self, what: str, *, job: int, task: int) -> Any:
-        folder = self.work / f"{job}-{task}"
-        if what == "fetch" and task == 2:
+    def ask(self, what: str, *, key: str, outcome: Any = None) -> Any:
+        folder = self.work / key
+        if what == "fetch" and key == "1-2-1":
             raise NotFound("The input is gone.")
         if what == "fetch":
             (folder / "in.txt").write_text("given")
@@ -37,14 +39,14 @@ def node(tmp_path: Path) -> LenderLine:
 def ran(
     node: LenderLine, *words: str, task: int = 1, fetch: bool = False, timeout: float | None = None
 ) -> dict[str, Any]:
-    spec = {"job": 1, "task": task, "words": words, "timeout": timeout, "fetch": fetch}
+    spec = {"key": f"1-{task}-1", "words": words, "timeout": timeout, "fetch": fetch, "alone": False}
     outcome = perform(node, spec)
     assert [path for path in node.work.rglob("*") if path.is_file()] == []  # nothing stays
     return outcome
 
 
 def test_it_runs_in_an_empty_folder_of_its_own_with_nothing_to_read(node: LenderLine):
-    assert ran(node, "sh", "-c", "pwd; ls -A; cat")["output"] == f"{node.work}/1-1\n"
+    assert ran(node, "sh", "-c", "pwd; ls -A; cat")["output"] == f"{node.work}/1-1-1\n"
 
 
 def test_output_errors_and_status_are_kept_apart(node: LenderLine):
@@ -80,3 +82,47 @@ def test_long_output_keeps_its_head_and_its_tail():
     assert "bytes left out" in told
     assert len(told) < KEPT_OUTPUT + 100
     assert kept(io.BytesIO("é".encode()[:1])) == "\ufffd"
+
+
+def test_the_commands_of_a_job_that_is_over_are_killed_and_no_other_starts(node: LenderLine):
+    spec = {"key": "1-1-1", "words": ["sleep", "600"], "timeout": None, "fetch": False, "alone": False}
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(perform, node, spec)
+        while not node.commands._running:
+            time.sleep(0.01)
+        node.commands.forget(1)
+        assert running.result(10)["exit"] == 128 + 9
+    assert not node.commands._running
+    assert perform(node, spec)["problem"] == "Job 1 is over."
+    assert perform(node, spec | {"key": "2-1-1", "words": ["true"]})["exit"] == 0
+    node.commands.learn(1)
+    assert perform(node, spec | {"words": ["true"]})["exit"] == 0
+
+
+def test_nothing_runs_beside_a_task_that_runs_alone():
+    turnstile, inside, seen = Turnstile(), [], []
+
+    def pass_through(alone: bool) -> None:
+        with turnstile.passed(alone):
+            inside.append(alone)
+            time.sleep(0.02)
+            seen.append(tuple(inside))
+            inside.remove(alone)
+
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(pass_through, number % 3 == 0) for number in range(24)]:
+            done.result(10)
+    assert len(seen) == 24
+    assert all(beside == (True,) for beside in seen if True in beside)
+    assert any(len(beside) > 1 for beside in seen), "the others run side by side"
+
+
+def test_what_kept_a_task_from_its_files_is_told_from_its_own_failing(
+    node: LenderLine, monkeypatch: pytest.MonkeyPatch
+):
+    def away(what: str, **words: Any) -> Any:
+        raise Unreachable("tower is away.")
+
+    monkeypatch.setattr(node, "ask", away)
+    assert ran(node, "true", fetch=True)["trouble"] == "unreachable"
+    assert "trouble" not in ran(node, "false")

@@ -104,9 +104,14 @@ class Passes:
             return None
         return found
 
-    def void(self, job: str, by: Subject) -> int:
-        """End all passes of that job of this submitter's computer. Returns how many were running."""
-        return self._drop(lambda given: given.job == job and given.computer == by.computer)
+    def void(self, job: str, by: Subject, lender: Fingerprint | None = None) -> int:
+        """End all passes of that job of this submitter's computer, or only that lender's.
+
+        What runs under them is cut. Returns how many were running.
+        """
+        return self._drop(
+            lambda given: given.job == job and given.computer == by.computer and lender in {None, given.lender}
+        )
 
     def _require_room(self, computer: Fingerprint, more: int) -> None:
         self._drop(lambda given: self._now() >= given.until)

@@ -9,6 +9,7 @@ from commonhold.authority.authority import Verb
 from commonhold.compute.papers import Clock, JobPapers, PassDesk, PassPaper, RemoteFile, placed
 from commonhold.compute.running import Running
 from commonhold.compute.seats import Seat
+from commonhold.compute.session import Session
 from commonhold.errors import Refused
 from commonhold.names import Fingerprint
 
@@ -22,12 +23,12 @@ class Briefing:
         self._desk = desk
         self._now = now
 
-    async def brief(self, running: Running, seat: Seat) -> None:
+    async def brief(self, running: Running, session: Session, seat: Seat) -> None:
         """Get passes for that lender from the doors that own the files, and tell it. Raises what a door refuses."""
         passes = await self._passes(running, seat.fingerprint)
         reldirs = {task: below for task, given in enumerate(running.tasks, 1) if (below := placed(given))}
         papers = JobPapers(running.target, passes, running.sources, reldirs)
-        await running.session.seating.papers(seat, running.number, papers)
+        await session.seating.papers(seat, running.number, papers)
 
     async def _passes(self, running: Running, lender: Fingerprint) -> tuple[PassPaper, ...]:
         wanted: dict[tuple[Fingerprint, str], list[str]] = {}
@@ -57,6 +58,5 @@ class Briefing:
         folder: str | None = None,
     ) -> PassPaper:
         job, until = str(running.number), self._now() + LONGEST_JOB
-        subject = running.session.subject
-        pass_id = await self._desk.issue(subject, computer, lender, job, share, verb, paths, folder, until)
+        pass_id = await self._desk.issue(running.subject, computer, lender, job, share, verb, paths, folder, until)
         return PassPaper(computer, share, verb, pass_id)

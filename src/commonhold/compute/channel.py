@@ -38,7 +38,7 @@ class Orders(msgspec.Struct, frozen=True):
     memory: int = 0  # bytes that Dask may keep in a worker; 0: no limit
     idle: bool = False  # compute only when nobody else wants the processor
     processes: int = 0  # that call functions, one at a time each; 0: one process for commands, `cores` at a time
-    patience: int = 15  # seconds of silence after which the scheduler takes a worker for lost
+    patience: float = 15.0  # seconds of silence after which the scheduler takes a worker for lost
     open_files: int = 4096
     file_size: int = 64 * 2**30  # bytes of one file
 
@@ -102,6 +102,10 @@ class Channel:
             task.cancel()
         with contextlib.suppress(OSError, RuntimeError):
             self._writer.close()
+
+    async def ended(self) -> None:
+        """Until nothing that was asked here is worked on any more, once it is closed."""
+        await asyncio.gather(*self._working, return_exceptions=True)
 
     async def _take(self, message: Message) -> None:
         if message.ask or message.tell:

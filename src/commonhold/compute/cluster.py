@@ -1,10 +1,9 @@
-"""The hub: takes jobs, seats lenders in the person's session, hands tasks out, and tells what becomes of them."""
+"""The hub: takes the jobs of people who submit here, and sees that each goes on until it has ended."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,23 @@ import msgspec
 from commonhold.authority.authority import Subject
 from commonhold.authority.watch import Watch
 from commonhold.compute.briefing import Briefing
-from commonhold.compute.job import Input, Job, JobSpec, State, no_lender, verdict
+from commonhold.compute.dispatch import Dispatch
+from commonhold.compute.job import Input, Job, JobSpec, State, parts_of
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
+from commonhold.compute.means import Means, Patience
 from commonhold.compute.news import News
 from commonhold.compute.opening import Opening
-from commonhold.compute.papers import Clock, JobFolders, PassDesk, RemoteFile, Sources
+from commonhold.compute.papers import Clock, Farewell, JobFolders, PassDesk
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.running import Running
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
 from commonhold.compute.warm import WARM, WarmSessions
 from commonhold.errors import CommonholdError, Conflict, Refused
-from commonhold.names import Fingerprint, RemotePath
+from commonhold.names import Fingerprint
 from commonhold.transport import Caller, Peer
 from commonhold.trees import erase
-
-log = logging.getLogger(__name__)
 
 CLOSE_WITHIN = 3.0  # seconds for ends that are under way when the node stops
 
@@ -54,40 +53,55 @@ class Cluster:
         folders: JobFolders,
         now: Clock,
         warm: float = WARM,
+        patience: Patience = Patience(),  # noqa: B008 - a tuple
     ) -> None:
         """`lenders` are the other computers to ask; `find` knows a computer by its name, or raises NotFound."""
         self.journal = journal
-        self._folder = folder
-        self._computer, self._here = computer, fingerprint
-        self._lending = lending
-        self._find = find
-        self.opening = Opening(folder, (computer, fingerprint), lending, switchboard, caller, lenders, find, now)
-        self._desk = desk
-        self._briefing = Briefing(desk, now)
-        self._folders = folders
-        self._sessions = WarmSessions(self._open, self.lost, watch, warm)
-        self._running: dict[int, Running] = {}
         self.news = News(journal)
+        self._folder = folder
+        self._watch = watch
+        self._lending = lending
+        self.opening = Opening(
+            folder, (computer, fingerprint), lending, switchboard, caller, lenders, find, now, patience.silence
+        )
+        self._folders = folders
+        self._sessions = WarmSessions(self._open, self.refused, watch, warm)
+        self._means = Means(
+            computer,
+            fingerprint,
+            journal,
+            self.news,
+            self._sessions,
+            Briefing(desk, now),
+            desk,
+            self.opening,
+            find,
+            patience,
+        )
+        self._dispatches: dict[int, Dispatch] = {}
         self._collecting: dict[int, Subject] = {}  # jobs not begun yet, and whose they are
         self._background: set[asyncio.Task[Any]] = set()
+        self._clearing: dict[int, asyncio.Task[None]] = {}  # jobs that have just ended
 
     async def start(self) -> None:
-        """Say of jobs that the node's end cut off that they stopped; clear what was left."""
-        self.journal.stop_unfinished()
+        """Clear what the last run left, and take up the jobs that its end cut off."""
         await asyncio.to_thread(erase, self._folder)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for number in self.journal.take_up():
+            try:
+                self._take_up(number)
+            except CommonholdError as error:
+                self.journal.end(number, State.FAILED, error.sentence)
 
     async def close(self) -> None:
-        """All sandboxes end; running jobs are marked as stopped."""
-        if self._background:
-            await asyncio.wait(self._background, timeout=CLOSE_WITHIN)
-        for task in list(self._background):
+        """All sandboxes end. Jobs that run are taken up at the next start."""
+        await asyncio.gather(*(dispatch.close() for dispatch in list(self._dispatches.values())))
+        if ending := [*self._background, *self._clearing.values()]:
+            await asyncio.wait(ending, timeout=CLOSE_WITHIN)
+        for task in ending:
             task.cancel()
         await self._sessions.close()
-        for number in self.journal.stop_unfinished():
-            self._tell_end(number)
-            with suppress(CommonholdError):
-                await self._desk.void(str(number))
+        self.news.close()
 
     # Jobs
 
@@ -100,7 +114,7 @@ class Cluster:
             raise Refused("Only people have jobs.")
         self._lending.require_right(subject)
         spec.check()
-        number = self.journal.add(subject.person, subject.person_name, spec)
+        number = self.journal.add(subject.person, subject.person_name, subject.computer, spec)
         await self._folders.make(number, subject.person)
         self._collecting[number] = subject
         return self.journal.job(number)
@@ -115,155 +129,135 @@ class Cluster:
         subject = self._collecting.pop(number, None)
         if subject is None:
             raise Conflict(f"Job {number} was started already.", f"commonhold log {number}")
-        session = await self._sessions.get(subject, self.journal.spec(number).on)
+        return await self._begin(number, subject)
+
+    async def _begin(self, number: int, subject: Subject) -> Job:
         try:
-            await self._hand_out(number, self.journal.spec(number), session)
+            dispatch = self._dispatch(self._running(number, subject))
         except CommonholdError as error:
-            await self._end(number, State.FAILED, error.sentence)
+            self.journal.end(number, State.FAILED, error.sentence)
+            self.news.tell(number, self.news.snapshot(number))
             raise
-        except BaseException:
-            await self._end(number, State.FAILED, "The node met an error of its own; see its log.")
-            raise
-        finally:
-            self._cool(session)
+        dispatch.start(anew=True)
+        await dispatch.begun
         return self.journal.job(number)
 
-    async def _hand_out(self, number: int, spec: JobSpec, session: Session) -> None:
-        into = spec.into or f"{self._computer}:.job-{number}/out"
-        target = self._remote(into)
-        seats = await self._seats(number, session, spec)
-        tasks: list[Input | None] = list(spec.inputs) or [None]
-        running = Running(number, session, tasks * (len(seats) if spec.on == "all" else 1), into, target)
-        self._running[number] = running
-        running.sources = self._sources(number, running.tasks)
-        self.journal.begin(number, into, running.tasks)
+    async def cancel(self, number: int) -> Job:
+        """End it: what waits or runs is cancelled, what is done stays. Conflict when it has ended."""
+        if self._collecting.pop(number, None):
+            self.journal.end(number, State.CANCELLED)
+            self.news.tell(number, self.news.snapshot(number))
+        elif dispatch := self._dispatches.get(number):
+            dispatch.stop(State.CANCELLED)
+        else:
+            ended = self.journal.job(number)
+            raise Conflict(f"Job {number} has ended already: {ended.state}.", f"commonhold log {number}")
+        return self.journal.job(number)
+
+    async def again(self, number: int) -> Job:
+        """Run what failed or was cancelled of it, under its number; what is done stays.
+
+        Conflict for one that runs, has nothing left to do, or never had its inputs. Raises Refused when its person
+        may not run here any more.
+        """
+        job = self.journal.job(number)
+        if job.ended is None:
+            raise Conflict(f"Job {number} has not ended yet.", f"commonhold cancel {number}")
+        if job.total == 0 and job.state is not State.FAILED:
+            raise Conflict(f"Job {number} never had all its inputs.", "commonhold run … makes a new one")
+        if job.total and job.done == job.total:
+            raise Conflict(f"All tasks of job {number} are done.", f"commonhold log {number}")
+        if clearing := self._clearing.get(number):
+            await asyncio.wait({clearing})
+        if job.total == 0:
+            return await self._begin(number, self._subject(number))
+        running = self._laid_out(number)
+        self.journal.reopen(number)
+        running.recall(self.journal.ended(number))
         self.news.tell(number, self.news.snapshot(number))
-        await asyncio.gather(*(self._briefing.brief(running, seat) for seat in seats))
-        unwilling = [seat.refusal for seat in seats if not seat.accepted]  # who lent before, and lends no more
-        if len(unwilling) == len(seats) or (unwilling and spec.on == "all"):
-            raise no_lender(unwilling)
-        running.bound = {seat.participant for seat in seats} if spec.on != "any" else set()
-        for on, first in _shares(spec, seats, len(tasks)):
-            specs = [running.order(spec, first + offset) for offset in range(1, len(tasks) + 1)]
-            await session.submit(specs, spec.retries, spec.cores, on)
+        self._dispatch(running).start(anew=False)
+        return self.journal.job(number)
 
-    def _remote(self, text: str) -> RemoteFile:
-        path = RemotePath.parse(text)
-        here = path.computer.casefold() == self._computer.casefold()
-        return RemoteFile(self._here if here else self._find(path.computer), path.share, str(path.path))
+    def _take_up(self, number: int) -> None:
+        running = self._laid_out(number)
+        running.recall(self.journal.ended(number))
+        self._dispatch(running).start(anew=False)
 
-    async def _seats(self, number: int, session: Session, spec: JobSpec) -> list[Seat]:
-        """The lenders for this job; raises with their reasons when there is none."""
-        seats, refusals = await self.opening.seat(session, spec.on, spec.cores)
-        self.journal.note(number, *refusals)
-        if not seats:
-            raise no_lender(refusals)
-        return seats
+    def _laid_out(self, number: int) -> Running:
+        """A job that the journal knows, with all its tasks."""
+        running = self._running(number, self._subject(number))
+        inputs: list[Input | None] = list(running.spec.inputs) or [None]
+        tasks = inputs * (self.journal.job(number).total // len(inputs))
+        running.lay_out(tasks, self.journal.places(number), self._means.sources(number, tasks))
+        return running
 
-    def _sources(self, number: int, tasks: list[Input | None]) -> dict[int, Sources]:
-        found = {}
-        for task, given in enumerate(tasks, 1):
-            if given is None or given.kind == "value":
-                continue
-            local = RemoteFile(self._here, f".job-{number}", str(given.uploaded))
-            found[task] = Sources(self._remote(given.text) if given.kind == "remote" else local, given.name)
-        return found
+    def _running(self, number: int, subject: Subject) -> Running:
+        spec = self.journal.spec(number)
+        into = spec.into or f"{self._means.computer}:.job-{number}/out"
+        return Running(number, subject, spec, into, self._means.remote(into))
 
-    async def _end(self, number: int, state: State, *notes: str) -> None:
-        running = self._running.pop(number, None)
-        self.journal.end(number, state, *notes)
-        self._tell_end(number)
-        with suppress(CommonholdError):
-            await self._desk.void(str(number))
-        if running is not None:
-            self._cool(running.session)
-            await running.session.seating.forget(number)
+    def _subject(self, number: int) -> Subject:
+        """Whose job it is, as the rules of this moment see them. Raises Refused when they may not run here."""
+        subject = self._watch.authority().who(self.journal.submitter(number))
+        self._lending.require_right(subject)
+        if subject.person != self.journal.person(number):
+            raise Refused(f"Job {number} was submitted from a computer that belongs to somebody else now.")
+        return subject
+
+    def _dispatch(self, running: Running) -> Dispatch:
+        dispatch = self._dispatches[running.number] = Dispatch(running, self._means, self._ended)
+        return dispatch
+
+    def _ended(self, dispatch: Dispatch) -> None:
+        number = dispatch.number
+        self._dispatches.pop(number, None)
+        self._clearing[number] = asyncio.create_task(dispatch.clear_up())
+        self._clearing[number].add_done_callback(lambda _: self._clearing.pop(number, None))
+        if dispatch.session is not None and not self._of(dispatch.session):
+            self._sessions.cool(dispatch.session)
 
     async def _open(self, subject: Subject, call_cores: int) -> Session:
         return await self.opening.open(subject, self, call_cores)
 
-    def _cool(self, session: Session) -> None:
-        if not self._of(session):
-            self._sessions.cool(session)
+    def _of(self, session: Session) -> list[Dispatch]:
+        return [dispatch for dispatch in self._dispatches.values() if dispatch.session is session]
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    # What sessions tell (session.Listener)
+    # What sessions tell (session.SessionListener)
 
     def changed(self, session: Session, changes: list[dict[str, Any]]) -> None:
         """The scheduler's word on tasks: from a sandboxed process, so it speaks of its own session's jobs only."""
-        ended: set[int] = set()
         with self.journal.together():
             for change in changes:
-                job, _, task = str(change["key"]).partition("-")
-                running = self._running.get(int(job))
-                if running is not None and running.session is session:
-                    self._move(running, int(task), State(change["state"]), change)
-                    if running.left == 0:
-                        ended.add(running.number)
-        for number in ended:
-            self._spawn(self._end(number, verdict(self._running[number].failed)))
-
-    def _move(self, running: Running, task: int, state: State, change: dict[str, Any]) -> None:
-        seat = running.session.seats.find(str(change.get("at", "")))
-        outcome, computer = None, seat.name if seat else ""
-        if state in {State.DONE, State.FAILED}:
-            outcome = running.outcome(change.get("outcome"))
-            computer = outcome.computer
-            if clash := running.clash(task, outcome):
-                state, outcome = State.FAILED, msgspec.structs.replace(outcome, problem=outcome.problem or clash)
-        if not self.journal.move(running.number, task, state, computer, outcome):
-            return
-        if outcome is not None:
-            running.left -= 1
-            running.failed += state is State.FAILED
-        event = {"event": "task", "job": running.number, "task": task, "state": state, "computer": computer}
-        self.news.tell(running.number, event | ({"exit": outcome.exit, "problem": outcome.problem} if outcome else {}))
+                with suppress(TypeError, ValueError, KeyError, msgspec.MsgspecError):  # no word of ours
+                    dispatch = self._dispatches.get(parts_of(str(change["key"]))[0])
+                    if dispatch is not None and dispatch.session is session:
+                        dispatch.change(change)
 
     def note(self, session: Session, sentence: str) -> None:
-        for running in self._of(session):
-            self.journal.note(running.number, sentence)
-            self.news.tell(running.number, {"event": "note", "job": running.number, "note": sentence})
+        for dispatch in self._of(session):
+            dispatch.note(sentence)
 
     def seated(self, session: Session, seat: Seat) -> None:
         """A lender that came, or came back, while jobs run: it gets their papers."""
-        for running in self._of(session):
-            self._spawn(self._brief_late(running, seat))
+        for dispatch in self._of(session):
+            self._spawn(dispatch.seated(seat))
 
-    async def _brief_late(self, running: Running, seat: Seat) -> None:
-        try:
-            await self._briefing.brief(running, seat)
-        except CommonholdError as error:
-            self.note(running.session, f"{seat.name} cannot take part: {error.sentence}")
+    async def left(self, session: Session, seat: Seat, keys: list[str], farewell: Farewell | None) -> None:
+        await asyncio.gather(*(dispatch.left(seat, keys, farewell) for dispatch in self._of(session)))
 
     def gone(self, session: Session, seat: Seat) -> None:
-        """That lender does not come back: jobs that need it, and no other, cannot be finished."""
-        for running in self._of(session):
-            if seat.participant in running.bound:
-                self._spawn(self._lose(running, f"{seat.name} was lost, and some of its tasks were for it alone."))
+        """It is asked again from time to time, as all are."""
 
-    def lost(self, session: Session, why: str) -> None:
-        for running in self._of(session):
-            self._spawn(self._lose(running, why))
+    def lost(self, session: Session) -> None:
+        for dispatch in self._of(session):
+            dispatch.lost()
 
-    async def _lose(self, running: Running, why: str) -> None:
-        await running.session.cancel([running.key(task) for task in range(1, len(running.tasks) + 1)])
-        await self._end(running.number, State.FAILED, why)
-
-    def _of(self, session: Session) -> list[Running]:
-        return [running for running in self._running.values() if running.session is session]
-
-    def _tell_end(self, number: int) -> None:
-        self.news.tell(number, self.news.snapshot(number))
-
-
-def _shares(spec: JobSpec, seats: list[Seat], count: int) -> list[tuple[list[str] | None, int]]:
-    """(participants, number before the first task) for each batch."""
-    if spec.on == "any":
-        return [(None, 0)]
-    if spec.on == "all":
-        return [([seat.participant], place * count) for place, seat in enumerate(seats)]
-    return [([seat.participant for seat in seats], 0)]
+    def refused(self, session: Session, why: str) -> None:
+        """Its person may run here no more."""
+        for dispatch in self._of(session):
+            dispatch.stop(State.FAILED, why)

@@ -17,7 +17,9 @@ from typing import Any, ClassVar, cast
 
 import dask
 from distributed import Client, Future, Scheduler, Security, Worker, get_worker
+from distributed.core import Status
 from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.metrics import time
 
 from commonhold.compute import task
 from commonhold.compute.certificates import Papers
@@ -30,8 +32,9 @@ OUTCOMES = "outcomes"  # the topic of the events that carry them
 REPORT_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 GIVEN_UP = 15  # seconds that a worker looks for its scheduler
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 1,  # in peer-to-peer each try costs another person's worker
+    "distributed.scheduler.worker-ttl": None,  # it looks too seldom: see Observer.listen
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.comm.timeouts.connect": "10s",
@@ -48,7 +51,12 @@ class _Silent:
 
 
 class QuietScheduler(_Silent, Scheduler):
-    pass
+    observer: Observer | None = None
+
+    async def remove_worker(self, address: str, **words: Any) -> Any:
+        if self.observer is not None:
+            self.observer.withdraw(self.coerce_address(address), words["stimulus_id"])
+        return await super().remove_worker(address, **words)
 
 
 class QuietWorker(_Silent, Worker):
@@ -82,7 +90,7 @@ async def run(
 ) -> None:
     """Be what the orders say until the node closes the channel."""
     logging.getLogger("distributed").setLevel(logging.WARNING)
-    with dask.config.set(SETTINGS | {"distributed.scheduler.worker-ttl": f"{orders.patience}s"}):
+    with dask.config.set(SETTINGS):
         register(Wiring(orders.me, streams))
         side = SchedulerSide(orders) if orders.me == SCHEDULER else WorkerSide(orders, folder)
         channel = Channel(reader, writer, side.answer)
@@ -112,12 +120,16 @@ class SchedulerSide:
         secure = security(self._orders)
         places: dict[str, Any] = {"host": [f"{SCHEME}://{SCHEDULER}", None], "protocol": [SCHEME, "inproc"]}
         self._scheduler = await QuietScheduler(**places, security=secure, dashboard=False)
-        self._observer = Observer(self._scheduler, channel, self._futures)
+        self._observer = self._scheduler.observer = Observer(self._scheduler, channel, self._futures)
         self._scheduler.add_plugin(self._observer)
         inner = self._scheduler.listeners[1].contact_address
         words: dict[str, Any] = {"asynchronous": True, "security": secure, "set_as_default": False}
         self._client = await Client(inner, **words)  # type: ignore[no-untyped-call]
-        self._reporting = asyncio.create_task(self._observer.report())
+        self._observer.client = self._client.id
+        self._working = [
+            asyncio.create_task(self._observer.report()),
+            asyncio.create_task(self._observer.listen(self._orders.patience)),
+        ]
 
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
         if what == "submit":
@@ -156,6 +168,8 @@ class Observer(SchedulerPlugin):
         self._outcomes: dict[str, dict[str, Any]] = {}
         self._changes: list[dict[str, Any]] = []
         self._some = asyncio.Event()
+        self._silent = ""  # the worker that is just being given up
+        self.client = ""  # who wants the tasks
 
     def log_event(self, topic: str, msg: Any) -> None:
         if topic == OUTCOMES:
@@ -177,9 +191,7 @@ class Observer(SchedulerPlugin):
     def _erred(self, key: str, words: dict[str, Any]) -> None:
         outcome = self._outcomes.pop(key, None)
         if outcome is None:
-            outcome = {"problem": "It ended the process that ran it, on two workers.", "exit": None}
-            if "KilledWorker" not in str(words.get("exception_text", "KilledWorker")):
-                outcome["problem"] = f"It could not be run: {words['exception_text'][:500]}."
+            outcome = {"problem": f"It could not be run: {str(words.get('exception_text'))[:500]}.", "exit": None}
         self._note(key=key, state="failed", outcome=outcome)
         self._futures.pop(key).release()  # type: ignore[no-untyped-call]
 
@@ -191,8 +203,39 @@ class Observer(SchedulerPlugin):
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self._note(joined=worker.removeprefix(f"{SCHEME}://"))
 
-    def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
-        self._note(left=worker.removeprefix(f"{SCHEME}://"))
+    def withdraw(self, address: str, stimulus: str) -> None:
+        """A worker is about to be removed: its tasks of ours are not for Dask to run again, but for the hub.
+
+        Only that knows what to blame, and when its lender can store nothing any more. Told before Dask hands
+        anything out: no other task may take the places that become free there.
+        """
+        worker = self._scheduler.workers.get(address)
+        if worker is None:
+            return
+        worker.status = Status.closed
+        self._scheduler.running.discard(worker)
+        self._scheduler.idle.pop(address, None)
+        self._scheduler.idle_task_count.discard(worker)
+        keys = [str(task.key) for task in worker.processing if task.key in self._futures]
+        futures = [self._futures.pop(key) for key in keys]
+        self._scheduler.client_releases_keys(keys, self.client, stimulus)
+        for future in futures:
+            future.release()  # type: ignore[no-untyped-call]
+        self._note(left=address.removeprefix(f"{SCHEME}://"), keys=keys, silent=address == self._silent)
+
+    async def listen(self, silence: float) -> None:
+        """Give up workers that were silent for so many seconds. When it was us who slept, nobody was."""
+        pause = min(1.0, silence / 4)
+        awake = time()
+        while True:
+            slept = time()
+            await asyncio.sleep(pause)
+            if time() - slept > 2 * pause + 1:
+                awake = time()
+            for worker in list(self._scheduler.workers.values()):
+                if time() - max(worker.last_seen, awake) > silence:
+                    self._silent = worker.address
+                    await self._scheduler.remove_worker(worker.address, stimulus_id="silence")
 
     def _note(self, **change: Any) -> None:
         self._changes.append(change)
@@ -215,6 +258,7 @@ class WorkerSide:
     async def start(self, channel: Channel) -> None:
         orders = self._orders
         node = task.LenderLine(channel, asyncio.get_running_loop(), self._folder, orders.computer)
+        self._node = node
         self._worker = QuietWorker(orders, self._folder, node)
         await self._worker
         self._watching = asyncio.create_task(self._watch(channel))
@@ -225,7 +269,12 @@ class WorkerSide:
         channel.close()
 
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
-        raise ValueError(f"no such ask: {what}")
+        if what == "forget":
+            self._node.commands.forget(words["job"])
+        elif what == "learn":
+            self._node.commands.learn(words["job"])
+        else:
+            raise ValueError(f"no such ask: {what}")
 
 
 class TaskFailed(Exception):

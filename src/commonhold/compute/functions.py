@@ -16,7 +16,7 @@ from commonhold.authority.watch import Watch
 from commonhold.compute.job import no_lender
 from commonhold.compute.lend import PYTHON, Lending
 from commonhold.compute.opening import Opening
-from commonhold.compute.papers import FunctionsNews, FunctionsPapers, FunctionsWish
+from commonhold.compute.papers import Farewell, FunctionsNews, FunctionsPapers, FunctionsWish
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
 from commonhold.compute.warm import WARM, WarmSessions
@@ -33,7 +33,7 @@ class Functions:
         self._computer = computer
         self._opening = opening
         self._lending = lending
-        self._sessions = WarmSessions(self._open, self.lost, watch, warm)
+        self._sessions = WarmSessions(self._open, self.refused, watch, warm)
         self._holders: dict[Session, dict[str, asyncio.Queue[Said]]] = {}
 
     async def close(self) -> None:
@@ -100,7 +100,7 @@ class Functions:
         if goodbye:
             self._sessions.cool(session)
         else:
-            self._sessions.end(session)  # it was cut off in the middle: nothing of its runs on
+            self._sessions.end_soon(session)  # it was cut off in the middle: nothing of its runs on
 
     async def _open(self, subject: Subject, call_cores: int) -> Session:
         return await self._opening.open(subject, self, call_cores)
@@ -120,10 +120,18 @@ class Functions:
     def seated(self, session: Session, seat: Seat) -> None:
         self._tell(session, FunctionsNews(_lenders(session)))
 
-    def gone(self, session: Session, seat: Seat) -> None:
+    async def left(self, session: Session, seat: Seat, keys: list[str], farewell: Farewell | None) -> None:
         self._tell(session, FunctionsNews(_lenders(session)))
 
-    def lost(self, session: Session, why: str) -> None:
+    def gone(self, session: Session, seat: Seat) -> None:
+        if not session.seats.seated():
+            self._tell(session, Unreachable("All computers that ran it were lost."))
+
+    def lost(self, session: Session) -> None:
+        self._tell(session, Unreachable("The scheduler of this job ended."))
+
+    def refused(self, session: Session, why: str) -> None:
+        """Its person may run here no more."""
         self._tell(session, Unreachable(why))
 
 

@@ -25,17 +25,17 @@ class State(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    STOPPED = "stopped"  # a job whose node ended before it did
+    STOPPED = "stopped"  # a job whose node ended while its local inputs were being uploaded
 
 
-# How a task may go on. Back to waiting: the computer that ran it was lost.
+# How a task may go on. Back to waiting: the computer that ran it was lost. (`again` begins anew: journal.reopen.)
 TASK_MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
     State.RUNNING: frozenset({State.WAITING, State.RUNNING, State.DONE, State.FAILED, State.CANCELLED}),
 }
 JOB_MOVES: dict[State, frozenset[State]] = {
     State.COLLECTING: frozenset({State.RUNNING, State.FAILED, State.CANCELLED, State.STOPPED}),
-    State.RUNNING: frozenset({State.DONE, State.FAILED, State.CANCELLED, State.STOPPED}),
+    State.RUNNING: frozenset({State.DONE, State.FAILED, State.CANCELLED}),
 }
 ENDED = frozenset(State) - TASK_MOVES.keys() - JOB_MOVES.keys()
 
@@ -102,6 +102,7 @@ class Job(msgspec.Struct, frozen=True):
     running: int = 0
     done: int = 0
     failed: int = 0
+    cancelled: int = 0
     notes: tuple[str, ...] = ()
     created: datetime | None = None
     started: datetime | None = None
@@ -132,6 +133,7 @@ class Outcome(msgspec.Struct, frozen=True):
     output: str = ""
     error: str = ""
     problem: str = ""
+    trouble: Literal["", "unreachable", "refused"] = ""  # what kept it from its files, if that was it
     outputs: tuple[str, ...] = ()
     computer: str = ""
     seconds: float = 0.0
@@ -199,6 +201,21 @@ def _common(folders: list[tuple[str, ...]]) -> int:
 def relative(path: str) -> tuple[str, ...]:
     """The components of a path that a guest named below its folder; raises WrongUsage for a hostile one."""
     return SharePath.parse(path).parts
+
+
+def key_of(job: int, task: int, turn: int) -> str:
+    """What a task is called in a session: anew each time that it is handed out, so that no old word is taken for new.
+
+    >>> parts_of(key_of(7, 12, 3))
+    (7, 12, 3)
+    """
+    return f"{job}-{task}-{turn}"
+
+
+def parts_of(key: str) -> tuple[int, int, int]:
+    """Job, task and turn; raises ValueError for what is no key."""
+    job, task, turn = key.split("-")
+    return int(job), int(task), int(turn)
 
 
 def verdict(failed: int) -> State:

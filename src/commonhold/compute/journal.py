@@ -11,22 +11,27 @@ import msgspec
 
 from commonhold.compute.job import Input, Job, JobSpec, Outcome, State, Task, may_follow
 from commonhold.errors import NotFound
-from commonhold.names import PersonId
+from commonhold.names import Fingerprint, PersonId
 from commonhold.transaction import transaction
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, person TEXT NOT NULL, person_name TEXT NOT NULL, spec TEXT NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, person TEXT NOT NULL, person_name TEXT NOT NULL,
+    computer TEXT NOT NULL DEFAULT '', spec TEXT NOT NULL,
     state TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '[]', into_text TEXT NOT NULL DEFAULT '',
     created TEXT NOT NULL, started TEXT, ended TEXT);
 CREATE TABLE IF NOT EXISTS task (
     job INTEGER NOT NULL REFERENCES job, number INTEGER NOT NULL, input TEXT NOT NULL, state TEXT NOT NULL,
+    place TEXT NOT NULL DEFAULT '',
     computer TEXT NOT NULL DEFAULT '', exit INTEGER, output TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
     problem TEXT NOT NULL DEFAULT '', outputs TEXT NOT NULL DEFAULT '[]', started TEXT, ended TEXT,
     PRIMARY KEY (job, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS task_states ON task (job, state);
 """
-STOPPED = "It stopped: the node ended while it ran. Run it again."
+# Columns that a state of version 0.1.0 has not.
+LATER = (("job", "computer"), ("task", "place"))
+STOPPED = "The node ended while its inputs were being uploaded. Run it again."
+TAKEN_UP = "The node ended while this job ran; what was not done yet runs again."
 
 
 class Journal:
@@ -42,24 +47,37 @@ class Journal:
         self._now = now
         self._record = record
         connection.executescript(SCHEMA)
+        for table, column in LATER:
+            if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """One transaction: a commit costs 0.1 ms, and tasks end several hundred times a second."""
+        """One transaction: a commit costs 0.1 ms, and tasks end several hundred times a second.
+
+        Inside another it is a part of that.
+        """
+        if self._db.in_transaction:
+            yield
+            return
         with transaction(self._db):
             yield
 
-    def add(self, person: PersonId, person_name: str, spec: JobSpec) -> int:
-        row = (person, person_name, msgspec.json.encode(spec).decode(), State.COLLECTING, self._stamp())
-        sql = "INSERT INTO job (person, person_name, spec, state, created) VALUES (?, ?, ?, ?, ?)"
+    def add(self, person: PersonId, person_name: str, computer: Fingerprint | None, spec: JobSpec) -> int:
+        """A new job of that person, who asks from that computer: its right is asked again after a restart."""
+        row = (person, person_name, computer or "", msgspec.json.encode(spec).decode(), State.COLLECTING, self._stamp())
+        sql = "INSERT INTO job (person, person_name, computer, spec, state, created) VALUES (?, ?, ?, ?, ?, ?)"
         return int(self._db.execute(sql, row).lastrowid or 0)
 
-    def begin(self, job: int, into: str, inputs: Iterable[Input | None]) -> None:
-        """The job runs from now on: one task for each input, numbered from 1."""
-        rows = [(job, number, each.text if each else "", State.WAITING) for number, each in enumerate(inputs, 1)]
+    def begin(self, job: int, into: str, tasks: Iterable[tuple[Input | None, Fingerprint | None]]) -> None:
+        """The job runs from now on. Each task with its input, and the only computer for it if there is one."""
+        rows = [
+            (job, number, given.text if given else "", place or "", State.WAITING)
+            for number, (given, place) in enumerate(tasks, 1)
+        ]
         with self.together():
-            self._db.executemany("INSERT INTO task (job, number, input, state) VALUES (?, ?, ?, ?)", rows)
-            sql = "UPDATE job SET state = ?, started = ?, into_text = ? WHERE number = ?"
+            self._db.executemany("INSERT INTO task (job, number, input, place, state) VALUES (?, ?, ?, ?, ?)", rows)
+            sql = "UPDATE job SET state = ?, started = ?, ended = NULL, into_text = ? WHERE number = ?"
             self._db.execute(sql, (State.RUNNING, self._stamp(), into, job))
         self._record("job started", person=self._whose(job), job=job, tasks=len(rows), on=self.spec(job).on)
 
@@ -100,13 +118,48 @@ class Journal:
             self._db.execute(sql, (state, computer, *told, self._stamp(), job, task))
         return True
 
-    def stop_unfinished(self) -> list[int]:
-        """At a node's start: say of the jobs that its end cut off that they were."""
-        running = (State.COLLECTING, State.RUNNING)
-        rows = self._db.execute("SELECT number FROM job WHERE state IN (?, ?)", running).fetchall()
-        for (number,) in rows:
+    def reopen(self, job: int) -> None:
+        """The job runs again: its tasks that failed or were cancelled wait, those that are done stay."""
+        self._record("job started", person=self._whose(job), job=job, tasks=self.job(job).total, on=self.spec(job).on)
+        with self.together():
+            sql = (
+                "UPDATE task SET state = ?, exit = NULL, output = '', error = '', problem = '', outputs = '[]',"
+                " computer = '', started = NULL, ended = NULL WHERE job = ? AND state IN (?, ?)"
+            )
+            self._db.execute(sql, (State.WAITING, job, State.FAILED, State.CANCELLED))
+            self._db.execute("UPDATE job SET state = ?, ended = NULL WHERE number = ?", (State.RUNNING, job))
+
+    def take_up(self) -> list[int]:
+        """At a node's start: the jobs that its end cut off. What ran waits again; who was uploading has stopped."""
+        for (number,) in self._db.execute("SELECT number FROM job WHERE state = ?", (State.COLLECTING,)).fetchall():
             self.end(number, State.STOPPED, STOPPED)
+        rows = self._db.execute("SELECT number FROM job WHERE state = ? ORDER BY number", (State.RUNNING,)).fetchall()
+        for (number,) in rows:
+            self.note(number, TAKEN_UP)
+            sql = "UPDATE task SET state = ? WHERE job = ? AND state = ?"
+            self._db.execute(sql, (State.WAITING, number, State.RUNNING))
         return [number for (number,) in rows]
+
+    def places(self, job: int) -> dict[int, Fingerprint]:
+        """The tasks that are for one computer only."""
+        rows = self._db.execute("SELECT number, place FROM task WHERE job = ? AND place != ''", (job,))
+        return {number: Fingerprint(place) for number, place in rows}
+
+    def ended(self, job: int) -> Iterator[tuple[int, State, tuple[str, ...]]]:
+        """The tasks that have ended: how, and their outputs."""
+        for number, state, outputs in self._db.execute(
+            "SELECT number, state, outputs FROM task WHERE job = ? AND ended IS NOT NULL", (job,)
+        ):
+            yield number, State(state), tuple(msgspec.json.decode(outputs, type=list[str]))
+
+    def into(self, job: int) -> str:
+        """The folder that takes its outputs, as people write it."""
+        return self._job_row(job)["into_text"]
+
+    def submitter(self, job: int) -> Fingerprint | None:
+        """The computer from which it was asked for."""
+        text = self._job_row(job)["computer"]
+        return Fingerprint(text) if text else None
 
     def spec(self, job: int) -> JobSpec:
         return msgspec.json.decode(self._job_row(job)["spec"], type=JobSpec)
@@ -137,6 +190,7 @@ class Journal:
             running=counts.get(State.RUNNING, 0),
             done=counts.get(State.DONE, 0),
             failed=counts.get(State.FAILED, 0),
+            cancelled=counts.get(State.CANCELLED, 0),
             notes=tuple(msgspec.json.decode(row["notes"], type=list[str])),
             created=_time(row["created"]),
             started=_time(row["started"]),

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ import psutil
 from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb, permit
 from commonhold.authority.watch import Watch
 from commonhold.compute import sandbox
-from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer, Terms
-from commonhold.compute.relay import Elsewhere, Switch, Switchboard, Wire
+from commonhold.compute.departures import Departures
+from commonhold.compute.papers import Accepted, Courier, Farewell, Inquiry, JobPapers, Offer, Terms
+from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.stay import Stay
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.names import Fingerprint, PersonId
@@ -66,8 +67,8 @@ class Lending:
         self._record = record
         self._lent: dict[tuple[str, str], Stay] = {}
         self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._ending: set[asyncio.Task[None]] = set()
-        self._ended: dict[tuple[str, str], Permit] = {}  # of the last stays whose right ended: their hubs hear why
+        self._ending: set[asyncio.Task[Any]] = set()
+        self._departures = Departures()
         self._closed = False
 
     async def start(self) -> None:
@@ -105,17 +106,13 @@ class Lending:
         Whoever takes part in a session can run programs wherever it runs (Dask knows no inner walls).
         A sandbox holds them; without one, only persons whom the owner named may come that way too.
         """
-        self._require_company(persons, await sandbox.here())
-
-    def _require_company(self, persons: Iterable[PersonId | None], kind: sandbox.Kind) -> None:
-        if kind is sandbox.Kind.BUBBLEWRAP:
+        if await sandbox.here() is sandbox.Kind.BUBBLEWRAP:
             return
-        for person in persons:
-            if not self._named(person):
-                raise Refused(
-                    f"{self.computer} has no bubblewrap, and computes only with people whom its owner named.",
-                    f"install bubblewrap on {self.computer}",
-                )
+        if not all(map(self._named, persons)):
+            raise Refused(
+                f"{self.computer} has no bubblewrap, and computes only with people whom its owner named.",
+                f"install bubblewrap on {self.computer}",
+            )
 
     def _named(self, person: PersonId | None) -> bool:
         """Whether that is the owner, or somebody who may run here by a rule of their own."""
@@ -131,10 +128,11 @@ class Lending:
         `switch` is the hub's own when hub and lender are one computer.
         """
         kind = await sandbox.here()
-        permitted = self._require(subject, offer, kind)
-        self._require_company(offer.company, kind)
-        terms = self._terms()
         key = offer.session, offer.participant
+        await self._departures.gone(key)
+        permitted = self._require(subject, offer, kind)
+        await self.require_company(offer.company)
+        terms = self._terms()
         folder = f"{offer.session}-{offer.participant}-{secrets.token_hex(4)}"  # an earlier stay's may still be cleared
         lent = Stay(self._folder / folder, permitted, offer.company, self._courier)
         if key in self._lent:
@@ -187,34 +185,27 @@ class Lending:
         return permitted
 
     def _switch(self, session: str, hub: Fingerprint | None) -> Switch:
-        if hub is None:
-            raise Refused("A session comes from a computer.")
-        if (switch := self._switchboard.switches.get(session)) is not None:
-            # Its number is known to all who take part: none of them may put a process of its own into it.
-            if switch.is_hub or hub not in switch.computers():
-                raise Refused("That session is another computer's.")
-            return switch
-
         def elsewhere(target: str) -> AbstractAsyncContextManager[Wire]:
-            return self._caller.socket(self.peer(hub), f"/sessions/{session}/relay/{target}")
+            return self._caller.socket(self.peer(hub or self._here), f"/sessions/{session}/relay/{target}")
 
-        way: Elsewhere = elsewhere
-        switch = self._switchboard.switches[session] = Switch(way, lambda: frozenset({hub}))
-        return switch
+        return self._switchboard.join(session, hub, elsewhere)
 
     async def _attend(self, key: tuple[str, str], lent: Stay, hub: Fingerprint | None) -> None:
         """Until the worker, the hub or the terms end; then nothing of the session stays."""
         assert lent.box is not None  # noqa: S101 - it was started before this
         ends: list[Awaitable[Any]] = [lent.box.wait(), lent.box.channel.serve(), self._holds(key[0], lent, hub)]
         tasks = [asyncio.ensure_future(each) for each in ends]
+        *worker, _ = tasks
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            lost = any(task.done() for task in worker)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._watching.pop(key, None)
-            await self.end(*key)
+            if self._lent.get(key) is lent:
+                self._watching.pop(key, None)
+                await self.end(*key, lost=lost)
 
     async def _holds(self, session: str, lent: Stay, hub: Fingerprint | None) -> None:
         """Returns when the session may stay no longer."""
@@ -236,33 +227,45 @@ class Lending:
     def _end_soon(self, session: str, participant: str, why: Refused) -> None:
         """The right has ended: no task of theirs runs on, and nothing that they still have to store is taken."""
         log.info("session %s ends: %s", session, why.sentence)
-        self._ended[session, participant] = self._lent[session, participant].permit
-        while len(self._ended) > MOST_SESSIONS:
-            del self._ended[next(iter(self._ended))]
-        task = asyncio.get_running_loop().create_task(self.end(session, participant))
+        self._departures.refused((session, participant), self._lent[session, participant].permit)
+        self._spawn(self.end(session, participant))
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def end(self, session: str, participant: str) -> None:
-        """Kill that worker and remove its folder; nothing happens when it is not here."""
-        lent = self._lent.pop((session, participant), None)
-        if lent is None:
-            return
+    async def end(self, session: str, participant: str, *, lost: bool = False) -> Farewell:
+        """Kill that worker and remove its folder; of one that has ended already only what there is to say of it.
+
+        `lost`: its hub says that it is gone.
+        """
+        key = session, participant
+        if (lent := self._lent.pop(key, None)) is not None:
+            self._departures.begin(key, lent.subject.computer, self._take_leave(key, lent, lost))
+        return await self._departures.farewell(key)
+
+    async def dismiss(self, session: str, participant: str, computer: Fingerprint | None, *, lost: bool) -> Farewell:
+        """The same for the hub `computer`. Raises NotFound when it had no such stay here."""
+        if not self._departures.was_of((session, participant), computer):
+            self.stay(session, participant, computer)
+        return await self.end(session, participant, lost=lost)
+
+    async def _take_leave(self, key: tuple[str, str], lent: Stay, lost: bool) -> Farewell:
         if lent.work is not None:
             lent.work.close()
-        switch = self._switchboard.switches.get(session)
+        switch = self._switchboard.switches.get(key[0])
         if switch is not None:
-            switch.detach(participant)
-        if lent.box is not None:
-            lent.box.kill()
-            await lent.box.wait()
-        if watching := self._watching.pop((session, participant), None):
+            switch.detach(key[1])
+        farewell = await lent.farewell(lost=lost)
+        if watching := self._watching.pop(key, None):
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-        if switch is not None and not any(key[0] == session for key in self._lent) and not switch.is_hub:
-            self._switchboard.switches.pop(session, None)
+        if switch is not None and not any(other[0] == key[0] for other in self._lent) and not switch.is_hub:
+            self._switchboard.switches.pop(key[0], None)
             await switch.close()
-        await lent.clear()
+        self._spawn(lent.clear())
+        return farewell
 
     def papers(self, session: str, participant: str, job: int, papers: JobPapers) -> None:
         """What the tasks of a job may touch. Raises NotFound, and Refused when the right has ended meanwhile."""
@@ -277,7 +280,7 @@ class Lending:
     def stay(self, session: str, participant: str, computer: Fingerprint | None = None) -> Stay:
         """That stay, of the hub `computer` if one is named. Raises NotFound; Refused when the right to it has ended."""
         lent = self._lent.get((session, participant))
-        ended = self._ended.get((session, participant))
+        ended = self._departures.permit((session, participant))
         if lent is None and ended is not None and computer in {None, ended.subject.computer}:
             ended.require(Verb.RUN, self._door.id)
         if lent is None or (computer is not None and lent.subject.computer != computer):

@@ -18,7 +18,7 @@ class News:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._watchers: dict[int, list[asyncio.Queue[Event]]] = {}
+        self._watchers: dict[int, list[asyncio.Queue[Event | None]]] = {}
 
     def snapshot(self, number: int) -> Event:
         return {"event": "job", "job": msgspec.to_builtins(self._journal.job(number))}
@@ -27,14 +27,19 @@ class News:
         for queue in self._watchers.get(number, ()):
             queue.put_nowait(event)
 
+    def close(self) -> None:
+        """The node ends: nothing more is told, of jobs that go on after it either."""
+        for queue in (queue for queues in self._watchers.values() for queue in queues):
+            queue.put_nowait(None)
+
     async def of(self, number: int) -> AsyncIterator[Event]:
-        """The job as it is, then each change, until it has ended. Raises NotFound."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
+        """The job as it is, then each change, until it has ended, or the node does. Raises NotFound."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
         watchers = self._watchers.setdefault(number, [])
         watchers.append(queue)
         try:
-            event = self.snapshot(number)
-            while True:
+            event: Event | None = self.snapshot(number)
+            while event is not None:
                 yield event
                 if event["event"] == "job" and event["job"]["ended"] is not None:
                     return

@@ -28,29 +28,46 @@ class Opening:
         lenders: Callable[[Subject], list[Peer]],
         find: Callable[[str], Fingerprint],
         now: Clock,
+        silence: float,
     ) -> None:
-        """`lenders` are the other computers to ask; `find` knows a computer by its name, or raises NotFound."""
+        """`lenders` are the other computers to ask; `find` knows a computer by its name, or raises NotFound.
+
+        `silence`: seconds after which a worker that says nothing counts as lost.
+        """
         self._folder = folder
         self._name, self._here = computer
         self._parts = computer, lending, switchboard, caller
         self._lenders = lenders
         self._find = find
         self._now = now
+        self._silence = silence
 
     async def open(self, subject: Subject, listener: SessionListener, call_cores: int = 0) -> Session:
         """A new session. With `call_cores` it is for functions, and each call has so many cores."""
-        session = Session(subject, self._folder, *self._parts, self._now(), listener, call_cores)
+        session = Session(subject, self._folder, *self._parts, self._now(), self._silence, listener, call_cores)
         await session.open()
         return session
 
     async def seat(self, session: Session, on: str, cores: int) -> tuple[list[Seat], list[str]]:
         """Who takes part with so many cores at least, and why others do not. Raises NotFound for a name of nobody."""
-        named = on.casefold() if on not in {"any", "all"} else None
-        peers = [p for p in self._lenders(session.subject) if named is None or p.name.casefold() == named]
-        here = named is None or named == self._name.casefold()
+        asked = await self.invite(session, on, frozenset(), patient=on != "any")
+        seats = [seat for seat in asked if seat.accepted and seat.accepted.cores >= cores]
+        return seats, [seat.refusal for seat in asked if seat.refusal]
+
+    async def invite(self, session: Session, on: str, only: frozenset[Fingerprint], patient: bool) -> list[Seat]:
+        """Ask all who may take it (of `only` these, if there are any) and have no part yet. -> All of these.
+
+        `patient` waits for every answer. Raises NotFound for a name that nobody has.
+        """
+        named = on.casefold() if on not in {"any", "all"} else ""
+        peers = [
+            peer
+            for peer in self._lenders(session.subject)
+            if (not named or peer.name.casefold() == named) and (not only or peer.fingerprint in only)
+        ]
+        here = (not named or named == self._name.casefold()) and (not only or self._here in only)
         if named and not peers and not here:
             self._find(on)
-        seats = await session.seating.invite(peers, here, patient=on != "any")
+        await session.seating.invite(peers, here, patient)
         asked = {peer.fingerprint for peer in peers} | ({self._here} if here else set())
-        refusals = [seat.refusal for seat in session.seats if seat.refusal and seat.fingerprint in asked]
-        return [seat for seat in seats if seat.accepted and seat.accepted.cores >= cores], refusals
+        return [seat for seat in session.seats if seat.fingerprint in asked]

@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 import msgspec
 
 from commonhold.authority.authority import Subject, Verb
-from commonhold.compute.job import Input
+from commonhold.compute.job import Input, Outcome
 from commonhold.errors import WrongUsage
 from commonhold.names import Fingerprint, PersonId, SharePath
 
@@ -93,6 +93,14 @@ class FunctionsPapers(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()  # who does not take part, and why
 
 
+class Farewell(msgspec.Struct, frozen=True):
+    """DELETE /sessions/S/P: how a worker's stay ended. `executing` and `stored` speak of tasks by their keys."""
+
+    status: int = 0  # with which it ended by itself; 0 when it was ended
+    executing: tuple[str, ...] = ()  # what it was doing then
+    stored: dict[str, Outcome] = {}  # the last tasks whose outputs are all at their door, whoever knows of it
+
+
 class PassPaper(msgspec.Struct, frozen=True):
     computer: Fingerprint  # the door
     share: str
@@ -156,6 +164,13 @@ class PassDesk(Protocol):
 
     async def void(self, job: str) -> None:
         """The job is over: its passes open nothing more, wherever they were issued."""
+        ...
+
+    async def revoke(self, subject: Subject, job: str, computer: Fingerprint, lender: Fingerprint | None) -> None:
+        """The job's passes for that lender (None: for all) open nothing more at the door of `computer`.
+
+        What runs there under them is cut. Returns when that door has said so, and raises when it cannot.
+        """
         ...
 
 

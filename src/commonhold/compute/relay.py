@@ -202,6 +202,18 @@ class Switchboard:
             raise Refused("That session is for the computers that take part in it.")
         return switch
 
+    def join(self, session: str, hub: Fingerprint | None, elsewhere: Elsewhere) -> Switch:
+        """The switch of a session to which another computer has asked us. Raises Refused for one that is not its."""
+        if hub is None:
+            raise Refused("A session comes from a computer.")
+        switch = self.switches.get(session)
+        if switch is None:
+            switch = self.switches[session] = Switch(elsewhere, lambda: frozenset({hub}))
+        elif switch.is_hub or hub not in switch.computers():
+            # Its number is known to all who take part: none of them may put a process of its own into it.
+            raise Refused("That session is another computer's.")
+        return switch
+
     async def relay(
         self, session: str, target: str, computer: Fingerprint | None, request: web.Request
     ) -> web.WebSocketResponse:

@@ -164,6 +164,17 @@ class Sandbox:
         self.kill()
         return status
 
+    async def died(self, within: float) -> int:
+        """With which status it has ended by itself, or does within so many seconds; 0 for one that has not.
+
+        Above 128: by a signal.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._process.wait()
+        status = self._process.returncode or 0
+        return status if status >= 0 else 128 - status
+
     def kill(self) -> None:
         """End it and all that it started, now. May be called twice."""
         if self.kind is Kind.LIMITS:

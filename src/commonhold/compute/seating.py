@@ -12,16 +12,18 @@ import msgspec
 from commonhold.authority.authority import Subject
 from commonhold.compute.certificates import SessionAuthority
 from commonhold.compute.lend import PYTHON, Lending
-from commonhold.compute.papers import Accepted, Inquiry, JobPapers, Offer
+from commonhold.compute.papers import Accepted, Farewell, Inquiry, JobPapers, Offer
 from commonhold.compute.relay import Switch
 from commonhold.compute.seats import Seat, Seats
-from commonhold.errors import CommonholdError, Damaged, Refused
+from commonhold.errors import CommonholdError, Damaged, Refused, Unreachable
 from commonhold.transport import Caller, Peer
 
 OTHERS_WITHIN = 1.0  # seconds that a job waits for further lenders once one has accepted
 APPEARS_WITHIN = 30.0  # seconds until a lender's worker must have found the scheduler: a cold disk takes seven
+ANSWERS_WITHIN = 10.0  # seconds that anybody is waited for who is asked
+FAREWELL_WITHIN = 1.0  # seconds that a lender is waited for whose worker is gone: its tasks wait, too
 COMES_BACK_WITHIN = 5.0  # seconds until a process that a function ended must have been replaced (workforce.py)
-MOST_RETURNS = 5  # how often one lender is asked for a new worker after it lost one
+MOST_RETURNS = 5  # how often one lender is asked at once for a new worker, while no task ends
 
 
 class SeatingListener(Protocol):
@@ -30,6 +32,7 @@ class SeatingListener(Protocol):
     def note(self, sentence: str) -> None: ...
     def seated(self, seat: Seat) -> None: ...
     def gone(self, seat: Seat) -> None: ...
+    async def left(self, seat: Seat, keys: list[str], farewell: Farewell | None) -> None: ...
 
 
 class Seating:
@@ -58,6 +61,7 @@ class Seating:
         self._call_cores = call_cores
         self._tasks: set[asyncio.Task[Any]] = set()
         self._over = False
+        self.progress = False  # whether a task has ended since the last worker was lost
 
     async def invite(self, peers: Iterable[Peer], here: bool, patient: bool) -> list[Seat]:
         """Ask lenders that have no part yet; returns those asked now or before that accepted.
@@ -94,7 +98,7 @@ class Seating:
             else:
                 seat.peer = self._lending.peer(seat.fingerprint)  # one that was removed meanwhile is asked no more
                 inquiry = Inquiry(**self._asked(seat))
-                seat.willing = _accepted(await self._caller.ask(seat.peer, "POST", "/sessions/inquiry", inquiry))
+                seat.willing = _accepted(await self._ask(seat.peer, "POST", "/sessions/inquiry", inquiry))
         except CommonholdError as error:
             self._refused(seat, error)
 
@@ -112,11 +116,14 @@ class Seating:
                 if seat.peer is None:
                     accepted = await self._lending.lend(self._subject, offer, self._switch)
                 else:
-                    accepted = _accepted(await self._caller.ask(seat.peer, "POST", "/sessions", offer))
+                    if seat.lingers:
+                        await self._dismiss(seat)
+                    accepted = _accepted(await self._ask(seat.peer, "POST", "/sessions", offer))
             except CommonholdError as error:
                 self._refused(seat, error)
                 return
             seat.accepted, seat.refusal, seat.company = accepted, "", company
+            seat.stays += 1
             self._await(seat, APPEARS_WITHIN)
         self._listener.seated(seat)
 
@@ -129,7 +136,7 @@ class Seating:
         try:
             await asyncio.wait_for(seat.joined.wait(), seconds)
         except TimeoutError:
-            self._left(seat)
+            self._left(seat, [], silent=True)
 
     def _asked(self, seat: Seat) -> dict[str, Any]:
         person = {"person": self._subject.person, "person_name": self._subject.person_name}
@@ -147,26 +154,38 @@ class Seating:
             if seat.peer is None:
                 self._lending.papers(self._session, seat.participant, job, papers)
             else:
-                await self._caller.ask(seat.peer, "POST", f"{self._at(seat)}/jobs/{job}", papers)
+                await self._ask(seat.peer, "POST", f"{self._at(seat)}/jobs/{job}", papers)
         except CommonholdError as error:
             seat.accepted = None
             self._refused(seat, error)
             await self._dismiss(seat)
 
     async def forget(self, job: int) -> None:
-        """A job is over: lenders forget its papers."""
-        for seat in self.seats.seated():
-            if seat.peer is None:
-                self._lending.forget(self._session, seat.participant, job)
-            else:
-                with suppress(CommonholdError):
-                    await self._caller.ask(seat.peer, "DELETE", f"{self._at(seat)}/jobs/{job}")
+        """A job is over: lenders end what still runs for it, and forget its papers."""
+        await asyncio.gather(*(self._forget(seat, job) for seat in self.seats.seated()))
+
+    async def _forget(self, seat: Seat, job: int) -> None:
+        if seat.peer is None:
+            self._lending.forget(self._session, seat.participant, job)
+        else:
+            with suppress(CommonholdError):
+                await self._ask(seat.peer, "DELETE", f"{self._at(seat)}/jobs/{job}")
 
     def _at(self, seat: Seat) -> str:
         return f"/sessions/{self._session}/{seat.participant}"
 
-    def moved(self, joined: str, left: str) -> None:
-        """A worker's process has come to the scheduler, or gone; the other is nothing."""
+    async def _ask(self, peer: Peer, method: str, path: str, body: object = None) -> Any:
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                return await self._caller.ask(peer, method, path, body)
+        except TimeoutError as error:
+            raise Unreachable(f"{peer.name} does not answer.") from error
+
+    def moved(self, joined: str, left: str, keys: list[str], silent: bool) -> None:
+        """A worker's process has come to the scheduler, or gone with these tasks of ours; the other is nothing.
+
+        `silent`: it has not been heard for too long.
+        """
         if seat := self.seats.find(joined):
             seat.processes.add(joined)
             seat.joined.set()
@@ -175,33 +194,44 @@ class Seating:
             if not seat.processes and self._call_cores and seat.accepted:
                 self._await(seat, COMES_BACK_WITHIN)
             elif not seat.processes:
-                self._left(seat)
+                self._left(seat, keys, silent=silent)
 
-    def _left(self, seat: Seat) -> None:
-        """Its worker is gone."""
-        if seat.accepted is None or self._over:
-            return
-        seat.accepted = seat.willing = None
-        self._listener.note(f"{seat.name} was lost; its tasks run again elsewhere.")
-        self._spawn(self._return(seat))
+    def _left(self, seat: Seat, keys: list[str], *, silent: bool) -> None:
+        if not self._over:
+            self._spawn(self._leave(seat, seat.stays, keys, silent))
 
-    async def _return(self, seat: Seat) -> None:
-        """Ask a lender that lost its worker for a new one: perhaps only a task killed it."""
+    async def _leave(self, seat: Seat, stay: int, keys: list[str], silent: bool) -> None:
+        """Then it is asked for a new worker: perhaps only a task killed the last one."""
         async with seat.turn:
-            await self._dismiss(seat)
-            seat.returns += 1
+            took_part = seat.accepted is not None and seat.stays == stay
+            farewell: Farewell | None = Farewell()
+            if took_part:
+                seat.accepted = seat.willing = None
+                farewell = await self._dismiss(seat, lost=True)
+                self._listener.note(_loss(seat.name, farewell, silent))
+            await self._listener.left(seat, keys, farewell)
+            if not took_part:
+                return
+            seat.returns = 1 if self.progress else seat.returns + 1
+            self.progress = False
             if seat.returns <= MOST_RETURNS:
                 await self._inquire(seat)
         await self._take_in(seat)
         if seat.accepted is None:
             self._listener.gone(seat)
 
-    async def _dismiss(self, seat: Seat) -> None:
+    async def _dismiss(self, seat: Seat, *, lost: bool = False) -> Farewell | None:
+        """Its stay is over. -> What it says of that; nothing when it is not there, or knows of no such stay."""
         if seat.peer is None:
-            await self._lending.end(self._session, seat.participant)
-        else:
-            with suppress(CommonholdError):
-                await self._caller.ask(seat.peer, "DELETE", self._at(seat))
+            return await self._lending.end(self._session, seat.participant, lost=lost)
+        try:
+            async with asyncio.timeout(FAREWELL_WITHIN):
+                said = await self._caller.ask(seat.peer, "DELETE", self._at(seat) + ("?lost=1" if lost else ""))
+            farewell = msgspec.convert(said, Farewell)
+        except (TimeoutError, CommonholdError, msgspec.ValidationError):
+            farewell = None
+        seat.lingers = farewell is None
+        return farewell
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -209,13 +239,24 @@ class Seating:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def close(self) -> None:
-        """All lenders are told that the session is over."""
+    async def close(self) -> list[Farewell]:
+        """All lenders are told that the session is over; what they say of their last tasks."""
         self._over = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(self._dismiss(seat) for seat in self.seats.seated()))
+        said = await asyncio.gather(*(self._dismiss(seat) for seat in self.seats.seated()))
+        return [farewell for farewell in said if farewell is not None]
+
+
+def _loss(name: str, farewell: Farewell | None, silent: bool) -> str:
+    """What people are told of a worker that is gone."""
+    if farewell is not None and farewell.status:
+        how = f"was killed by signal {farewell.status - 128}" if farewell.status > 128 else "ended"
+        return f"The worker on {name} {how}; the tasks that it ran run again, each alone."
+    if silent:
+        return f"{name} was given up, since it was silent for too long; its tasks run again elsewhere."
+    return f"{name} was lost; its tasks run again elsewhere."
 
 
 def _accepted(answer: object) -> Accepted:

@@ -26,7 +26,9 @@ class Seat:
         self.refusal = ""
         self.joined = asyncio.Event()  # its worker has spoken with the scheduler
         self.processes: set[str] = set()  # its workers that speak with the scheduler: p3, or p3.0, p3.1 …
-        self.returns = 0
+        self.stays = 0  # how often it came
+        self.returns = 0  # how often it was asked for a new worker since any task ended
+        self.lingers = False  # it was not there to be told that its last stay is over
         self.turn = asyncio.Lock()  # a lender that is coming back is not asked twice
 
 

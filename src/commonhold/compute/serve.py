@@ -20,6 +20,7 @@ from commonhold.names import Fingerprint, PersonId
 from commonhold.transport import answer_lines, document, json_answer
 
 Asked = TypeVar("Asked", bound=Inquiry)
+NOBODY = Fingerprint("0" * 64)
 
 
 class Jobs:
@@ -35,6 +36,8 @@ class Jobs:
             web.get("/jobs", self._list),
             web.get(r"/jobs/{job:\d{1,9}}", self._show),
             web.post(r"/jobs/{job:\d{1,9}}/start", self._begin),
+            web.post(r"/jobs/{job:\d{1,9}}/cancel", self._cancel),
+            web.post(r"/jobs/{job:\d{1,9}}/again", self._again),
             web.get(r"/jobs/{job:\d{1,9}}/events", self._events),
             web.get(r"/jobs/{job:\d{1,9}}/log", self._log),
         ]
@@ -46,6 +49,15 @@ class Jobs:
     async def _begin(self, request: web.Request) -> web.Response:
         """-> Job. Shielded: who asks may hang up, the job goes on."""
         beginning = self._cluster.begin(self._asked(request))
+        return json_answer(await asyncio.shield(asyncio.ensure_future(beginning)))
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        """-> Job, `cancelled`. 409 for one that has ended."""
+        return json_answer(await self._cluster.cancel(self._asked(request)))
+
+    async def _again(self, request: web.Request) -> web.Response:
+        """-> Job, running: what failed or was cancelled of it waits again. 409 when there is nothing to do."""
+        beginning = self._cluster.again(self._asked(request))
         return json_answer(await asyncio.shield(asyncio.ensure_future(beginning)))
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -137,13 +149,15 @@ class Loans:
         return web.Response(status=204)
 
     async def _end(self, request: web.Request) -> web.Response:
-        await self._lending.end(*self._stay(request))
-        return web.Response(status=204)
+        """-> Farewell. `?lost=1`: its worker is gone, the hub says."""
+        stay = request.match_info["session"], request.match_info["participant"]
+        hub = request[SUBJECT].computer or NOBODY
+        return json_answer(await self._lending.dismiss(*stay, hub, lost="lost" in request.query))
 
     def _stay(self, request: web.Request) -> tuple[str, str]:
         """The session and participant that the asking computer, its hub, speaks of. Raises NotFound."""
         stay = request.match_info["session"], request.match_info["participant"]
-        self._lending.stay(*stay, request[SUBJECT].computer or Fingerprint("0" * 64))
+        self._lending.stay(*stay, request[SUBJECT].computer or NOBODY)
         return stay
 
 

@@ -16,6 +16,7 @@ from commonhold.authority.authority import Subject
 from commonhold.compute.certificates import Papers, SessionAuthority
 from commonhold.compute.channel import SCHEDULER
 from commonhold.compute.lend import Lending
+from commonhold.compute.papers import Farewell
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.sandbox import Sandbox
 from commonhold.compute.seating import Seating
@@ -28,8 +29,7 @@ from commonhold.trees import erase
 log = logging.getLogger(__name__)
 
 AT_ONCE = 500  # tasks in one message to the scheduler
-PATIENCE = 15  # seconds of silence after which the scheduler takes a worker for lost
-PATIENCE_WITH_FUNCTIONS = 60  # a function in C may keep its whole process from speaking
+PATIENCE_WITH_FUNCTIONS = 60.0  # seconds: a function in C may keep its whole process from speaking
 
 
 class SessionListener(Protocol):
@@ -39,7 +39,8 @@ class SessionListener(Protocol):
     def note(self, session: Session, sentence: str) -> None: ...
     def seated(self, session: Session, seat: Seat) -> None: ...
     def gone(self, session: Session, seat: Seat) -> None: ...
-    def lost(self, session: Session, why: str) -> None: ...
+    async def left(self, session: Session, seat: Seat, keys: list[str], farewell: Farewell | None) -> None: ...
+    def lost(self, session: Session) -> None: ...
 
 
 class Session:
@@ -54,10 +55,14 @@ class Session:
         switchboard: Switchboard,
         caller: Caller,
         now: datetime,
+        silence: float,
         listener: SessionListener,
         call_cores: int = 0,
     ) -> None:
-        """`call_cores` are for each call of a function; 0: the session is for commands."""
+        """`silence`: seconds after which a worker that says nothing counts as lost.
+
+        `call_cores` are for each call of a function; 0: the session is for commands.
+        """
         self.id = secrets.token_hex(16)
         self.subject = subject
         self.seats = Seats(computer, lending.person_of)
@@ -67,7 +72,7 @@ class Session:
         self._issuer = SessionAuthority(self.id, now)
         kept = self.seats, self._issuer, self.switch, lending, caller
         self.seating = Seating(self.id, subject, *kept, self, call_cores)
-        self._patience = PATIENCE_WITH_FUNCTIONS if call_cores else PATIENCE
+        self._patience = max(silence, PATIENCE_WITH_FUNCTIONS) if call_cores else silence
         self._numbers = itertools.count(1)
         self._folder = folder / self.id
         self._name, self._here = computer
@@ -77,6 +82,7 @@ class Session:
         self._ready = asyncio.Event()
         self._box: Sandbox | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[list[Farewell]] | None = None
 
     async def open(self) -> None:
         """Start the scheduler; it takes half a second to be ready, in which lenders can be asked."""
@@ -85,7 +91,8 @@ class Session:
         room.mkdir(parents=True, mode=0o700)
         self._box = await Sandbox.start(room, self._hear)
         papers = self._issuer.issue(SCHEDULER)
-        self._box.channel.tell("orders", me=SCHEDULER, computer=self._name, patience=self._patience, **papers._asdict())
+        orders = {"me": SCHEDULER, "computer": self._name, "patience": self._patience, **papers._asdict()}
+        self._box.channel.tell("orders", **orders)
         self.switch.attach(SCHEDULER, *self._box.streams)
         self._watching = asyncio.create_task(self._watch(self._box))
 
@@ -107,7 +114,7 @@ class Session:
             serving.cancel()
         if not self.over.is_set():
             self.over.set()
-            self._listener.lost(self, "The scheduler of this job ended.")
+            self._listener.lost(self)
 
     @asynccontextmanager
     async def _elsewhere(self, target: str) -> AsyncIterator[Wire]:
@@ -144,7 +151,8 @@ class Session:
         elif what == "changes":
             changes = words["changes"]
             for change in changes:
-                self.seating.moved(str(change.get("joined", "")), str(change.get("left", "")))
+                keys, silent = list(change.get("keys", ())), bool(change.get("silent"))
+                self.seating.moved(str(change.get("joined", "")), str(change.get("left", "")), keys, silent)
             self._listener.changed(self, [change for change in changes if "key" in change])
 
     # What the seating tells (seating.SeatingListener)
@@ -157,18 +165,25 @@ class Session:
 
     def gone(self, seat: Seat) -> None:
         self._listener.gone(self, seat)
-        if not self.seats.seated():
-            self._listener.lost(self, "All computers that ran it were lost.")
 
-    async def close(self) -> None:
-        """End everything, here and at the lenders."""
+    async def left(self, seat: Seat, keys: list[str], farewell: Farewell | None) -> None:
+        await self._listener.left(self, seat, keys, farewell)
+
+    async def close(self) -> list[Farewell]:
+        """End everything, here and at the lenders. -> What those say of their last tasks. May be called again."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        return await asyncio.shield(self._closing)
+
+    async def _close(self) -> list[Farewell]:
         self.over.set()
         if self._box is not None:
             self.switch.detach(SCHEDULER)
             self._box.kill()
-        await self.seating.close()
+        farewells = await self.seating.close()
         self._switchboard.switches.pop(self.id, None)
         await self.switch.close()
         if self._watching is not None:
             await self._watching
         await asyncio.to_thread(erase, self._folder)
+        return farewells

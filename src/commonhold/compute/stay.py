@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from commonhold.authority.authority import Permit, Verb
 from commonhold.authority.watch import Work
 from commonhold.compute import guest, sandbox
-from commonhold.compute.job import relative
-from commonhold.compute.papers import Courier, JobPapers, RemoteFile
+from commonhold.compute.job import Outcome, key_of, parts_of, relative
+from commonhold.compute.papers import Courier, Farewell, JobPapers, RemoteFile
 from commonhold.compute.task import WORK
-from commonhold.errors import Unreachable, WrongUsage
+from commonhold.errors import NotFound, Unreachable, WrongUsage
 from commonhold.names import PersonId, SharePath
 from commonhold.trees import erase
 
 PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may touch
+REMEMBERED = 32  # tasks whose outputs are stored, and of which the scheduler may not have heard
+DIES_WITHIN = 0.5  # seconds that a worker has to be dead of which its hub says that it is gone
 
 
 class Stay:
@@ -34,6 +41,9 @@ class Stay:
         self._folder = folder
         self._courier = courier
         self._papers: dict[int, asyncio.Future[JobPapers]] = {}
+        self._forgotten: set[int] = set()
+        self._carrying: dict[int, set[asyncio.Task[Any]]] = {}  # by job: files on their way
+        self._stored: dict[str, Outcome] = {}
 
     def prepare(self) -> None:
         self.room.mkdir(parents=True, mode=0o700)
@@ -44,37 +54,86 @@ class Stay:
         await asyncio.to_thread(erase, self._folder)
 
     def learn(self, job: int, papers: JobPapers) -> None:
+        self._forgotten.discard(job)
+        if self.box is not None:
+            self.box.channel.tell("learn", job=job)
         waiting = self._papers.get(job)
         if waiting is None or waiting.done():
             waiting = self._papers[job] = asyncio.get_running_loop().create_future()
         waiting.set_result(papers)
 
     def forget(self, job: int) -> None:
+        """That job is over: its commands are killed, and nothing of it is carried any more."""
         self._papers.pop(job, None)
+        self._forgotten.add(job)
+        if self.box is not None:
+            self.box.channel.tell("forget", job=job)
+        for task in self._carrying.get(job, ()):
+            task.cancel()
+
+    async def farewell(self, *, lost: bool) -> Farewell:
+        """Kill the worker, and what is carried for it. `lost`: it seems to be gone, so it may just be dying."""
+        if self.box is None:
+            return Farewell()
+        status = await self.box.died(DIES_WITHIN if lost else 0)
+        self.box.kill()
+        await self.box.wait()
+        await self.box.channel.ended()
+        executing = await asyncio.to_thread(self._executing) if status else ()
+        return Farewell(status, executing, self._stored)
+
+    def _executing(self) -> tuple[str, ...]:
+        """The keys of tasks whose folders are there: of ended ones too, which their hub knows."""
+        with suppress(OSError):
+            return tuple(entry.name for entry in os.scandir(self.room / WORK) if entry.is_dir())
+        return ()
 
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
         """What the worker's tasks ask. Their words are a stranger's: numbers, looked up in the papers."""
         if what not in {"fetch", "store"}:
             raise WrongUsage("A worker may ask its node to fetch and to store.")
-        job, task = int(words["job"]), int(words["task"])
+        job, task, turn = parts_of(str(words["key"]))
         papers = await self._papers_of(job)
-        return await (self._fetch if what == "fetch" else self._store)(job, task, papers)
+        if what == "fetch":
+            await self._carry(job, self._fetch(key_of(job, task, turn), task, papers))
+            return None
+        outcome = msgspec.convert(words["outcome"], Outcome)
+        return await self._carry(job, self._store(key_of(job, task, turn), task, papers, outcome))
+
+    async def _carry(self, job: int, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do it, unless the job is over before it is done."""
+        carrying = asyncio.ensure_future(work)
+        carried = self._carrying.setdefault(job, set())
+        carried.add(carrying)
+        try:
+            return await carrying
+        except asyncio.CancelledError:
+            if job not in self._forgotten:
+                raise
+            raise NotFound(f"Job {job} is over.") from None
+        finally:
+            carrying.cancel()
+            carried.discard(carrying)
+            if not carried:
+                self._carrying.pop(job, None)
 
     async def _papers_of(self, job: int) -> JobPapers:
+        if job in self._forgotten:
+            raise NotFound(f"Job {job} is over.")
         waiting = self._papers.setdefault(job, asyncio.get_running_loop().create_future())
         try:
             return await asyncio.wait_for(asyncio.shield(waiting), PAPERS_WITHIN)
         except TimeoutError:
             raise Unreachable(f"Nobody said what the tasks of job {job} may touch.") from None
 
-    async def _fetch(self, job: int, task: int, papers: JobPapers) -> None:
+    async def _fetch(self, key: str, task: int, papers: JobPapers) -> None:
         wanted = papers.inputs.get(task)
         if wanted is None:
             return
         name = SharePath((wanted.name,)).name
-        staged = f"{job}-{task}-{secrets.token_hex(4)}"
+        staged = f"{key}-{secrets.token_hex(4)}"
         await self._courier.fetch(wanted.source, papers.pass_for(wanted.source, Verb.READ), self.staging, staged)
-        await asyncio.to_thread(self._hand_in, self.staging / staged, f"{job}-{task}", name)
+        await asyncio.to_thread(self._hand_in, self.staging / staged, key, name)
 
     def _hand_in(self, staged: Path, folder: str, name: str) -> None:
         try:
@@ -83,14 +142,14 @@ class Stay:
         finally:
             staged.unlink(missing_ok=True)
 
-    async def _store(self, job: int, task: int, papers: JobPapers) -> list[str]:
-        """Every new file of the task -> paths below `into`."""
+    async def _store(self, key: str, task: int, papers: JobPapers, outcome: Outcome) -> list[str]:
+        """Every new file of the task -> paths below `into`. That they are there is remembered with its outcome."""
         wanted = papers.inputs.get(task)
         inputs = frozenset({wanted.name} if wanted else ())
         pass_id = papers.pass_for(papers.into, Verb.WRITE, Verb.ADD)
         above = relative(papers.reldirs.get(task, ""))
         stored = []
-        with guest.inside(self.room, WORK, f"{job}-{task}") as folder:
+        with guest.inside(self.room, WORK, key) as folder:
             for path in await asyncio.to_thread(guest.left, folder, inputs):
                 below = SharePath((*above, *path.parts))
                 target = SharePath((*SharePath.parse(papers.into.path).parts, *below.parts))
@@ -98,4 +157,7 @@ class Stay:
                 with guest.take(folder, path) as file:
                     await self._courier.store(file, place, pass_id)
                 stored.append(str(below))
+        self._stored[key] = msgspec.structs.replace(outcome, outputs=tuple(stored))
+        while len(self._stored) > REMEMBERED:
+            del self._stored[next(iter(self._stored))]
         return stored

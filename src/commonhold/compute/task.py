@@ -1,7 +1,7 @@
 """Runs one task, inside a worker: fetch its inputs, run its command in a folder of its own, store what it left.
 
 Dask finds `perform` by its name (engine.py), so that no code travels. The node does the fetching and
-storing: this process has neither network nor rights, it only names the job, the task and the input.
+storing: this process has neither network nor rights, it only names the task by its key.
 """
 
 from __future__ import annotations
@@ -15,14 +15,89 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from commonhold.compute.channel import Channel
-from commonhold.compute.job import KEPT_OUTPUT
-from commonhold.errors import CommonholdError
+from commonhold.compute.job import KEPT_OUTPUT, parts_of
+from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable
 
-WORK = "work"  # tasks' folders lie in it, in the process's own
+WORK = "work"  # tasks' folders lie in it, in the process's own, each named by its key
+TROUBLES = ((Unreachable, "unreachable"), (Refused, "refused"))  # that are no fault of the task
+
+
+class Turnstile:
+    """Tasks run side by side; one that may have killed its worker runs alone, so that it alone is to blame."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._wanted = 0  # how many want to be alone
+
+    @contextlib.contextmanager
+    def passed(self, alone: bool) -> Iterator[None]:
+        """Waits until one may run. Those who want to be alone go first."""
+        with self._changed:
+            self._wanted += alone
+            self._changed.wait_for(lambda: self._inside == 0 if alone else self._inside >= 0 and not self._wanted)
+            self._wanted -= alone
+            self._inside += -1 if alone else 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= -1 if alone else 1
+                self._changed.notify_all()
+
+
+class Launched:
+    """The commands that run in this process's tasks, by their jobs. A job that is over runs none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[int, set[subprocess.Popen[bytes]]] = {}
+        self._over: set[int] = set()
+
+    @contextlib.contextmanager
+    def started(self, job: int, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """What it left running in the background ends with it."""
+        with self._lock:
+            self._running.setdefault(job, set()).add(process)
+            over = job in self._over
+        try:
+            if over:
+                kill(process)
+            yield
+        finally:
+            with self._lock:
+                self._running[job].discard(process)
+                if not self._running[job]:
+                    del self._running[job]
+            kill(process)
+            process.wait()
+
+    def forget(self, job: int) -> None:
+        """Kill them, and those that start late."""
+        with self._lock:
+            self._over.add(job)
+            for process in self._running.get(job, ()):
+                kill(process)
+
+    def learn(self, job: int) -> None:
+        with self._lock:
+            self._over.discard(job)
+
+    def require(self, job: int) -> None:
+        """Raise NotFound when it is over."""
+        if job in self._over:
+            raise NotFound(f"Job {job} is over.")
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """It and all that it started in its group, now."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class LenderLine:
@@ -34,6 +109,8 @@ class LenderLine:
         self.work = Path(folder) / WORK
         self.computer = computer
         self.work.mkdir(exist_ok=True)
+        self.turnstile = Turnstile()
+        self.commands = Launched()
         self._empty: list[Path] = []
         self._lock = threading.Lock()
 
@@ -57,7 +134,8 @@ class LenderLine:
                 empty = next(entries, None) is None
             if empty:
                 with self._lock:
-                    self._empty.append(folder)
+                    if folder not in self._empty:
+                        self._empty.append(folder)
                 return
         except OSError:
             pass
@@ -71,53 +149,54 @@ class LenderLine:
 def perform(node: LenderLine, spec: dict[str, Any]) -> dict[str, Any]:
     """Run one task. It never raises: what went wrong is in `problem`, and then `exit` is None.
 
-    spec: job, task, words, timeout, and fetch (whether it has an input file).
+    spec: key, words, timeout, fetch (whether it has an input file), and alone (whether nothing may run beside it).
     """
-    began = time.monotonic()
-    outcome: dict[str, Any] = {"exit": None, "computer": node.computer}
-    folder = node.work / f"{spec['job']}-{spec['task']}"
-    try:
-        node.room(folder.name)
-        if spec["fetch"]:
-            node.ask("fetch", job=spec["job"], task=spec["task"])
-        outcome |= _run(spec["words"], folder, spec["timeout"])
-        if any(folder.iterdir()):
-            outcome["outputs"] = node.ask("store", job=spec["job"], task=spec["task"])
-    except CommonholdError as error:
-        outcome |= {"exit": None, "problem": error.sentence}
-    except OSError as error:
-        outcome |= {"exit": None, "problem": f"It could not be run: {error.strerror or error}."}
-    finally:
-        node.leave(folder)
-    return outcome | {"seconds": time.monotonic() - began}
+    with node.turnstile.passed(spec["alone"]):
+        began = time.monotonic()
+        outcome: dict[str, Any] = {"exit": None, "computer": node.computer}
+        key = spec["key"]
+        folder = node.work / key
+        try:
+            node.commands.require(parts_of(key)[0])
+            node.room(key)
+            if spec["fetch"]:
+                node.ask("fetch", key=key)
+            outcome |= _run(node, spec, folder)
+            if any(folder.iterdir()):
+                outcome["outputs"] = node.ask("store", key=key, outcome=outcome)
+        except CommonholdError as error:
+            trouble = next((word for kind, word in TROUBLES if isinstance(error, kind)), "")
+            outcome |= {"exit": None, "problem": error.sentence, "trouble": trouble}
+        except OSError as error:
+            outcome |= {"exit": None, "problem": f"It could not be run: {error.strerror or error}."}
+        finally:
+            node.leave(folder)
+        return outcome | {"seconds": time.monotonic() - began}
 
 
-def _run(words: list[str], folder: Path, timeout: float | None) -> dict[str, Any]:
+def _run(node: LenderLine, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Exit status and what it printed. Output goes to files: a pipe would have to be read while it runs."""
     outside = folder.parent
     with tempfile.TemporaryFile(dir=outside) as output, tempfile.TemporaryFile(dir=outside) as error:
-        result = _exit_of(words, folder, timeout, output, error)
+        result = _exit_of(node, spec, folder, output, error)
         return result | {"output": kept(output), "error": kept(error)}
 
 
 def _exit_of(
-    words: list[str], folder: Path, timeout: float | None, output: IO[bytes], error: IO[bytes]
+    node: LenderLine, spec: dict[str, Any], folder: Path, output: IO[bytes], error: IO[bytes]
 ) -> dict[str, Any]:
+    words, timeout = spec["words"], spec["timeout"]
     try:
         process = subprocess.Popen(
             words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=error, process_group=0
         )
     except (FileNotFoundError, PermissionError):
         return {"exit": 127, "problem": f"There is no program “{words[0]}” on this computer."}
-    try:
-        status = process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        return {"exit": None, "problem": f"It was stopped after {timeout:g} seconds, as the job says."}
-    finally:
-        # What it left running in the background goes with it, and so does everything when time is up.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with node.commands.started(parts_of(spec["key"])[0], process):
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return {"exit": None, "problem": f"It was stopped after {timeout:g} seconds, as the job says."}
     return {"exit": status if status >= 0 else 128 - status}  # as shells say it: 128 + signal
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from commonhold.authority.authority import Permit, Subject
 from commonhold.authority.watch import Watch, Work
+from commonhold.compute.papers import Farewell
 from commonhold.compute.session import Session
 from commonhold.errors import Refused
 from commonhold.names import Fingerprint, PersonId
@@ -29,13 +30,13 @@ class WarmSessions:
     def __init__(
         self,
         start: Callable[[Subject, int], Awaitable[Session]],
-        lost: Callable[[Session, str], None],
+        refused: Callable[[Session, str], None],
         watch: Watch,
         warm: float,
     ) -> None:
-        """`lost` hears why a session ends in which jobs may run."""
+        """`refused` hears why the right to a session has ended in which jobs may run."""
         self._start = start
-        self._lost = lost
+        self._refused = refused
         self._watch = watch
         self._warm = warm
         self._works: dict[Session, Work] = {}
@@ -69,29 +70,27 @@ class WarmSessions:
         return session
 
     def _end_now(self, session: Session, why: str) -> None:
-        self._lost(session, why)
-        self._end_soon(session)
+        self._refused(session, why)
+        self.end_soon(session)
 
     def hold(self, session: Session, permit: Permit) -> None:
         """The session ends with that permit, too."""
         if work := self._works.get(session):
             work.hold(permit)
 
-    def end(self, session: Session) -> None:
-        """It is not kept warm: what runs in it may never end by itself."""
-        self._end_soon(session)
-
     def cool(self, session: Session) -> None:
         """No job runs in it: it ends after a while, unless it is asked for before."""
         if session in self._works and session not in self._cooling:
-            self._cooling[session] = asyncio.get_running_loop().call_later(self._warm, self._end_soon, session)
+            self._cooling[session] = asyncio.get_running_loop().call_later(self._warm, self.end_soon, session)
 
-    def _end_soon(self, session: Session) -> None:
-        task = asyncio.create_task(self._end(session))
+    def end_soon(self, session: Session) -> None:
+        """It is not kept warm: what runs in it may never end by itself."""
+        task = asyncio.create_task(self.end(session))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _end(self, session: Session) -> None:
+    async def end(self, session: Session) -> list[Farewell]:
+        """End it now, or wait until it has ended. -> What its lenders say of their last tasks."""
         if handle := self._cooling.pop(session, None):
             handle.cancel()
         if work := self._works.pop(session, None):
@@ -99,7 +98,7 @@ class WarmSessions:
         for key, opening in list(self._opened.items()):
             if opening.done() and not opening.exception() and opening.result() is session:
                 del self._opened[key]
-        await session.close()
+        return await session.close()
 
     async def close(self) -> None:
         """End them all."""

@@ -65,14 +65,17 @@ class DoorCourier:
     async def store(self, file: BinaryIO, target: RemoteFile, pass_id: str) -> None:
         """Copy an open file to `target`; folders on the way are made, an output of an earlier run is replaced.
 
-        Where the job may only add, nothing is: the door puts what has a taken name beside it, under a number.
+        What is there already to the last byte stays as it is: its first run stored it, and was lost before it could
+        say so. Where the job may only add, the door puts what has a taken name beside it, under a number.
         """
         there = self._there(target, pass_id)
         path = SharePath.parse(target.path)
         try:
             await self._write(there, path, file, "")
         except Changed:
-            await self._write(there, path, file, (await there.stat(path)).etag)
+            etag = (await there.stat(path)).etag
+            if await there.digest(path, etag) != await self._digest(file):
+                await self._write(there, path, file, etag)
         except (NotFound, Conflict):
             await self._make_folders(there, path.parent)
             await self._write(there, path, file, "")
@@ -104,6 +107,13 @@ class DoorCourier:
             digest = hashing.digest()
         if found is not None and found != digest:
             raise Damaged(f"“{path}” was stored damaged.", "run it again")
+
+    async def _digest(self, file: BinaryIO) -> bytes:
+        hashing = hashlib.sha256()
+        file.seek(0)
+        async for _ in self._pieces(file, hashing.update):
+            pass
+        return hashing.digest()
 
     async def _pieces(self, file: BinaryIO, count: Callable[[bytes], None]) -> AsyncIterator[bytes]:
         run = asyncio.get_running_loop().run_in_executor
@@ -167,6 +177,14 @@ class DoorDesk:
         asking = [self._caller.ask(self._find(computer), "DELETE", f"/passes/{job}") for computer in others]
         await asyncio.gather(*map(_quietly, asking))  # a door that is gone forgets them at their end
 
+    async def revoke(self, subject: Subject, job: str, computer: Fingerprint, lender: Fingerprint | None) -> None:
+        """The job's passes for that lender (None: for all) open nothing more at the door of `computer`."""
+        if computer == self._here:
+            self._passes.void(job, subject, lender)
+        else:
+            query = f"?lender={lender}" if lender else ""
+            await self._caller.ask(self._find(computer), "DELETE", f"/passes/{job}{query}")
+
     def _give(self, subject: Subject, wish: PassWish) -> str:
         paths = frozenset(map(SharePath.parse, wish.paths))
         within = SharePath.parse(wish.folder) if wish.folder is not None else None
@@ -178,7 +196,8 @@ class DoorDesk:
         return json_answer(self._give(request[SUBJECT], await document(request, PassWish, LARGEST)))
 
     async def _delete(self, request: web.Request) -> web.Response:
-        self._passes.void(request.match_info["job"], request[SUBJECT])
+        named = request.query.get("lender")
+        self._passes.void(request.match_info["job"], request[SUBJECT], Fingerprint(named) if named else None)
         return web.Response(status=204)
 
 

@@ -1,0 +1,286 @@
+"""Nothing is lost: whatever dies while a job runs, each of its tasks ends once, and people are told what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+import psutil
+import pytest
+from tests.compute.conftest import ANN, Computer, Town, needs_bubblewrap
+from tests.compute.test_jobs import values
+
+from commonhold.authority import roster as rosters
+from commonhold.authority.authority import Verb
+from commonhold.compute.job import Input, JobSpec, State
+from commonhold.errors import Conflict, NotFound
+
+TEN = values(*map(str, range(10)))
+WRITES = "sleep 0.3; echo {} of $(date +%s%N) > {}.txt"  # no two runs of it write the same
+
+
+def lending(town: Town, *names: str) -> None:
+    """These lend to ann, whose tower lends nothing itself."""
+    town.computers["tower"].terms = type(town.computers["tower"].terms)(cores=1)
+    for name in names:
+        town.computers[name].allow(ANN, Verb.RUN)
+
+
+def whole(computer: Computer, job: int, town: Town) -> None:
+    """The job is done, and each task's output was stored once."""
+    found = computer.journal.job(job)
+    assert (found.state, found.done) == (State.DONE, 10), (found, computer.journal.tasks(job))
+    assert sorted(town.stored) == sorted(f"{number}.txt" for number in range(10))
+    for number in range(10):
+        assert (computer.shelf("out") / f"{number}.txt").read_text().startswith(f"{number} of ")
+
+
+async def begun(town: Town, command: str = WRITES, **spec: object) -> tuple[Computer, int]:
+    tower = town.computers["tower"]
+    tower.share("out")
+    return tower, await tower.begin(command, inputs=TEN, into="tower:out", **spec)
+
+
+async def test_a_worker_that_is_killed_costs_what_it_ran_and_nothing_twice(town: Town):
+    lending(town, "laptop")
+    tower, job = await begun(town)
+    await tower.until(job, "done")
+    town.computers["laptop"].worker().kill()
+    ended = await tower.ended(job)
+    whole(tower, job, town)
+    assert "The worker on laptop was killed by signal 9; the tasks that it ran run again, each alone." in ended.notes
+
+
+async def test_what_was_stored_before_its_worker_died_is_done_and_does_not_run_again(town: Town):
+    """Its scheduler has not heard of it: the lender's node knows."""
+    lending(town, "laptop")
+    laptop, killed = town.computers["laptop"], []
+
+    def kill(lender: Computer, path: str) -> None:
+        if lender is laptop and not killed:
+            killed.append(path)
+            laptop.worker().kill()
+
+    town.on_stored = kill
+    tower, job = await begun(town)
+    await tower.ended(job)
+    assert killed
+    whole(tower, job, town)
+
+
+async def test_a_worker_that_is_frozen_is_given_up_and_stores_nothing_when_it_wakes(town: Town):
+    lending(town, "laptop")
+    tower, job = await begun(town)
+    await tower.until(job, "done")
+    worker = town.computers["laptop"].worker()
+    worker.suspend()
+    frozen = time.monotonic()
+    ended = await tower.ended(job)
+    assert time.monotonic() - frozen < tower.patience.silence + 5 + 6 * 0.3 * 10
+    with pytest.raises(psutil.NoSuchProcess):
+        worker.resume()
+    whole(tower, job, town)
+    assert any(note.startswith("laptop was given up, since it was silent for too long") for note in ended.notes)
+
+
+async def test_a_scheduler_that_is_killed_loses_nothing(town: Town):
+    lending(town, "laptop")
+    tower, job = await begun(town)
+    await tower.until(job, "done")
+    tower.scheduler().kill()
+    ended = await tower.ended(job)
+    whole(tower, job, town)
+    assert "The scheduler of this job ended; what was not done yet runs again." in ended.notes
+
+
+async def test_a_job_whose_schedulers_die_before_any_task_ends_fails_with_the_reason(alone: Computer):
+    job = await alone.begin("sleep 60")
+    async for event in alone.cluster.news.of(job):
+        if event["event"] == "task" and event["state"] == "running":
+            alone.scheduler().kill()
+    ended = alone.journal.job(job)
+    assert (ended.state, ended.notes[-1]) == (State.FAILED, "Its scheduler ended 3 times before any task did.")
+
+
+async def test_a_node_that_ends_takes_its_jobs_up_when_it_is_back(town: Town):
+    lending(town, "laptop")
+    tower, job = await begun(town)
+    await tower.until(job, "done", 3)
+    await tower.restart()
+    found = tower.journal.job(job)
+    assert (found.state, found.running) == (State.RUNNING, 0)
+    assert 3 <= found.done < 10
+    ended = await tower.ended(job)
+    whole(tower, job, town)
+    assert "The node ended while this job ran; what was not done yet runs again." in ended.notes
+
+
+async def test_a_job_for_every_computer_is_taken_up_with_each_task_where_it_belongs(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    job = await tower.begin("sleep 1; echo x", on="all")
+    await tower.until(job, "running", 2)
+    places = [task.computer for task in tower.journal.tasks(job)]
+    await tower.restart()
+    assert (await tower.ended(job)).state is State.DONE
+    assert [task.computer for task in tower.journal.tasks(job)] == places
+
+
+async def test_who_may_run_no_more_finds_the_job_failed_after_a_restart_with_the_reason(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    tower.share("out")
+    for verb, share in ((Verb.RUN, None), (Verb.ADD, "out")):
+        tower.allow(laptop.owner, verb, share)
+    spec = JobSpec("sleep 60", into="tower:out", on="tower")
+    submitted = await tower.cluster.submit(tower.authority.who(laptop.fingerprint), spec)
+    await tower.cluster.begin(submitted.job)
+    await tower.until(submitted.job, "running")
+    await tower.close()
+    town.roster = town.roster.merged(rosters.remove(town.keys["tower"], town.roster, laptop.fingerprint))
+    tower._build()
+    await tower.open()
+    job = tower.journal.job(submitted.job)
+    assert job.state is State.FAILED
+    assert job.notes[-1].endswith(": bob's computer laptop was removed from the network town.")
+
+
+async def test_a_job_waits_for_a_lender_that_was_lost_and_goes_on_when_it_is_back(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    tower.share("out")
+    job = await tower.begin(WRITES, inputs=TEN, into="tower:out", on="laptop")
+    await tower.until(job, "done")
+    await laptop.close()
+    async for event in tower.cluster.news.of(job):
+        if event["event"] == "note" and event["note"].startswith("What is for laptop alone cannot run now"):
+            break
+    laptop._build()
+    await laptop.open()
+    await tower.ended(job)
+    whole(tower, job, town)
+
+
+async def test_a_lender_that_comes_while_a_job_runs_is_given_tasks(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    job = await tower.begin("sleep 0.3; : {}", inputs=values(*map(str, range(30))))
+    await tower.until(job, "done")
+    laptop.allow(ANN, Verb.RUN)
+    assert (await tower.ended(job)).state is State.DONE
+    assert {task.computer for task in tower.journal.tasks(job)} == {"tower", "laptop"}
+
+
+@needs_bubblewrap
+async def test_a_task_that_kills_its_worker_costs_two_and_those_beside_it_are_not_to_blame(town: Town):
+    lending(town, "laptop")
+    lost = []
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    job = await tower.begin("test {} != 4 && sleep 0.4 || kill -9 $PPID", inputs=TEN)
+    async for event in tower.cluster.news.of(job):
+        lost += [1 for _ in [event] if event["event"] == "note" and "killed by signal 9" in event["note"]]
+    ended = tower.journal.job(job)
+    assert (ended.done, ended.failed) == (9, 1)
+    [failed] = [task for task in tower.journal.tasks(job) if task.state is State.FAILED]
+    assert failed.input == "4"
+    assert "It ended the process that ran it, on two workers (killed by signal 9)" in failed.problem
+    assert len(lost) <= 2
+    assert laptop.audit.count("lent") + tower.audit.count("lent") <= 4
+
+
+async def test_a_door_that_forgot_its_passes_gives_new_ones(town: Town):
+    """As one does whose node was started again."""
+    lending(town, "laptop")
+    tower, job = await begun(town)
+    await tower.until(job, "done")
+    tower.passes._drop(lambda _: True)
+    ended = await tower.ended(job)
+    whole(tower, job, town)
+    assert any(note.startswith("A task could not reach its files, and runs again.") for note in ended.notes)
+
+
+async def test_cancel_kills_what_runs_within_a_second_and_keeps_what_is_done(town: Town):
+    lending(town, "laptop")
+    tower = town.computers["tower"]
+    tower.share("out")
+    long = f"sleep 6{os.getpid()}"
+    job = await tower.begin(f"test {{}} -lt 2 && echo x > {{}}.txt || {long}", inputs=TEN, into="tower:out")
+    await tower.until(job, "running", 3)
+    await tower.until(job, "done", 2)
+    assert commands(long)
+    await tower.cluster.cancel(job)
+    asked = time.monotonic()
+    while commands(long):
+        await asyncio.sleep(0.02)
+        assert time.monotonic() - asked < 2, "a second, and one for a busy machine"
+    ended = tower.journal.job(job)
+    assert (ended.state, ended.done, ended.cancelled) == (State.CANCELLED, 2, 8)
+    assert sorted(town.stored) == ["0.txt", "1.txt"]
+    with pytest.raises(Conflict, match="has ended already: cancelled"):
+        await tower.cluster.cancel(job)
+
+
+def commands(line: str) -> list[psutil.Process]:
+    return [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == line.split()]
+
+
+async def test_again_runs_what_failed_or_was_cancelled_and_keeps_what_is_done(town: Town):
+    lending(town, "laptop")
+    tower = town.computers["tower"]
+    tower.share("out")
+    tower.share("in")
+    inputs = tuple(Input("remote", f"tower:in/{number}", str(number)) for number in range(10))
+    for number in range(5):
+        (tower.shelf("in") / str(number)).write_text("")
+    job = await tower.begin(WRITES, inputs=inputs, into="tower:out")
+    with pytest.raises(Conflict, match="has not ended yet"):
+        await tower.cluster.again(job)
+    ended = await tower.ended(job)
+    assert (ended.state, ended.done, ended.failed) == (State.FAILED, 5, 5)
+    for number in range(5, 10):
+        (tower.shelf("in") / str(number)).write_text("")
+    assert (await tower.cluster.again(job)).state is State.RUNNING
+    await tower.ended(job)
+    whole(tower, job, town)
+    with pytest.raises(Conflict, match=f"All tasks of job {job} are done"):
+        await tower.cluster.again(job)
+
+
+async def test_again_takes_up_what_was_just_cancelled(town: Town):
+    lending(town, "laptop")
+    tower, job = await begun(town)
+    await tower.until(job, "done")
+    await tower.cluster.cancel(job)
+    await tower.cluster.again(job)
+    ended = await tower.ended(job)
+    assert (ended.state, ended.done) == (State.DONE, 10)
+    # A task may have stored its output in the moment in which it was cancelled: then it has done so again.
+    assert set(town.stored) == {f"{number}.txt" for number in range(10)}
+
+
+async def test_a_job_that_nobody_took_is_begun_by_again(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    with pytest.raises(Exception, match="laptop refused"):
+        await tower.begin("echo x", on="laptop")
+    laptop.allow(ANN, Verb.RUN)
+    await tower.cluster.again(1)
+    assert (await tower.ended(1)).done == 1
+
+
+async def test_a_job_that_still_collects_is_cancelled_and_never_runs(alone: Computer):
+    job = await alone.cluster.submit(alone.me, JobSpec("true"))
+    assert (await alone.cluster.cancel(job.job)).state is State.CANCELLED
+    for way in (alone.cluster.begin, alone.cluster.again):
+        with pytest.raises(Conflict):
+            await way(job.job)
+
+
+async def test_http_cancels_and_begins_again_for_its_person_only(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    there = town.peer(tower.fingerprint)
+    job = await tower.begin("sleep 1")
+    for word in ("cancel", "again"):
+        with pytest.raises(NotFound):
+            await laptop.caller.ask(there, "POST", f"/jobs/{job}/{word}")
+    assert (await tower.caller.ask(there, "POST", f"/jobs/{job}/cancel"))["state"] == "cancelled"
+    assert (await tower.caller.ask(there, "POST", f"/jobs/{job}/again"))["state"] == "running"
+    assert (await tower.ended(job)).state is State.DONE
