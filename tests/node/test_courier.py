@@ -68,6 +68,17 @@ def test_who_may_write_replaces_what_an_earlier_run_left(tower, laptop, tmp_path
     assert (tmp_path / "results" / "out.txt").read_text() == "second\n"
 
 
+def test_what_is_there_already_to_the_last_byte_is_not_stored_again(tower, laptop, tmp_path):
+    """A task that was lost after it had stored runs again, and no version comes of that."""
+    tower.net.allow("bob", "write", "results")
+    for word in ("same", "same", "other"):
+        job = laptop.net.run(f"echo {word} > small.txt; yes {word} | head -c 3000000 > large.txt", into="tower:results")
+        assert job.done == 1, problems(laptop, job)
+        if word == "same":
+            assert tower.net.history("tower:results/small.txt") == tower.net.history("tower:results/large.txt") == []
+    assert len(tower.net.history("tower:results/small.txt")) == len(tower.net.history("tower:results/large.txt")) == 1
+
+
 def test_who_may_only_add_replaces_nothing(tower, laptop, tmp_path):
     tower.net.allow("bob", "add", "results")
     first = laptop.net.run("echo first > out.txt", into="tower:results")

@@ -25,6 +25,7 @@ from commonhold.compute import task
 from commonhold.compute.certificates import Papers
 from commonhold.compute.channel import SCHEDULER, Channel, Orders
 from commonhold.compute.comm import SCHEME, Wiring, register
+from commonhold.compute.job import parts_of
 
 OUTCOMES = "outcomes"  # the topic of the events that carry them
 # Seconds. Changes are told in batches, each of them one transaction in the node's journal: one commit can
@@ -139,7 +140,7 @@ class SchedulerSide:
         raise ValueError(f"no such ask: {what}")
 
     def _submit(self, specs: list[dict[str, Any]], retries: int, cores: int, on: list[str] | None) -> None:
-        """`specs` as task.perform takes them, each with its own `key`."""
+        """`specs` as task.perform takes them, each with its own `key`. What was lost once goes first."""
         keys = [spec["key"] for spec in specs]
         futures = self._client.map(
             perform,
@@ -149,6 +150,7 @@ class SchedulerSide:
             workers=[f"{SCHEME}://{one}" for one in on] if on else None,
             resources={"cores": cores} if cores > 1 else None,
             pure=False,
+            priority=parts_of(keys[0])[2],
         )
         self._futures.update(zip(keys, futures, strict=True))
 
