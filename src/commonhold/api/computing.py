@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from commonhold.api.asking import Asking
 from commonhold.compute.holding import Holding
@@ -12,7 +13,8 @@ from commonhold.home import Home
 from commonhold.submit import JobEvent, Submitter
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from commonhold.compute.client import LentClient
+    from commonhold.compute.executor import LentExecutor
 
 
 class Computing(Asking):
@@ -21,6 +23,8 @@ class Computing(Asking):
     def __init__(self, home: Home) -> None:
         super().__init__(home)
         self._submitter = Submitter(self._node, self._caller, self._peer)
+        self._executors: WeakSet[LentExecutor] = WeakSet()
+        self._clients: WeakSet[LentClient] = WeakSet()
 
     def run(
         self,
@@ -47,7 +51,21 @@ class Computing(Asking):
         spec = JobSpec(words, (), into, on, timeout, retries, cores)
         return self._loop.run(self._submitter.run(spec, inputs, wait, progress))
 
-    def dask(self, on: str = "any", *, cores: int = 1) -> Client:
+    def executor(self, on: str = "any", *, cores: int = 1, retries: int = 0) -> LentExecutor:
+        """A `concurrent.futures.Executor` whose calls run on the processors that this person may use.
+
+        `on` is `any`, `all`, or a computer's name; each call has `cores` to itself, and one that raises is tried again
+        `retries` times. Short calls travel together. What they print is printed here. Whoever uses it trusts the
+        computers that compute with the process that asks: results are pickles that they made. Raises Refused when
+        no computer lends, WrongUsage for another Python.
+        """
+        from commonhold.compute.executor import LentExecutor  # noqa: PLC0415 - as in `dask`
+
+        executor = LentExecutor(lambda: self._hold(on, cores), retries)
+        self._executors.add(executor)
+        return executor
+
+    def dask(self, on: str = "any", *, cores: int = 1) -> LentClient:
         """A `distributed.Client` whose workers run on the processors that this person may use.
 
         `on` is `any`, `all`, or a computer's name; each task has `cores` for itself. It is the default of
@@ -56,7 +74,17 @@ class Computing(Asking):
         """
         from commonhold.compute.client import LentClient  # noqa: PLC0415 - Dask is loaded only by who uses it
 
-        return LentClient(self._hold(on, cores), set_as_default=True)
+        client = LentClient(self._hold(on, cores), set_as_default=True)
+        self._clients.add(client)
+        return client
+
+    def close(self) -> None:
+        """End all connections, and what this process has running on lent processors; the node goes on."""
+        for executor in list(self._executors):
+            executor.abandon()
+        for client in list(self._clients):
+            client.close()  # type: ignore[no-untyped-call]
+        super().close()
 
     def _hold(self, on: str, cores: int) -> Holding:
         holding = Holding(self._loop, self._submitter.hub, on, cores)

@@ -12,6 +12,8 @@ from commonhold.compute.engine import security
 from commonhold.compute.holding import Holding
 from commonhold.compute.wires import WIRES
 
+PATIENCE = 20  # looks in a second
+
 
 class LentClient(Client):
     """`distributed.Client` over the processors that a session was lent; closing it lets the session go."""
@@ -23,6 +25,18 @@ class LentClient(Client):
         papers = holding.papers
         secure = security(Papers(papers.authority, papers.certificate, papers.key))
         super().__init__(WIRES.add(holding), security=secure, set_as_default=set_as_default)  # type: ignore[no-untyped-call]
+
+    async def _reconnect(self) -> None:
+        """The connection to the scheduler broke. It ended with its session, so there is nothing to come back to."""
+        for _ in range(PATIENCE):  # until the hub has said why
+            if self.holding.trouble is not None:
+                break
+            await asyncio.sleep(1 / PATIENCE)
+        why = self.holding.trouble.sentence if self.holding.trouble else "The connection to the scheduler broke."
+        for state in self.futures.values():
+            state.cancel(reason="scheduler-connection-lost", msg=why)
+        self.futures.clear()
+        await self._close()
 
     async def _close(self, fast: bool = False) -> Any:
         if self.status == "closed":
