@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from commonhold.authority import passes as passes_module
 from commonhold.authority.authority import Door, Hearing, Verb
+from commonhold.authority.passes import handed_by
 from commonhold.errors import CommonholdError, Conflict, Refused, WrongUsage
 from commonhold.names import SharePath
 
@@ -44,7 +45,7 @@ def casa(request) -> Casa:
     return casa
 
 
-def issue(casa: Casa, verb: Verb, paths: frozenset[SharePath] | SharePath, door=PHOTOS, job: str = "7") -> str:
+def issue(casa: Casa, verb: Verb, paths: frozenset[SharePath] | SharePath, door=PHOTOS, job: str = "job 7") -> str:
     return casa.passes.issue(casa.who("laptop"), fingerprint("desk"), job, door, verb, paths=paths, until=HOUR)
 
 
@@ -108,7 +109,7 @@ def test_under_a_pass_the_lender_s_own_rights_sleep(casa):
     assert casa.may("desk", Verb.READ, PHOTOS, path("c.jpg"))
     assert not casa.may("desk", Verb.READ, PHOTOS, path("c.jpg"), pass_id)
     owners = casa.passes.issue(
-        casa.who("laptop"), fingerprint("tablet"), "7", PHOTOS, Verb.READ, paths=frozenset({A}), until=HOUR
+        casa.who("laptop"), fingerprint("tablet"), "job 7", PHOTOS, Verb.READ, paths=frozenset({A}), until=HOUR
     )
     assert casa.may("tablet", Verb.READ, PHOTOS, A, owners)
     assert not casa.may("tablet", Verb.READ, PHOTOS, B, owners), "not even the owner's"
@@ -140,8 +141,8 @@ def test_a_pass_ends_with_its_time(casa):
 
 
 def test_a_pass_ends_with_its_job_and_others_go_on(casa):
-    seven, eight = reading(casa), issue(casa, Verb.READ, frozenset({A}), job="8")
-    assert casa.passes.void("7", casa.who("laptop")) == 1
+    seven, eight = reading(casa), issue(casa, Verb.READ, frozenset({A}), job="job 8")
+    assert casa.passes.void("job 7", casa.who("laptop")) == 1
     assert not casa.may("desk", Verb.READ, PHOTOS, A, seven)
     assert casa.may("desk", Verb.READ, PHOTOS, A, eight)
 
@@ -156,8 +157,8 @@ def test_the_passes_of_one_lender_end_and_those_of_others_go_on(casa):
 
 def test_nobody_else_ends_a_job_s_passes(casa):
     pass_id = reading(casa)
-    assert casa.passes.void("7", casa.who("desk")) == 0
-    assert casa.passes.void("7", casa.who("burglar")) == 0
+    assert casa.passes.void("job 7", casa.who("desk")) == 0
+    assert casa.passes.void("job 7", casa.who("burglar")) == 0
     assert casa.may("desk", Verb.READ, PHOTOS, A, pass_id)
 
 
@@ -215,7 +216,7 @@ def test_nobody_is_given_a_pass_beyond_their_own_rights(casa):
     for name in ("phone", "burglar"):
         with pytest.raises(Refused):
             casa.passes.issue(
-                casa.who(name), fingerprint("desk"), "7", PHOTOS, Verb.READ, paths=frozenset({A}), until=HOUR
+                casa.who(name), fingerprint("desk"), "job 7", PHOTOS, Verb.READ, paths=frozenset({A}), until=HOUR
             )
 
 
@@ -223,7 +224,9 @@ def test_a_pass_begets_no_pass(casa):
     under_pass = casa.who("desk", issue(casa, Verb.READ, ROOT))
     assert casa.authority.decide(under_pass, Verb.READ, PHOTOS, ROOT).allowed
     with pytest.raises(Refused):
-        casa.passes.issue(under_pass, fingerprint("tablet"), "7", PHOTOS, Verb.READ, paths=frozenset({A}), until=HOUR)
+        casa.passes.issue(
+            under_pass, fingerprint("tablet"), "job 7", PHOTOS, Verb.READ, paths=frozenset({A}), until=HOUR
+        )
 
 
 def test_the_folder_of_a_job_opens_to_its_passes(casa):
@@ -250,8 +253,8 @@ def test_one_computer_cannot_fill_the_memory_with_passes(casa, monkeypatch):
     issue(casa, Verb.ADD, OUT)
     with pytest.raises(Conflict, match="more than 3 files"):
         issue(casa, Verb.ADD, OUT)
-    casa.passes.issue(casa.who("tower"), fingerprint("desk"), "1", PHOTOS, Verb.ADD, paths=OUT, until=HOUR)
-    casa.passes.void("7", casa.who("laptop"))
+    casa.passes.issue(casa.who("tower"), fingerprint("desk"), "job 1", PHOTOS, Verb.ADD, paths=OUT, until=HOUR)
+    casa.passes.void("job 7", casa.who("laptop"))
     issue(casa, Verb.ADD, OUT)
 
 
@@ -260,7 +263,7 @@ def test_passes_that_are_over_make_room(casa, monkeypatch):
     reading(casa)
     casa.later(hours=1)
     casa.passes.issue(
-        casa.who("laptop"), fingerprint("desk"), "8", PHOTOS, Verb.ADD, paths=OUT, until=HOUR + timedelta(hours=1)
+        casa.who("laptop"), fingerprint("desk"), "job 8", PHOTOS, Verb.ADD, paths=OUT, until=HOUR + timedelta(hours=1)
     )
 
 
@@ -268,6 +271,35 @@ def test_no_two_passes_are_alike(casa):
     ids = {issue(casa, Verb.ADD, OUT) for _ in range(50)}
     assert len(ids) == 50
     assert all(len(pass_id) == 32 for pass_id in ids)
+
+
+def test_a_pass_that_is_handed_on_is_made_of_who_hands_it_and_of_a_token(casa):
+    token = casa.passes.issue(
+        casa.who("laptop"),
+        fingerprint("desk"),
+        "copy 1",
+        PHOTOS,
+        Verb.READ,
+        paths=frozenset({A}),
+        until=HOUR,
+        handed=True,
+    )
+    assert not casa.may("desk", Verb.READ, PHOTOS, A, token), "the token by itself is no pass"
+    assert casa.may("desk", Verb.READ, PHOTOS, A, handed_by(fingerprint("laptop"), token))
+    assert not casa.may("desk", Verb.READ, PHOTOS, A, handed_by(fingerprint("tablet"), token)), "a thief's is none"
+
+
+def test_a_pass_is_prolonged_by_who_asked_for_it_while_it_lasts(casa):
+    pass_id = reading(casa)
+    later = HOUR + timedelta(hours=1)
+    assert casa.passes.prolong("job 7", casa.who("desk"), later) == 0, "not by its bearer"
+    assert casa.passes.prolong("job 8", casa.who("laptop"), later) == 0
+    assert casa.passes.prolong("job 7", casa.who("laptop"), later) == 1
+    casa.later(hours=1)
+    assert casa.may("desk", Verb.READ, PHOTOS, A, pass_id)
+    casa.later(hours=1)
+    assert casa.passes.prolong("job 7", casa.who("laptop"), later + timedelta(hours=1)) == 0, "what is over stays over"
+    assert not casa.may("desk", Verb.READ, PHOTOS, A, pass_id)
 
 
 sayings = st.tuples(

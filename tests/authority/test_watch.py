@@ -220,10 +220,10 @@ async def test_the_end_of_a_pass_cuts_its_lender(door, how):
     door.casa.allow(BOB, Verb.READ, PHOTOS)
     laptop = door.casa.who("laptop")
     words = {"paths": frozenset({path("a")}), "until": NOON + timedelta(hours=1)}
-    pass_id = door.casa.passes.issue(laptop, fingerprint("desk"), "7", PHOTOS, Verb.READ, **words)
+    pass_id = door.casa.passes.issue(laptop, fingerprint("desk"), "job 7", PHOTOS, Verb.READ, **words)
     async with door.running("desk", pass_id=pass_id):
         if how == "void":
-            door.casa.passes.void("7", laptop)
+            door.casa.passes.void("job 7", laptop)
         elif how == "time":
             door.casa.later(hours=1)
         elif how == "submitter":

@@ -98,15 +98,15 @@ class Shelves:
         owner = self.town.by_fingerprint(computer)
         asked = owner.authority.who(subject.computer)
         listed: Any = frozenset(map(SharePath.parse, paths)) if folder is None else SharePath.parse(folder)
-        return owner.passes.issue(asked, lender, job, owner.door(share), verb, paths=listed, until=until)
+        return owner.passes.issue(asked, lender, f"job {job}", owner.door(share), verb, paths=listed, until=until)
 
     async def void(self, job: str) -> None:
         for owner in self.town.computers.values():
-            owner.passes.void(job, owner.authority.who(self.lender.fingerprint))
+            owner.passes.void(f"job {job}", owner.authority.who(self.lender.fingerprint))
 
     async def revoke(self, subject: Subject, job: str, computer: Fingerprint, lender: Fingerprint | None) -> None:
         owner = self.town.by_fingerprint(computer)
-        owner.passes.void(job, owner.authority.who(subject.computer), lender)
+        owner.passes.void(f"job {job}", owner.authority.who(subject.computer), lender)
 
     async def make(self, job: int, owner: PersonId) -> Path:
         folder = self.lender.shelf(f".job-{job}")

@@ -151,25 +151,25 @@ class Keeper(ABC):
             rule.effect == "deny" and rule.who == subject.computer != self.computer and rules.in_force(rule, self.now())
         )
 
-    def _under_pass(self, lender: Subject, verb: Verb, door: Door, path: SharePath) -> Decision:
-        """What the pass says, while the one who asked for it may do it, and while no deny names the lender."""
-        given = self.passes.find(lender.pass_id or "")
-        trouble = given.trouble(lender, verb, door, path) if given else "that pass is over, or was never given out here"
+    def _under_pass(self, bearer: Subject, verb: Verb, door: Door, path: SharePath) -> Decision:
+        """What the pass says, while the one who asked for it may do it, and while no deny names the bearer."""
+        given = self.passes.find(bearer.pass_id or "")
+        trouble = given.trouble(bearer, verb, door, path) if given else "that pass is over, or was never given out here"
         if given is None or trouble:
-            return Decision(allowed=False, reason=trouble, hint="its submitter can run the job again")
-        deny = rules.denied(self.book.about(lender, door), lender, verb, door, self.now())
+            return Decision(allowed=False, reason=trouble, hint="whoever asked for it can begin again")
+        deny = rules.denied(self.book.about(bearer, door), bearer, verb, door, self.now())
         if deny is not None:
             return Decision(allowed=False, reason=f"the rule “{deny}” stands against it", rule=deny)
-        return self._as_submitter(given, lender, verb, door)
+        return self._as_asker(given, bearer, verb, door)
 
-    def _as_submitter(self, given: Pass, lender: Subject, verb: Verb, door: Door) -> Decision:
-        submitter = self.who(given.computer)
-        right = self.decide(submitter, given.verb, door)
+    def _as_asker(self, given: Pass, bearer: Subject, verb: Verb, door: Door) -> Decision:
+        asker = self.who(given.computer)
+        right = self.decide(asker, given.verb, door)
         right = right.told or right
-        if submitter.person != given.person or not right.allowed:
-            reason = f"the pass of job {given.job} is void, since {right.reason}"
+        if asker.person != given.person or not right.allowed:
+            reason = f"the pass of {given.purpose} is void, since {right.reason}"
             return Decision(allowed=False, reason=reason, rule=right.rule, hint=right.hint)
-        reason = f"a pass of {submitter}'s job {given.job} lets {lender.computer_name} {doing(verb, door)}"
+        reason = f"a pass of {asker}'s {given.purpose} lets {bearer.computer_name} {doing(verb, door)}"
         return Decision(allowed=True, reason=reason, rule=right.rule)
 
     def name(self) -> str:

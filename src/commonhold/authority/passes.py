@@ -1,21 +1,23 @@
-"""Passes: what lets a lender touch a job's files.
+"""Passes: what lets another computer touch somebody's files for them.
 
-"Computer L may read these paths, or add to this folder, for job J until T": given out at the door
-that owns the files, on the submitter's request and within the submitter's rights. The right is
-asked again at every use (authority.keeper), so a pass never outlives it.
+"Computer L may read these paths, or add to this folder, for bob's job 7 until T": given out at the door
+that owns the files, on the request of whom the files are for and within their rights. The right is
+asked again at every use (authority.keeper), so a pass never outlives it. Lenders of processors get a job's
+files with one, and a computer gets what somebody has it copy straight from another.
 
 Kept in memory, not on the disk: a pass is as short-lived as a task, a restarted node has cut the
-transfers anyway, and forgetting is the safe side. The submitter's node asks for a new one when it
-gives the task out again.
+transfers anyway, and forgetting is the safe side. Who asked for it asks for a new one, and goes on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from commonhold.authority.authority import INCLUDES, Authority, Door, Subject, Verb, refusal
 from commonhold.errors import Conflict, Refused, WrongUsage
@@ -26,25 +28,29 @@ GRANTABLE = frozenset({Verb.READ, Verb.ADD, Verb.WRITE})
 
 
 class Pass(msgspec.Struct, frozen=True):
-    """One pass: who may use it, for which job of whom, and what it opens."""
+    """One pass: who may use it, for what of whose, and what it opens."""
 
-    lender: Fingerprint
-    computer: Fingerprint  # the submitter's
-    person: PersonId  # the submitter
-    job: str
+    bearer: Fingerprint
+    computer: Fingerprint  # of whoever asked for it
+    person: PersonId  # who asked for it
+    purpose: str  # "job 7", as sentences say it
     door: str  # Door.id
     verb: Verb
     paths: frozenset[SharePath]
     folder: SharePath | None
     until: datetime
 
-    def trouble(self, lender: Subject, verb: Verb, door: Door, path: SharePath) -> str:
+    def trouble(self, bearer: Subject, verb: Verb, door: Door, path: SharePath) -> str:
         """Why the pass does not open this, or nothing."""
-        if lender.computer != self.lender:
+        if bearer.computer != self.bearer:
             return "the pass was given to another computer"
         if door.id != self.door or verb not in INCLUDES[self.verb] or not self._covers(path, verb):
-            return f"the pass of job {self.job} does not cover that"
+            return f"the pass of {self.purpose} does not cover that"
         return ""
+
+    def serves(self, purpose: str, of: Subject) -> bool:
+        """Whether that computer asked for it, for that."""
+        return self.purpose == purpose and self.computer == of.computer
 
     def _covers(self, path: SharePath, verb: Verb) -> bool:
         if self.folder is None:
@@ -60,65 +66,73 @@ class Passes:
         self, authority: Callable[[], Authority], now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._authority = authority
-        self._now = now
+        self.now = now
         self._passes: dict[str, Pass] = {}
         self.on_change: list[Callable[[], None]] = []  # passes are no more
 
     def issue(
         self,
         subject: Subject,
-        lender: Fingerprint,
-        job: str,
+        bearer: Fingerprint,
+        purpose: str,
         door: Door,
         verb: Verb,
         *,
         paths: frozenset[SharePath] | SharePath,
         until: datetime,
+        handed: bool = False,
     ) -> str:
         """Give out a pass; returns its id (128 random bits, 32 hexadecimal digits).
 
-        `paths`: exactly these, or everything within one folder. `until` is an aware datetime. Raises
-        Refused when the submitter may not do that, WrongUsage for what no pass can say, Conflict
+        `paths`: exactly these, or everything within one folder. `until` is an aware datetime. `handed`: the subject
+        hands it to its bearer over a connection of its own, and what is returned is a token for `handed_by`. Raises
+        Refused when the subject may not do that itself, WrongUsage for what no pass can say, Conflict
         when too many are running.
         """
         if subject.pass_id is not None or subject.computer is None or subject.person is None:
-            raise Refused("Only the computer of a job's submitter is given passes.")
-        if verb not in GRANTABLE or until <= self._now():
+            raise Refused("Passes are given to a person's own computer only.")
+        if verb not in GRANTABLE or until <= self.now():
             raise WrongUsage("A pass is to read, to add or to write, until a time to come.")
         decision = self._authority().decide(subject, verb, door)
         if not decision.allowed:
             raise refusal(decision, subject, verb, door)
         listed, folder = (frozenset[SharePath](), paths) if isinstance(paths, SharePath) else (paths, None)
         self._require_room(subject.computer, len(listed) or 1)
-        pass_id = secrets.token_hex(16)
-        self._passes[pass_id] = Pass(
-            lender, subject.computer, subject.person, job, door.id, verb, listed, folder, until
+        token = secrets.token_hex(16)
+        self._passes[handed_by(subject.computer, token) if handed else token] = Pass(
+            bearer, subject.computer, subject.person, purpose, door.id, verb, listed, folder, until
         )
-        return pass_id
+        return token
 
     def find(self, pass_id: str) -> Pass | None:
         """The pass of that id; None when it is void, over, or never was."""
         found = self._passes.get(pass_id)
-        if found is not None and self._now() >= found.until:
+        if found is not None and self.now() >= found.until:
             del self._passes[pass_id]
             return None
         return found
 
-    def void(self, job: str, by: Subject, lender: Fingerprint | None = None) -> int:
-        """End all passes of that job of this submitter's computer, or only that lender's.
+    def prolong(self, purpose: str, by: Subject, until: datetime) -> int:
+        """Let all passes of that purpose of this subject's computer last longer. Returns how many still run."""
+        mine = [each for each, given in self._passes.items() if given.serves(purpose, by)]
+        running = [each for each in mine if self.find(each)]
+        for pass_id in running:
+            self._passes[pass_id] = replace(self._passes[pass_id], until=until)
+        return len(running)
+
+    def void(self, purpose: str, by: Subject, bearer: Fingerprint | None = None) -> int:
+        """End all passes of that purpose of this subject's computer, or only that bearer's.
 
         What runs under them is cut. Returns how many were running.
         """
-        return self._drop(
-            lambda given: given.job == job and given.computer == by.computer and lender in {None, given.lender}
-        )
+        return self._drop(lambda given: given.serves(purpose, by) and bearer in {None, given.bearer})
 
     def _require_room(self, computer: Fingerprint, more: int) -> None:
-        self._drop(lambda given: self._now() >= given.until)
+        self._drop(lambda given: self.now() >= given.until)
         running = sum(len(given.paths) or 1 for given in self._passes.values() if given.computer == computer)
         if running + more > MOST_PATHS:
             raise Conflict(
-                f"The running jobs of this computer name more than {MOST_PATHS} files here.",
+                f"The running jobs and copies of this computer name more than {MOST_PATHS} files here.",
                 "wait until some of them are done, or cancel one",
             )
 
@@ -130,3 +144,12 @@ class Passes:
             for callback in self.on_change:
                 callback()
         return len(ended)
+
+
+def handed_by(computer: Fingerprint, token: str) -> str:
+    """The id of the pass that this computer hands on with that token.
+
+    Its bearer makes the id of both, since it fetches for anybody who may store there: a token that somebody else has
+    got hold of, and hands to that same bearer, makes no pass.
+    """
+    return hashlib.sha256(f"{computer} {token}".encode()).hexdigest()[:32]

@@ -172,7 +172,7 @@ class DoorDesk:
         asked = self._asked.pop(job, [])
         for subject, computer in dict.fromkeys(asked):
             if computer == self._here:
-                self._passes.void(job, subject)
+                self._passes.void(_purpose(job), subject)
         others = {computer for _, computer in asked if computer != self._here}
         asking = [self._caller.ask(self._find(computer), "DELETE", f"/passes/{job}") for computer in others]
         await asyncio.gather(*map(_quietly, asking))  # a door that is gone forgets them at their end
@@ -180,7 +180,7 @@ class DoorDesk:
     async def revoke(self, subject: Subject, job: str, computer: Fingerprint, lender: Fingerprint | None) -> None:
         """The job's passes for that lender (None: for all) open nothing more at the door of `computer`."""
         if computer == self._here:
-            self._passes.void(job, subject, lender)
+            self._passes.void(_purpose(job), subject, lender)
         else:
             query = f"?lender={lender}" if lender else ""
             await self._caller.ask(self._find(computer), "DELETE", f"/passes/{job}{query}")
@@ -189,16 +189,21 @@ class DoorDesk:
         paths = frozenset(map(SharePath.parse, wish.paths))
         within = SharePath.parse(wish.folder) if wish.folder is not None else None
         door = self._shares.door(wish.share)
-        wanted = paths if within is None else within
-        return self._passes.issue(subject, wish.lender, wish.job, door, wish.verb, paths=wanted, until=wish.until)
+        wanted, purpose = paths if within is None else within, _purpose(wish.job)
+        return self._passes.issue(subject, wish.lender, purpose, door, wish.verb, paths=wanted, until=wish.until)
 
     async def _post(self, request: web.Request) -> web.Response:
         return json_answer(self._give(request[SUBJECT], await document(request, PassWish, LARGEST)))
 
     async def _delete(self, request: web.Request) -> web.Response:
         named = request.query.get("lender")
-        self._passes.void(request.match_info["job"], request[SUBJECT], Fingerprint(named) if named else None)
+        lender = Fingerprint(named) if named else None
+        self._passes.void(_purpose(request.match_info["job"]), request[SUBJECT], lender)
         return web.Response(status=204)
+
+
+def _purpose(job: str) -> str:
+    return f"job {job}"
 
 
 async def _quietly(asking: Awaitable[object]) -> None:

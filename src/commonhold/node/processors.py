@@ -24,6 +24,7 @@ from commonhold.home import Home, Settings
 from commonhold.node.courier import DoorCourier, DoorDesk, HomeFolders
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
+from commonhold.node.readings import Readings
 from commonhold.transport import Caller, Peer
 
 
@@ -52,6 +53,7 @@ class Processors:
         folders = HomeFolders(home.jobs, shares)
         folders.restore({job.job: journal.person(job.job) for job in journal.jobs()})
         self.door_desk = DoorDesk(passes, shares, caller, directory.peer, here)
+        self.readings = Readings(passes, shares)
         self.lending = Lending(
             home.folder / "lent",
             settings.computer,
@@ -87,7 +89,8 @@ class Processors:
 
     def between_computers(self) -> list[web.RouteDef]:
         """For the listener: sessions, their streams, passes."""
-        return [*Loans(self.lending).routes(), *self._streams.routes(), *self.door_desk.routes()]
+        passes = [*self.door_desk.routes(), *self.readings.routes()]
+        return [*Loans(self.lending).routes(), *self._streams.routes(), *passes]
 
     def for_clients(self) -> list[web.RouteDef]:
         """For a server's listener: its clients' jobs and functions."""
