@@ -17,14 +17,16 @@ from commonhold.authority.events import check
 from commonhold.authority.gate import gate
 from commonhold.authority.visits import Visits
 from commonhold.authority.watch import Watch
-from commonhold.errors import Refused
+from commonhold.errors import NotFound, Refused
 from commonhold.files.catalogue import Catalogue
 from commonhold.files.quota import Payer, QuotaLedger
 from commonhold.files.served.door import routes
+from commonhold.files.served.fetching import Neighbours
 from commonhold.files.share import Share
 from commonhold.files.shares import Shares
 from commonhold.files.used.remote import Remote
 from commonhold.names import ShareName, SharePath
+from commonhold.node.readings import Readings
 from commonhold.transport import Address, Caller, Listener, Peer, problems
 
 from ..authority.suite import ANN, BOB, CAROL, Casa, computer, fingerprint
@@ -52,6 +54,7 @@ class Tower:
     """The sharing computer, its door, and the others as asking sides."""
 
     home: Path
+    name: str = "tower"  # of the key that it shows
     casa: Casa = field(default_factory=lambda: Casa("peer"))
     events: list[tuple[str, dict]] = field(default_factory=list)
 
@@ -60,23 +63,35 @@ class Tower:
         self.casa.authority.note = Visits(self._hear, computer("tower")[0].fingerprint)
         self.callers: dict[str, Caller] = {}
         self.locked: set[str] = set()  # what this door refuses, whatever the rules say
+        self.unknown: set[str] = set()  # media types of a later version than this computer's
+        self.others: dict[str, Peer] = {}  # whose files it may fetch
 
         @web.middleware
         async def lock(request: web.Request, handler: Any) -> web.StreamResponse:
             if request.path.rstrip("/") in self.locked:
                 raise Refused("Nobody may look into it.")
+            if request.content_type in self.unknown:
+                raise web.HTTPMethodNotAllowed(request.method, [])
             return await handler(request)
 
         self.watch = Watch(lambda: self.casa.authority, self._hear)
         app = web.Application(middlewares=[problems, gate(self.watch), lock])
         self.ledger = QuotaLedger(self.home / "ledger.db", self.shares.weigh, self.casa.authority.keeper)
-        app.add_routes(routes(self.shares, lambda: self.casa.authority, self._hear, self.ledger, self._payer))
-        self.listener = Listener(app, *computer("tower"))
+        neighbours = Neighbours(self.caller(self.name), self._find, fingerprint(self.name))
+        kept = self.shares, lambda: self.casa.authority, self._hear, self.ledger, self._payer
+        app.add_routes(routes(*kept, neighbours))
+        app.add_routes(Readings(self.casa.passes, self.shares).routes())
+        self.listener = Listener(app, *computer(self.name))
 
     def _payer(self, subject: Subject) -> Payer:
         given = self.casa.passes.find(subject.pass_id) if subject.pass_id else None
         person = given.person if given else subject.person
         return Payer(None if person == ANN else person, subject.person_name)
+
+    def _find(self, fingerprint: str) -> Peer:
+        if fingerprint not in self.others:
+            raise NotFound("There is no such computer.")
+        return self.others[fingerprint]
 
     def _hear(self, event: str, **words: object) -> None:
         check(event, words)
@@ -109,8 +124,8 @@ class Tower:
 
     @property
     def peer(self) -> Peer:
-        key, certificate = computer("tower")
-        return Peer("tower", key.fingerprint, certificate, self.listener.addresses)
+        key, certificate = computer(self.name)
+        return Peer(self.name, key.fingerprint, certificate, self.listener.addresses)
 
     def caller(self, who: str) -> Caller:
         if who not in self.callers:

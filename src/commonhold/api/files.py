@@ -168,7 +168,8 @@ class Files(Membership):
     ) -> Report:
         """Copy remote files, or with `recursive` folders, to another place of the network, `COMPUTER:SHARE/PATH`.
 
-        Within one computer it copies by itself; between two the bytes go through this one, and not over its disk.
+        Within one computer it copies by itself. Between two they go straight from one to the other, where the first
+        lets the second read them; else through this one, and not over its disk.
         """
         manner = self._manner(recursive, progress, how)
         return self._across(where, to, manner, Copies.across)
@@ -301,7 +302,7 @@ def _whole(counts: Counts) -> Report:
     """
     report = counts.report()
     done = report.files + report.same + report.removed + report.folders
-    fields = ("files", "bytes", "same", "removed", "folders", "links", "devices")
+    fields = ("files", "bytes", "same", "removed", "folders", "links", "devices", "straight")
     more: dict[str, object] = {name: getattr(report, name) for name in fields}
     kept = [{"path": path, "kept": kept} for path, kept in report.kept]
     if report.failed:

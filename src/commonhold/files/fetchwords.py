@@ -20,6 +20,7 @@ MOST = 200  # files of one wish
 
 Copy = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Token = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Etag = Annotated[str, msgspec.Meta(pattern=r"^[\x21\x23-\x7e]{0,128}\Z")]  # without quotes
 Size = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -42,9 +43,9 @@ class FileWish(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     source: Text
-    etag: Text
+    etag: Etag
     target: Text
-    before: Text = ""
+    before: Etag = ""
 
 
 class FetchWish(msgspec.Struct, frozen=True, omit_defaults=True):

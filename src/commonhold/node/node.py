@@ -40,6 +40,7 @@ from commonhold.errors import Conflict, Damaged
 from commonhold.files.catalogue import Catalogue
 from commonhold.files.clearance import holder
 from commonhold.files.served import door as dav
+from commonhold.files.served.fetching import Neighbours
 from commonhold.files.shares import Shares
 from commonhold.home import GatewayCard, Home, write_private
 from commonhold.identity.envelope import Envelope
@@ -240,7 +241,8 @@ class Node:
         )
         app.add_routes([*self.admission.routes(), *self.exchange.routes(), *self.witness.routes()])
         app.add_routes([*self.desk.routes(), *self.groups.routes(), *self.quotas.routes()])
-        app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record, *self.quotas.charging))
+        neighbours = Neighbours(self.caller, self.directory.peer, self.key.fingerprint)
+        app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record, *self.quotas.charging, neighbours))
         app.add_routes(processors.between_computers())
         if self.facts.roster.server is not None:
             app.add_routes(processors.for_clients())

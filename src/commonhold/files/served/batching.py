@@ -15,6 +15,7 @@ from commonhold.files import webdav
 from commonhold.files.batch import ASKED, FILES, Answered, Sent, Unpacking
 from commonhold.files.disk import DiskError
 from commonhold.files.entry import Conditions
+from commonhold.files.fetchwords import FETCH
 from commonhold.files.gathered import Bundled
 from commonhold.files.quota import Payer, QuotaLedger, Storing
 from commonhold.files.served.access import Access, to_store
@@ -44,7 +45,7 @@ class Batching:
         if request.content_type == ASKED:
             return await self._giving.answer(request, name, path)
         if request.content_type != FILES:
-            return problem(WrongUsage(f"A share takes {FILES} or {ASKED} by POST."), 415)
+            return problem(WrongUsage(f"A share takes {FILES}, {ASKED} or {FETCH} by POST."), 415)
         share, _ = self._access.permit(request, Verb.ADD, name, path)
         await go_on(request)
         return await answer_groups(request, _Receiving(self._access, request, share, name, path).outcomes())

@@ -21,10 +21,9 @@ from commonhold.names import SharePath
 
 
 class Changing:
-    def __init__(self, access: Access) -> None:
-        self._access = access
-        self._uploads = Uploads(access.threads, access.ledger)
-        self._resuming = Resuming(access, self._uploads)
+    def __init__(self, access: Access, uploads: Uploads) -> None:
+        self._access, self._uploads = access, uploads
+        self._resuming = Resuming(access, uploads)
 
     async def put(self, request: web.Request, name: str, path: SharePath) -> web.Response:
         """To write if that is allowed, else to add: then nothing is replaced."""

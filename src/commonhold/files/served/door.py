@@ -16,16 +16,19 @@ from commonhold.authority.authority import Authority, Subject
 from commonhold.errors import Locked, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.disk import DiskError
+from commonhold.files.fetchwords import FETCH
 from commonhold.files.quota import Payer, QuotaLedger
 from commonhold.files.served.access import Access
 from commonhold.files.served.batching import Batching
 from commonhold.files.served.bringing import Bringing
 from commonhold.files.served.changing import Changing
+from commonhold.files.served.fetching import Fetching, Neighbours
 from commonhold.files.served.locking import Locking, locked
 from commonhold.files.served.looking import Looking
 from commonhold.files.served.problem import problem
 from commonhold.files.served.proppatching import Proppatching
 from commonhold.files.served.remembering import Remembering
+from commonhold.files.served.upload import Uploads
 from commonhold.files.shares import Shares
 from commonhold.names import SharePath
 
@@ -38,10 +41,14 @@ def routes(
     on_event: Callable[..., None],
     ledger: QuotaLedger,
     payer: Callable[[Subject], Payer],
+    neighbours: Neighbours,
 ) -> list[web.RouteDef]:
-    """The doors `/dav/`, `/history/` and `/undo/`, and what `/` says of them; the arguments are those of Access."""
+    """The doors `/dav/`, `/history/` and `/undo/`, and what `/` says of them; the arguments are those of Access, and
+
+    where files are fetched from.
+    """
     access = Access(shares, authority, on_event, ledger, payer)
-    door = _Door(access)
+    door = _Door(access, neighbours)
     return [
         *Remembering(access).routes(),
         web.route("OPTIONS", "/", door.top),
@@ -60,11 +67,13 @@ async def _expect(request: web.Request) -> None:
 class _Door:
     """Which method is answered by whom."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, neighbours: Neighbours) -> None:
         locking = Locking(access)
         self._looking = looking = Looking(access, locking)
-        changing, bringing = Changing(access), Bringing(access)
+        uploads = Uploads(access.threads, access.ledger)
+        changing, bringing = Changing(access, uploads), Bringing(access)
         self._access = access
+        self._batching, self._fetching = Batching(access), Fetching(access, uploads, neighbours)
         self._methods = {
             "OPTIONS": self._options,
             "PROPFIND": looking.propfind,
@@ -78,7 +87,7 @@ class _Door:
             "MOVE": bringing.move,
             "LOCK": locking.lock,
             "UNLOCK": locking.unlock,
-            "POST": Batching(access).post,
+            "POST": self._post,
         }
         self._allow = ", ".join(self._methods)
 
@@ -96,6 +105,10 @@ class _Door:
         except DiskError as error:
             self._access.record("disk error", request, door=name, path=str(path), reason=error.sentence)
             raise
+
+    async def _post(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
+        post = self._fetching.post if request.content_type == FETCH else self._batching.post
+        return await post(request, name, path)
 
     async def top(self, request: web.Request) -> web.StreamResponse:
         """`/`: Windows takes no share for one of WebDAV before the root of its computer says that it is."""

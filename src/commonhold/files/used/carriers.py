@@ -159,13 +159,17 @@ class Passer(OneByOne):
         super().__init__(there, threads, counts, manner)
         self._here = here
 
+    def replaces(self, job: Errand) -> str:
+        """The etag of the file that this one takes the place of; empty: it takes none's."""
+        return job.before.etag if job.before and job.before.kind == "file" else ""
+
     async def alike(self, job: Errand) -> bool:
         here = await self._here.digest(SharePath.parse(job.source.path), job.source.etag)
         return here == await self.there.digest(SharePath.parse(job.target), job.before.etag if job.before else "")
 
     async def one(self, job: Errand) -> int:
         source, path = SharePath.parse(job.source.path), SharePath.parse(job.target)
-        before = job.before.etag if job.before and job.before.kind == "file" else ""
+        before = self.replaces(job)
         hashing, size = hashlib.sha256(), job.source.size
         moved = self.counts.moved(job.target)
         async with self._here.request("GET", source, {"If-Match": f'"{job.source.etag}"'}) as answer:
@@ -192,7 +196,7 @@ class Cloner(Passer):
     """From share to share of one computer, which copies by itself; where it can't, as Passer."""
 
     async def one(self, job: Errand) -> int:
-        etag = job.before.etag if job.before and job.before.kind == "file" else ""
+        etag = self.replaces(job)
         source, path = SharePath.parse(job.source.path), SharePath.parse(job.target)
         if not await self._here.relocate("COPY", source, self.there.share, path, etag):
             return await super().one(job)

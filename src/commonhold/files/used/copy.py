@@ -29,6 +29,7 @@ from commonhold.files.used.pace import Pace
 from commonhold.files.used.part import HERE
 from commonhold.files.used.remote import Remote
 from commonhold.files.used.sides import Item, LocalSide, RemoteSide
+from commonhold.files.used.crossing import Crosser
 from commonhold.files.used.tally import Counts, Progress, Report
 from commonhold.files.used.tree import Manner, Top, Tree
 from commonhold.names import SharePath
@@ -110,8 +111,11 @@ class Copies:
     async def across(
         self, here: Remote, path: SharePath, there: Remote, goal: SharePath, into: bool | None = None
     ) -> None:
-        """Copy from one share to another: within one computer it does so itself, else through this one. As `put`."""
-        carrier = Cloner if here.peer.fingerprint == there.peer.fingerprint else Passer
+        """Copy from one share to another: within one computer it does so itself, else they go straight to
+
+        the other, or where that cannot be through this one. As `put`.
+        """
+        carrier = Cloner if here.peer.fingerprint == there.peer.fingerprint else Crosser
         tree = Tree(RemoteSide(here), RemoteSide(there), self._carrying(carrier, here, there), *self._how())
         await tree.run(self._tops_across(here, path, there, goal, into))
 

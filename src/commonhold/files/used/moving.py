@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 
-from msgspec import structs
-
 from commonhold.errors import CommonholdError, Unreachable, WrongUsage
 from commonhold.files.entry import Entry
-from commonhold.files.used.carriers import Passer
 from commonhold.files.used.globs import is_glob, named
 from commonhold.files.used.remote import Remote
+from commonhold.files.used.crossing import Crosser
 from commonhold.files.used.tally import Counts
 from commonhold.files.used.together import all_of
 from commonhold.files.used.tree import Errand
@@ -20,8 +18,11 @@ from commonhold.names import SharePath
 AT_ONCE = 12  # deletes under way
 
 
-class Mover(Passer):
-    """As Passer; what has arrived, durably and with the right digest, goes at the source if it is still the same."""
+class Mover(Crosser):
+    """As Crosser; what has arrived, durably and with the right digest, goes at the source if it is still the same."""
+
+    def replaces(self, job: Errand) -> str:
+        return ""
 
     async def known(self, job: Errand) -> bool:
         if not await super().known(job):
@@ -30,9 +31,12 @@ class Mover(Passer):
         return True
 
     async def one(self, job: Errand) -> int:
-        size = await super().one(structs.replace(job, before=None))  # it replaces nothing
+        size = await super().one(job)
         await self._leave(job)
         return size
+
+    async def landed(self, job: Errand) -> None:
+        await self._leave(job)
 
     async def _leave(self, job: Errand) -> None:
         await self._here.remove(SharePath.parse(job.source.path), job.source.etag)

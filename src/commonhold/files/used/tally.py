@@ -26,6 +26,7 @@ class Report(msgspec.Struct, frozen=True):
     another version. `removed`: files and folders taken away at the target. `to_copy`, `to_delete`: what a
     dry run would do; then nothing was done. `folders`: those that were moved as a whole, by a new name.
     `links`, `devices`: paths of links, and of devices, pipes and sockets, which are never copied.
+    `straight`: of `files`, those that went straight from one other computer to another, and not through this one.
     """
 
     files: int
@@ -39,6 +40,7 @@ class Report(msgspec.Struct, frozen=True):
     folders: int = 0
     links: list[str] = []
     devices: list[str] = []
+    straight: int = 0
 
 
 class Counts:
@@ -50,7 +52,7 @@ class Counts:
     def __init__(self, tell: Callable[[Progress], None] | None = None) -> None:
         self._tell = tell
         self.done_files = self.total_files = self.done_bytes = self.total_bytes = self.whole_bytes = 0
-        self.same = self.removed = self.folders = 0
+        self.same = self.removed = self.folders = self.straight = 0
         self.failed: list[tuple[str, str]] = []
         self.errors: dict[type[CommonholdError], CommonholdError] = {}  # the first of each kind
         self.kept: list[tuple[str, str]] = []
@@ -113,6 +115,7 @@ class Counts:
             self.folders,
             sorted(self.links),
             sorted(self.devices),
+            self.straight,
         )
 
     def _say(self, current: str) -> None:
