@@ -59,6 +59,7 @@ def office(tmp_path_factory):
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PROPFIND", "MKCOL", "MOVE", "LOCK", "TRACE", "PATCH"]
 ROUTES = [
     *("/", "/dav", "/dav/", "/dav/ledgers/a", "/session", "/account/password", "/roster", "/rules", "/explanation"),
+    *("/readings", "/readings/0123456789abcdef"),
     *("/passes", "/passes/1", "/sessions", "/sessions/inquiry", "/jobs", "/jobs/1/log", "/persons", "/groups"),
     *("/join/1", "/join/7/confirm", "/join/1234", "/join/again", "/api/status", "/charter", "/*"),
 ]

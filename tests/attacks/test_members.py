@@ -15,6 +15,7 @@ import pytest
 from commonhold.authority import roster as rosters
 from commonhold.authority.facts import MANY, FactStore
 from commonhold.authority.roster import Roster
+from commonhold.files.fetchwords import FETCH
 from commonhold.identity.certificate import Certificate, self_signed
 from commonhold.identity.envelope import Envelope, Signature
 from commonhold.identity.keys import Key
@@ -83,6 +84,7 @@ def test_a_share_is_not_given_away_by_the_spelling_of_its_name(tower, ask, tmp_p
 
     def answers(name):
         wish = {"lender": ask.lender, "job": "1", "share": name, "verb": "read", "until": LATER}
+        reading = {"copy": "0" * 16, "bearer": ask.lender, "share": name, "paths": ["a"]}
         saying = {"effect": "allow", "who": "mallory", "verb": "read", "door": name}
         said = [
             ask("PROPFIND", f"/dav/{name}/", {"Depth": "0"}),
@@ -98,6 +100,8 @@ def test_a_share_is_not_given_away_by_the_spelling_of_its_name(tower, ask, tmp_p
             ask("GET", f"/rules?door={name}"),
             ask("POST", "/rules", data=json.dumps(saying).encode()),
             ask("POST", "/passes", data=json.dumps(wish).encode()),
+            ask("POST", "/readings", data=json.dumps(reading).encode()),
+            ask("POST", f"/dav/{name}/a", {"Content-Type": FETCH}, data=b"{}"),
         ]
         return [(status, body.replace(name, "NAME")) for status, body in said]
 

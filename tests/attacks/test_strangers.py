@@ -24,6 +24,8 @@ ROUTES = (
     "/explanation",
     "/passes",
     "/passes/1",
+    "/readings",
+    "/readings/0123456789abcdef",
     "/sessions",
     "/sessions/x/relay/p0",
     "/sessions/x/p1/jobs/1",

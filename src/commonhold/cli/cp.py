@@ -22,7 +22,8 @@ from commonhold.cli.invocation import Invocation
 @copying
 def command(invocation: Invocation, /, source: tuple[str, ...], target: str, **options: Any) -> None:
     """From one place of the network to another. Within one computer it copies by itself; between two the bytes go
-    through this one, without being stored here, and are on the other's disk when this is done.
+    straight, where the first lets the second read them, else through this one, without being stored here. They are on
+    the other's disk when this is done.
     """
     with invocation.network() as network:
         copy(

@@ -22,6 +22,7 @@ from commonhold.files.entry import Entry
 from commonhold.files.used import ignoring
 from commonhold.files.used.bundles import BundleGetter, BundlePutter
 from commonhold.files.used.carriers import Cloner, Passer
+from commonhold.files.used.crossing import Crosser
 from commonhold.files.used.globs import is_glob, named
 from commonhold.files.used.ignoring import Ignoring
 from commonhold.files.used.moving import Mover, bare
@@ -29,7 +30,6 @@ from commonhold.files.used.pace import Pace
 from commonhold.files.used.part import HERE
 from commonhold.files.used.remote import Remote
 from commonhold.files.used.sides import Item, LocalSide, RemoteSide
-from commonhold.files.used.crossing import Crosser
 from commonhold.files.used.tally import Counts, Progress, Report
 from commonhold.files.used.tree import Manner, Top, Tree
 from commonhold.names import SharePath

@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 from commonhold.errors import CommonholdError, Unreachable, WrongUsage
 from commonhold.files.entry import Entry
+from commonhold.files.used.crossing import Crosser
 from commonhold.files.used.globs import is_glob, named
 from commonhold.files.used.remote import Remote
-from commonhold.files.used.crossing import Crosser
 from commonhold.files.used.tally import Counts
 from commonhold.files.used.together import all_of
 from commonhold.files.used.tree import Errand
