@@ -149,9 +149,9 @@ def test_a_pass_ends_with_its_job_and_others_go_on(casa):
 
 def test_the_passes_of_one_lender_end_and_those_of_others_go_on(casa):
     pass_id = reading(casa)
-    assert casa.passes.void("7", casa.who("laptop"), casa.who("tower").computer) == 0
+    assert casa.passes.void("job 7", casa.who("laptop"), casa.who("tower").computer) == 0
     assert casa.may("desk", Verb.READ, PHOTOS, A, pass_id)
-    assert casa.passes.void("7", casa.who("laptop"), casa.who("desk").computer) == 1
+    assert casa.passes.void("job 7", casa.who("laptop"), casa.who("desk").computer) == 1
     assert not casa.may("desk", Verb.READ, PHOTOS, A, pass_id)
 
 
