@@ -1,31 +1,39 @@
-"""From what a person typed to a job at its hub: inputs told apart, globs expanded, local files uploaded.
+"""From what a person typed to a job at its hub: inputs looked for (inputs.py), local files uploaded.
 
 The hub is the computer whose node runs the jobs of this person: this one, or the server.
 """
 
 from __future__ import annotations
 
-import unicodedata
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
-from typing import Any, Literal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any
 
-from msgspec import structs
+from msgspec import structs, to_builtins
 
 from commonhold.answers import KnownComputer, Status
 from commonhold.compute.holding import Hub
-from commonhold.compute.job import Input, Job, JobSpec, Task, file_inputs
+from commonhold.compute.job import Input, Job, JobSpec, Plan, Task, planned
 from commonhold.compute.relay import Wire
-from commonhold.errors import CommonholdError, NotFound, WrongUsage
-from commonhold.files.used import copy, remote
-from commonhold.files.used.globs import is_glob, named
+from commonhold.errors import CommonholdError, PartlyFailed
+from commonhold.files.disk import explained
+from commonhold.files.used import remote
+from commonhold.files.used.bundles import BundlePutter
+from commonhold.files.used.part import HERE
+from commonhold.files.used.remote import Remote
+from commonhold.files.used.sides import LocalSide, RemoteSide
+from commonhold.files.used.tally import Counts, Progress
+from commonhold.files.used.together import each
+from commonhold.files.used.tree import Manner, Top, Tree
+from commonhold.inputs import Inputs
 from commonhold.names import RemotePath, SharePath
 from commonhold.transport import Caller, LocalCaller, Peer, json_lines
 from commonhold.wire import convert, to_json
 
 JobEvent = dict[str, Any]
-Found = tuple[Literal["remote", "local"], str, tuple[str, ...]]
+AT_ONCE = 8  # files, or folders, that are brought at a time
 
 
 class HubThere:
@@ -58,14 +66,37 @@ class Submitter:
         self, spec: JobSpec, words: Sequence[str], wait: bool, progress: Callable[[JobEvent], None] | None
     ) -> Job:
         """A job of `spec` over the inputs that `words` name: ended, or with `wait` off only begun."""
-        members = convert(await self._node.ask("GET", "/api/members"), list[KnownComputer])
-        submission = Submission(self._caller, self._find, [member.computer for member in members])
-        spec = structs.replace(spec, inputs=await submission.inputs(words))
+        spec = await self._specified(spec, words)
         if spec.into is not None and (folder := RemotePath.parse(spec.into)).path.parts:
             await remote.mkdir(self._caller, await self._find(folder.computer), folder.share, folder.path, parents=True)
-        hub, peer = await self.hub(), await self._find((await self._status()).jobs_at)
-        job = await submission.submit(hub, peer, spec)
+        hub = await self.hub()
+        job = convert(await hub.ask("POST", "/jobs", spec), Job)
+        if progress is not None:
+            progress({"event": "job", "job": to_builtins(job)})
+        if local := [given for given in spec.inputs if given.kind == "local"]:
+            there = Remote(self._caller, await self._find((await self._status()).jobs_at), job.share)
+            try:
+                await Upload(there, job.job, progress).run(local)
+            except CommonholdError:
+                with suppress(CommonholdError):
+                    await hub.ask("POST", f"/jobs/{job.job}/cancel")  # it never begins
+                raise
+        job = convert(await hub.ask("POST", f"/jobs/{job.job}/start"), Job)
         return await self._follow(hub, job.job, progress) if wait else job
+
+    async def plan(self, spec: JobSpec, words: Sequence[str]) -> list[Plan]:
+        """What such a job would do, task by task; nothing is done."""
+        spec = await self._specified(spec, words)
+        if spec.into is not None:
+            await self._find(RemotePath.parse(spec.into).computer)
+        return [planned(spec, given, number) for number, given in enumerate(spec.inputs or (None,), 1)]
+
+    async def _specified(self, spec: JobSpec, words: Sequence[str]) -> JobSpec:
+        members = convert(await self._node.ask("GET", "/api/members"), list[KnownComputer])
+        inputs = Inputs(self._caller, self._find, [member.computer for member in members])
+        spec = structs.replace(spec, inputs=await inputs.of(words))
+        spec.check()
+        return spec
 
     async def jobs(self) -> list[Job]:
         hub = await self.hub()
@@ -105,78 +136,53 @@ class Submitter:
         return convert(await self._node.ask("GET", "/api/status"), Status)
 
 
-class Submission:
-    """Makes inputs of words, and a job of them."""
+class Upload:
+    """Brings local inputs to the job's own folder: many small ones in one request."""
 
-    def __init__(self, caller: Caller, find: Callable[[str], Awaitable[Peer]], computers: Sequence[str]) -> None:
-        """`find` says where a computer is; `computers` are the network's: only their names begin a remote path."""
-        self._caller = caller
-        self._find = find
-        self._computers = {_folded(name): name for name in computers}
+    def __init__(self, there: Remote, job: int, progress: Callable[[JobEvent], None] | None) -> None:
+        self._there, self._job, self._progress = there, job, progress
 
-    async def inputs(self, words: Sequence[str]) -> tuple[Input, ...]:
-        """Remote files (globs expanded there), files that exist here, else plain values; in the order given.
+    async def run(self, given: Sequence[Input]) -> None:
+        """Raises PartlyFailed with what could not be brought, or its own error; Unreachable."""
+        wanted = {str(one.uploaded): one.text for one in given}  # what was named twice goes once
+        await self._make_folders({one.uploaded.parent for one in given})
+        manner, counts = Manner(), Counts(self._tell if self._progress else None)
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as threads:
+            here = LocalSide(threads, self._there)
+            carrier = BundlePutter(self._there, threads, counts, manner)
+            tree = Tree(here, RemoteSide(self._there), carrier, manner, counts, AT_ONCE)
+            await tree.run(self._tops(here, wanted, counts))
+        if counts.failed:
+            sentence = counts.failed[0][1]
+            (kind, error), *others = counts.errors.items()
+            if not others:
+                raise kind(sentence, error.hint, **error.more)
+            failed = [{"path": path, "error": sentence} for path, sentence in counts.failed]
+            raise PartlyFailed(f"{len(failed)} inputs could not be brought; the first: {sentence}", failed=failed)
 
-        Raises NotFound for a remote file or glob that names nothing.
-        """
-        pieces = [await self._files(word) for word in words]
-        known = iter(file_inputs([found for piece in pieces if piece is not None for found in piece]))
-        made: list[Input] = []
-        for word, piece in zip(words, pieces, strict=True):
-            made += [Input("value", word)] if piece is None else [next(known) for _ in piece]
-        return tuple(made)
+    async def _make_folders(self, folders: set[SharePath]) -> None:
+        """Level by level, those of a level together."""
+        levels: dict[int, set[SharePath]] = {}
+        for folder in folders:
+            for one in (folder, *folder.above()):
+                levels.setdefault(len(one.parts), set()).add(one)
 
-    async def _files(self, word: str) -> list[Found] | None:
-        """The files that a word names, or None for a plain value."""
-        computer, colon, rest = word.partition(":")
-        if colon and (known := self._computers.get(_folded(computer))):
-            return await self._remote(known, rest)
-        if not word:
-            return None
-        try:
-            here = Path(word).expanduser().absolute()
-            folder, file = here.is_dir(), here.is_file()
-        except (OSError, RuntimeError):  # too long for a path, or ~ of somebody who is not here: a value
-            return None
-        if folder:
-            raise WrongUsage(f"{word} is a folder.", f"name the files in it: {word.rstrip('/')}/*")
-        return [("local", str(here), here.parts[1:])] if file else None
+        async def make(folder: SharePath) -> None:
+            await self._there.mkdir(folder, exist_ok=True)
 
-    async def _remote(self, computer: str, rest: str) -> list[Found]:
-        target = RemotePath.parse(f"{computer}:{rest}")
-        if not target.path.parts:
-            raise WrongUsage(f"{target} is no file.", f"name the files in it: {target}/*" if target.share else "")
-        if not is_glob(target.path):
-            return [_found(target)]
-        there = remote.Remote(self._caller, await self._find(computer), target.share)
-        matching = [
-            _found(RemotePath(target.computer, target.share, SharePath.parse(entry.path)))
-            async for entry in named(there, target.path)
-            if entry.kind == "file"
-        ]
-        if not matching:
-            raise NotFound(
-                f"No file of {target.computer} matches {target.share}/{target.path}.", "look with commonhold ls"
-            )
-        return sorted(matching)
+        for _, level in sorted(levels.items()):
+            await each(level, make, AT_ONCE)
 
-    async def submit(self, hub: Hub, hub_peer: Peer, spec: JobSpec) -> Job:
-        """Hand the job in, upload its local inputs, begin it. Raises what the hub, a door or a disk reports."""
-        job = convert(await hub.ask("POST", "/jobs", spec), Job)
-        local = [given for given in spec.inputs if given.kind == "local"]
-        folders: set[SharePath] = set()
-        for given in local:
-            if (parent := given.uploaded.parent) not in folders:
-                await remote.mkdir(self._caller, hub_peer, job.share, parent, parents=True)
-                folders.add(parent)
-            await copy.put(self._caller, hub_peer, Path(given.text), job.share, given.uploaded)
-        return convert(await hub.ask("POST", f"/jobs/{job.job}/start"), Job)
+    async def _tops(self, here: LocalSide, wanted: dict[str, str], counts: Counts) -> AsyncIterator[Top]:
+        for target, source in wanted.items():
+            try:
+                with explained(source, HERE):
+                    item = here.item(source, os.stat(source))  # noqa: PTH116 - of each of 100,000
+            except CommonholdError as error:
+                counts.fail(source, error)
+                continue
+            yield Top(item, target)
 
-
-def _found(target: RemotePath) -> Found:
-    return ("remote", str(target), (target.computer, target.share, *target.path.parts))
-
-
-def _folded(name: str) -> str:
-    """As names of computers are compared."""
-    return unicodedata.normalize("NFC", name).casefold()
+    def _tell(self, progress: Progress) -> None:
+        if self._progress is not None:
+            self._progress({"event": "upload", "job": self._job, **to_builtins(progress)})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
 
 from commonhold.cli.jobs import _row
+from commonhold.cli.lists import divided, listed
 from commonhold.cli.log import heading
 from commonhold.cli.progress import Tally
-from commonhold.cli.run import divided, ending, failure, left, tally
+from commonhold.cli.run import ending, failure, left, tally
 from commonhold.compute.job import Job, State, Task
 from commonhold.errors import WrongUsage
 
@@ -21,13 +23,54 @@ def a_job(done=0, failed=0, state=State.DONE, command="wc -l"):
 
 
 def test_one_word_is_a_line_for_the_shell_and_several_are_a_program():
-    assert divided(["echo {}", ":::", "1", "2"]) == ("echo {}", ["1", "2"])
-    assert divided(["gzip", "-k", ":::", "a b.txt"]) == (["gzip", "-k"], ["a b.txt"])
-    assert divided(["true"]) == ("true", [])
+    assert divided(["echo {}", ":::", "1", "2"]) == ("echo {}", ["1", "2"], None)
+    assert divided(["gzip", "-k", ":::", "a b.txt"]) == (["gzip", "-k"], ["a b.txt"], None)
+    assert divided(["true"]) == ("true", [], None)
+    assert divided(["wc", "::::", "-"]) == ("wc", [], "-")
 
 
-def test_only_the_first_separator_divides():
-    assert divided(["echo", ":::", "a", ":::", "b"]) == ("echo", ["a", ":::", "b"])
+@pytest.mark.parametrize("more", [[":::", "b"], ["::::", "list"]])
+def test_there_are_no_combinations_and_that_is_said(more):
+    with pytest.raises(WrongUsage, match="stands once"):
+        divided(["echo", ":::", "a", *more])
+
+
+def test_a_list_is_one_file():
+    with pytest.raises(WrongUsage, match="One file follows"):
+        divided(["echo", "::::", "a", "b"])
+
+
+def test_a_list_has_one_input_a_line_or_ends_each_with_nul(tmp_path):
+    (tmp_path / "lines").write_bytes("a b\r\n\nö.txt\n  indented".encode())
+    assert listed(str(tmp_path / "lines")) == ["a b", "ö.txt", "  indented"]
+    (tmp_path / "nuls").write_bytes(b"two\nlines\0next\0")
+    assert listed(str(tmp_path / "nuls"), null=True) == ["two\nlines", "next"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "names no input"), (b"\n\n", "names no input"), (b"a\0b", "-0"), (b"\xff", "UTF-8")]
+)
+def test_a_list_that_is_none_is_refused(tmp_path, content, said):
+    (tmp_path / "list").write_bytes(content)
+    with pytest.raises(WrongUsage) as refused:
+        listed(str(tmp_path / "list"))
+    assert said in f"{refused.value.sentence} {refused.value.hint}"
+
+
+def test_a_list_that_is_not_there_is_not_found(cli, tmp_path):
+    seen = cli("run", "wc", "::::", tmp_path / "gone")
+    assert (seen.code, "cannot be read" in seen.err) == (3, True)
+
+
+def test_an_empty_pipe_is_no_list_but_a_command_without_placeholder_runs_once(process, home):
+    """Neither runs here, for lack of a network; what was wrong with the list is found before."""
+    assert "names no input" in process("run", "gzip {}", input="").err
+    assert "names no input" not in process("run", "uname", input="").err
+    assert "names no input" not in process("run", "find -exec ls {} +", stdin=subprocess.DEVNULL).err
+
+
+def test_nul_is_about_a_list(cli):
+    assert "there is none" in cli("run", "-0", "true").err
 
 
 @pytest.mark.parametrize("words", [[":::", "a"], ["", ":::", "a"], [" "]])
@@ -107,6 +150,17 @@ def test_progress_counts_a_task_that_starts_again_once():
     tally.hear({"event": "note", "job": 1, "note": "tower was lost."})
     tally.hear({"event": "task", "job": 1, "task": 2, "state": "failed", "computer": "laptop"})
     assert (tally.total, tally.ended, tally.states["failed"]) == (2, 2, 1)
+    assert tally.words() == "1 failed"
+
+
+def test_progress_tells_of_uploads_until_the_job_begins():
+    tally = Tally()
+    tally.hear({"event": "job", "job": {"total": 0}})
+    tally.hear({"event": "upload", "job": 1, "done_files": 3, "total_files": 9})
+    assert (tally.uploading, tally.uploaded, tally.uploads) == (True, 3, 9)
+    tally.hear({"event": "job", "job": {"total": 9}})
+    tally.hear({"event": "task", "job": 1, "task": 1, "state": "running", "computer": "tower"})
+    assert (tally.uploading, tally.total, tally.words()) == (False, 9, "1 running")
 
 
 def test_who_stops_waiting_is_told_how_to_find_the_job_again():

@@ -56,6 +56,18 @@ def test_the_four_forms_are_those_of_gnu_parallel(text: str, whole: str, stem: s
     assert words == (whole, stem, last, last_stem)
 
 
+@pytest.mark.parametrize(("text", "folder"), [("a/b/c", "a/b"), ("c", "."), ("/c", "/"), ("a/b/", "a")])
+def test_the_folder_of_an_input_is_one_that_a_shell_can_enter(text: str, folder: str):
+    assert words_for(("cd", "{//}"), Input("value", text)) == ("cd", folder)
+    assert words_for(("cd", "{//}"), Input("remote", "tower:s/a/b", "b", "a")) == ("cd", ".")
+
+
+def test_the_number_of_the_task_is_filled_in_with_and_without_an_input():
+    assert words_for("echo {#} {}", Input("value", "x"), 7)[-1] == "echo 7 x"
+    assert words_for(("echo", "{#}"), None, 7) == ("echo", "7")
+    assert words_for("echo {}", None, 7)[-1] == "echo {}"  # another program's own
+
+
 def test_a_file_is_known_by_its_name_and_never_taken_for_an_option():
     given = Input("remote", "tower:photos/2026/-rf.jpg", "-rf.jpg", "2026")
     assert words_for(("rm", "{}", "{.}.out"), given) == ("rm", "./-rf.jpg", "./-rf.out")
@@ -64,18 +76,20 @@ def test_a_file_is_known_by_its_name_and_never_taken_for_an_option():
 
 @given(st.lists(st.tuples(st.sampled_from(["remote", "local"]), FOLDER, NAME), min_size=1))
 def test_different_files_never_share_a_place_for_their_outputs(files: list):
-    given = [(kind, "text", (*folder, name)) for kind, folder, name in files]
+    given = [(kind, "text", (*folder, name), len(folder)) for kind, folder, name in files]
     places = {}
-    for (kind, _, parts), each in zip(given, file_inputs(given), strict=True):
+    for (kind, _, parts, _), each in zip(given, file_inputs(given), strict=True):
         assert each.name == parts[-1]
         assert "/".join(parts).endswith(f"{each.reldir}/{each.name}".lstrip("/"))
         assert places.setdefault((kind, each.reldir, each.name), parts) == parts
 
 
 def test_folders_are_relative_to_what_all_inputs_have_in_common():
-    remote = [("remote", "", ("tower", "photos", year, "a.jpg")) for year in ("2025", "2026")]
+    remote = [("remote", "", ("tower", "photos", year, "a.jpg"), 3) for year in ("2025", "2026")]
     assert [each.reldir for each in file_inputs(remote)] == ["2025", "2026"]
     assert [each.reldir for each in file_inputs(remote[:1])] == [""]
+    whole = [(*found[:3], 2) for found in remote]  # the share was named, as a folder
+    assert [each.reldir for each in file_inputs(whole[:1])] == ["2025"]
 
 
 @given(st.lists(st.sampled_from(State)))

@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 from commonhold.api.asking import Asking
 from commonhold.compute.holding import Holding
-from commonhold.compute.job import Job, JobSpec, Task
+from commonhold.compute.job import Job, JobSpec, Plan, Task
 from commonhold.home import Home
 from commonhold.submit import JobEvent, Submitter
 
@@ -42,9 +42,9 @@ class Computing(Asking):
         """Run a command once for each input, on the processors that this person may use.
 
         One string is given to `sh -c`, several words run without a shell. An input is a remote file
-        (`COMPUTER:SHARE/PATH`, globs too), a file that exists here, or a plain value. New files go to
-        the folder `into`, else to the job's own (`Job.into`). With `wait` the job is returned when it
-        has ended; tasks that failed are counted in it and told by `log`. Raises Refused when no
+        (`COMPUTER:SHARE/PATH`, globs too), a file that exists here, a folder of either kind (all files in it), or
+        a plain value. New files go to the folder `into`, else to the job's own (`Job.into`). With `wait` the job is
+        returned when it has ended; tasks that failed are counted in it and told by `log`. Raises Refused when no
         computer lends, NotFound for inputs that are not there.
         """
         words = command if isinstance(command, str) else tuple(command)
@@ -64,6 +64,11 @@ class Computing(Asking):
         executor = LentExecutor(lambda: self._hold(on, cores), retries)
         self._executors.add(executor)
         return executor
+
+    def plan(self, command: str | Sequence[str], inputs: Sequence[str] = (), into: str | None = None) -> list[Plan]:
+        """What `run` would do, task by task: inputs are looked for, and nothing is done. Raises as `run` does."""
+        words = command if isinstance(command, str) else tuple(command)
+        return self._loop.run(self._submitter.plan(JobSpec(words, (), into), inputs))
 
     def dask(self, on: str = "any", *, cores: int = 1) -> LentClient:
         """A `distributed.Client` whose workers run on the processors that this person may use.

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.cli.output import counted
+from commonhold.cli.lists import Typed, divided, listed, piped
+from commonhold.cli.output import Output, counted
 from commonhold.cli.progress import job_progress
 from commonhold.cli.words import Duration
 from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, WrongUsage
 
 if TYPE_CHECKING:
-    from commonhold.compute.job import Job, Task
+    from commonhold.api import Network
+    from commonhold.compute.job import Job, Plan, Task
     from commonhold.submit import JobEvent
-
-SEPARATOR = ":::"
 
 
 @declare(
     "run",
     "commonhold run 'gzip -9 -c {} > {}.gz' ::: 'tower:logs/*.log'",
-    "commonhold run --into tower:small 'convert {} -resize 25% {.}.jpg' ::: 'tower:photos/*.png'",
+    "commonhold run --into tower:small 'convert {} -resize 25% {.}.jpg' ::: tower:photos",
     "commonhold run --on tower ./simulate --seed {} ::: 1 2 3",
+    "commonhold run --dry-run 'wc -l < {}' :::: files.txt",
+    "find . -name '*.wav' -print0 | commonhold run -0 'flac {}'",
     "commonhold run --on all uname -a",
     allow_interspersed_args=False,  # what follows the first word belongs to the command, options too
 )
@@ -35,69 +37,79 @@ SEPARATOR = ":::"
 @click.option("--timeout", type=Duration(), help="How long one task may take: 90s, 30m, 2h.")
 @click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True, help="Tries after a failure.")
 @click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, help="Cores that one task uses.")
+@click.option("-0", "--null", is_flag=True, help="In a list, inputs end with NUL instead of a line's end.")
+@click.option("--dry-run", is_flag=True, help="Only say what each task would run.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND... [::: INPUT...]")
-def command(
-    invocation: Invocation,
-    *,
-    on: str,
-    into: str | None,
-    timeout: float | None,
-    retries: int,
-    cores: int,
-    words: tuple[str, ...],
-) -> None:
+def command(invocation: Invocation, /, *, words: tuple[str, ...], null: bool, dry_run: bool, **how: Any) -> None:
     """Each task runs in an empty folder of its own with its input copied in; every new file that it leaves is kept.
 
-    {} is the input's name there, {.} without its extension, {/} without folders, {/.} without both; a command with none
-    of these gets the input as its last word. COMPUTER:SHARE/PATH
+    {} is the input's name there, {.} without its extension, {/} without folders, {/.} without both, {//} its folder,
+    {#} the number of the task; a command with none of these gets the input as its last word. COMPUTER:SHARE/PATH
     is a remote file (quote * so that the other computer expands it), what exists here is a local file, and anything
-    else is a plain value. COMMAND in one piece is given to `sh -c`; in several words it runs without a shell.
+    else is a plain value. Of a folder it is every file in it, and new files go to the same places below --into.
+    COMMAND in one piece is given to `sh -c`; in several words it runs without a shell.
+
+    :::: FILE names a list of inputs, one on a line; - is standard input. Without ::: and ::::, a command with {} (or
+    one of its kin) takes what is piped to it as the list; any other runs once, whatever standard input is.
     """
-    line, inputs = divided(words)
-    number: list[int] = []  # of the job, once it has one
-
+    typed = divided(words)
+    if typed.list is not None:
+        typed = typed._replace(inputs=listed(typed.list, null))
+    elif not typed.named and piped() and _takes_input(typed.command):
+        typed = typed._replace(inputs=listed("-", null))
+    elif null:
+        raise WrongUsage("-0 is about a list, and there is none.", "commonhold run -0 COMMAND :::: FILE")
     with invocation.network() as network:
-        with job_progress(invocation.out) as show:
-
-            def hear(event: JobEvent) -> None:
-                if event["event"] == "job" and not number:
-                    number.append(event["job"]["job"])
-                if show is not None:
-                    show(event)
-
-            try:
-                job = network.run(
-                    line, inputs, into=into, on=on, timeout=timeout, retries=retries, cores=cores, progress=hear
-                )
-            except KeyboardInterrupt:
-                raise left(number) from None
-        failed = [task for task in network.log(job.job) if task.state == "failed"] if job.failed else []
+        if dry_run:
+            tell_plan(invocation.out, network.plan(typed.command, typed.inputs, how["into"]), how["on"])
+            return
+        job, failed = perform(network, invocation.out, typed, how)
     invocation.out.answer(job, tally(job))
     for note in job.notes if job.total else job.notes[:-1]:  # of a job that never began the last one is the error
         invocation.out.remark(note)
     if job.failed or job.state != "done":
         raise failure(job, failed)
     invocation.out.remark(f"commonhold log {job.job} prints what the tasks printed")
-    if into is None:
+    if how["into"] is None:
         invocation.out.remark(f"commonhold get -r {shlex.quote(job.into)} copies the new files that they left, if any")
 
 
-def divided(words: Sequence[str]) -> tuple[str | list[str], list[str]]:
-    """The command and the inputs: one word before `:::` is a line for the shell, several are a program with arguments.
+def _takes_input(command: str | Sequence[str]) -> bool:
+    from commonhold.compute.job import takes_input  # noqa: PLC0415 - late: --help needs no msgspec
 
-    >>> divided(["wc -l < {}", ":::", "a", "b"])
-    ('wc -l < {}', ['a', 'b'])
-    >>> divided(["uname", "-a"])
-    (['uname', '-a'], [])
-    """
-    here = list(words).index(SEPARATOR) if SEPARATOR in words else len(words)
-    line, inputs = list(words[:here]), list(words[here + 1 :])
-    if not line or not any(word.strip() for word in line):
-        raise WrongUsage("There is no command before “:::”.", "commonhold run COMMAND ::: INPUT...")
-    if SEPARATOR in words and not inputs:
-        # A pattern that the shell expanded to nothing must not run the command once on nothing.
-        raise WrongUsage("“:::” is there, but no input follows it.", "leave “:::” out to run the command once")
-    return (line[0] if len(line) == 1 else line), inputs
+    return takes_input(command)
+
+
+def perform(network: Network, out: Output, typed: Typed, how: dict[str, Any]) -> tuple[Job, list[Task]]:
+    """The job when it has ended, and those of its tasks that failed. Ctrl-C ends the waiting."""
+    number: list[int] = []  # of the job, once it goes on without us
+    with job_progress(out) as show:
+
+        def hear(event: JobEvent) -> None:
+            if event["event"] == "job" and event["job"]["state"] != "collecting" and not number:
+                number.append(event["job"]["job"])
+            if show is not None:
+                show(event)
+
+        try:
+            job = network.run(typed.command, typed.inputs, progress=hear, **how)
+        except KeyboardInterrupt:
+            raise left(number) from None
+    return job, [task for task in network.log(job.job) if task.state == "failed"] if job.failed else []
+
+
+def tell_plan(out: Output, plans: Sequence[Plan], on: str) -> None:
+    """One line for each task: its number, what comes in, what would run, where new files would go."""
+    if out.json:
+        out.answer(plans)
+        return
+    out.lines(
+        f"{plan.task}  {f'{plan.kind} {plan.input}  ' if plan.input else ''}{' '.join(plan.command.split())}"
+        f"  → {plan.into or 'the folder of the job'}"
+        for plan in plans
+    )
+    where = {"any": "any computer that lends", "all": "each computer that lends"}.get(on, on)
+    out.remark(f"Nothing was done; {counted(len(plans), 'task')} would run on {where}.")
 
 
 def left(number: Sequence[int]) -> Interrupted:

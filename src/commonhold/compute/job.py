@@ -15,6 +15,7 @@ from commonhold.errors import CommonholdError, Refused, WrongUsage
 from commonhold.names import RemotePath, SharePath
 
 MOST_INPUTS = 100_000  # of one job
+Found = tuple[Literal["remote", "local"], str, tuple[str, ...], int]  # kind, text, whole path, of it the folder named
 KEPT_OUTPUT = 65_536  # bytes of a task's output (and of its errors): its head and its tail
 
 
@@ -126,6 +127,16 @@ class Task(msgspec.Struct, frozen=True):
     ended: datetime | None = None
 
 
+class Plan(msgspec.Struct, frozen=True):
+    """What a task would be; no job has it yet."""
+
+    task: int
+    input: str
+    kind: Literal["remote", "local", "value", "none"]
+    command: str  # as a shell would take it
+    into: str  # where its new files would go; empty: below the job's own folder
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What a task reports when it has ended. From a stranger's process: checked as it is parsed."""
 
@@ -139,11 +150,17 @@ class Outcome(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
-PLACEHOLDER = re.compile(r"\{(|\.|/|/\.)\}")
+PLACEHOLDER = re.compile(r"\{(|\.|/|//|/\.|#)\}")
 
 
-def words_for(command: str | tuple[str, ...], given: Input | None) -> tuple[str, ...]:
-    """The words to run for one input, as GNU parallel fills them in.
+def takes_input(command: str | Sequence[str]) -> bool:
+    """Whether one of the placeholders of an input stands in the command."""
+    words = (command,) if isinstance(command, str) else command
+    return any(found != "#" for word in words for found in PLACEHOLDER.findall(word))
+
+
+def words_for(command: str | tuple[str, ...], given: Input | None, number: int = 1) -> tuple[str, ...]:
+    """The words to run for one input, as GNU parallel fills them in; `number` is the task's.
 
     >>> words_for("convert {} {.}.png", Input("value", "a b.jpg"))
     ('sh', '-c', "convert 'a b.jpg' 'a b'.png")
@@ -152,8 +169,11 @@ def words_for(command: str | tuple[str, ...], given: Input | None) -> tuple[str,
     """
     shell = isinstance(command, str)
     words = (command,) if isinstance(command, str) else command
-    if given is not None:
+    if given is None:
+        words = tuple(word.replace("{#}", str(number)) for word in words)
+    else:
         forms = {key: shlex.quote(form) if shell else form for key, form in _forms(given).items()}
+        forms["#"] = str(number)
         if not any(PLACEHOLDER.search(word) for word in words):
             words = (f"{words[0]} {forms['']}",) if shell else (*words, forms[""])
         else:
@@ -163,12 +183,12 @@ def words_for(command: str | tuple[str, ...], given: Input | None) -> tuple[str,
 
 
 def _forms(given: Input) -> dict[str, str]:
-    """The four forms: whole, without extension, last component, last component without extension."""
+    """Its forms: whole, without extension, last component, that without extension, the folder that it is in."""
     whole = given.text if given.kind == "value" else given.name
-    last = whole.rstrip("/").rpartition("/")[2]
+    above, slash, last = whole.rstrip("/").rpartition("/")
     if given.kind != "value" and whole.startswith("-"):
         whole, last = f"./{whole}", f"./{last}"  # no file's name is an option
-    return {"": whole, ".": _stem(whole), "/": last, "/.": _stem(last)}
+    return {"": whole, ".": _stem(whole), "/": last, "/.": _stem(last), "//": above or slash or "."}
 
 
 def _stem(text: str) -> str:
@@ -177,17 +197,17 @@ def _stem(text: str) -> str:
     return folder + slash + (stem if dot and stem else name)
 
 
-def file_inputs(files: Sequence[tuple[Literal["remote", "local"], str, tuple[str, ...]]]) -> list[Input]:
-    """Inputs from (kind, text, components of the whole path), each with its folder below what all have in common.
+def file_inputs(files: Sequence[Found]) -> list[Input]:
+    """Inputs from (kind, text, components of the whole path, how many of them are the folder that was named).
 
-    For a remote file the components begin with computer and share. Local and remote ones are
-    compared among themselves.
+    Each has its folder below what all that was named has in common. For a remote file the components begin with
+    computer and share. Local and remote ones are compared among themselves.
     """
-    common = {kind: _common([parts[:-1] for k, _, parts in files if k == kind]) for kind in ("remote", "local")}
-    return [Input(kind, text, parts[-1], "/".join(parts[common[kind] : -1])) for kind, text, parts in files]
+    common = {kind: _common({parts[:top] for k, _, parts, top in files if k == kind}) for kind in ("remote", "local")}
+    return [Input(kind, text, parts[-1], "/".join(parts[common[kind] : -1])) for kind, text, parts, _ in files]
 
 
-def _common(folders: list[tuple[str, ...]]) -> int:
+def _common(folders: set[tuple[str, ...]]) -> int:
     """How many leading components all folders share."""
     if not folders:
         return 0
@@ -196,6 +216,14 @@ def _common(folders: list[tuple[str, ...]]) -> int:
     while shared < min(len(first), len(last)) and first[shared] == last[shared]:
         shared += 1
     return shared
+
+
+def planned(spec: JobSpec, given: Input | None, number: int) -> Plan:
+    """That task of the job, as it would be."""
+    words = words_for(spec.command, given, number)
+    line = words[-1] if isinstance(spec.command, str) else shlex.join(words)
+    into = "/".join(each for each in (spec.into or "", given.reldir if given else "") if each)
+    return Plan(number, given.text if given else "", given.kind if given else "none", line, into)
 
 
 def relative(path: str) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class Running:
     def _order(self, task: int) -> dict[str, Any]:
         return {
             "key": self.out[task],
-            "words": words_for(self.spec.command, self.tasks[task - 1]),
+            "words": words_for(self.spec.command, self.tasks[task - 1], task),
             "timeout": self.spec.timeout,
             "fetch": task in self.sources,
             "alone": task in self._deaths,
