@@ -76,7 +76,7 @@ class Submitter:
         if local := [given for given in spec.inputs if given.kind == "local"]:
             there = Remote(self._caller, await self._find((await self._status()).jobs_at), job.share)
             try:
-                await Upload(there, job.job, progress).run(local)
+                await InputsUpload(there, job.job, progress).run(local)
             except CommonholdError:
                 with suppress(CommonholdError):
                     await hub.ask("POST", f"/jobs/{job.job}/cancel")  # it never begins
@@ -110,6 +110,16 @@ class Submitter:
         hub = await self.hub()
         return convert(await hub.ask("GET", f"/jobs/{job}/log" + (f"?task={task}" if task else "")), list[Task])
 
+    async def cancel(self, job: int) -> Job:
+        hub = await self.hub()
+        return convert(await hub.ask("POST", f"/jobs/{job}/cancel"), Job)
+
+    async def again(self, job: int, wait: bool, progress: Callable[[JobEvent], None] | None) -> Job:
+        """What failed or was cancelled of that job, once more: ended, or with `wait` off only begun."""
+        hub = await self.hub()
+        begun = convert(await hub.ask("POST", f"/jobs/{job}/again"), Job)
+        return await self._follow(hub, job, progress) if wait else begun
+
     async def follow(self, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
         """The job when it has ended; `progress` hears of every change."""
         hub = await self.hub()
@@ -136,7 +146,7 @@ class Submitter:
         return convert(await self._node.ask("GET", "/api/status"), Status)
 
 
-class Upload:
+class InputsUpload:
     """Brings local inputs to the job's own folder: many small ones in one request."""
 
     def __init__(self, there: Remote, job: int, progress: Callable[[JobEvent], None] | None) -> None:

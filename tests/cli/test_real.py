@@ -302,3 +302,29 @@ def test_a_removed_computer_is_told_so(tower, tmp_path):
     finally:
         guest("down")
         shutil.rmtree(guest.home)
+
+
+def test_a_job_is_cancelled_and_what_was_not_done_runs_again(tower):
+    running = subprocess.Popen(
+        [sys.executable, "-m", "commonhold", "--home", tower.home, "run", "sleep {}", ":::", "0", "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not (found := [each for each in tower.json("jobs") if each["done"] == 1]):
+            assert running.poll() is None
+        job = found[-1]["job"]
+        assert tower.json("cancel", str(job))["state"] == "cancelled"
+        _, said = running.communicate(timeout=30)
+        assert running.returncode == 1
+        assert f"Job {job} ended as cancelled." in said
+    finally:
+        running.kill()
+    assert tower.json("cancel", str(job), code=6)["exit"] == 6
+    failing = tower.json("run", "test {} = a", ":::", "a", "b", code=8)
+    assert (failing["done"], failing["failed"]) == (1, 1)
+    last = tower.json("jobs")[-1]
+    assert (last["done"], last["failed"]) == (1, 1)
+    assert tower.json("again", str(last["job"]), code=8)["failed"] == 1
+    assert tower.json("jobs")[-1]["job"] == last["job"]

@@ -108,6 +108,14 @@ class Computing(Asking):
         """Wait for a job; `progress` hears of every change, from the beginning."""
         return self._loop.run(self._submitter.follow(job, progress))
 
+    def cancel(self, job: int) -> Job:
+        """End a job: what waits or runs of it is cancelled, what is done stays. Raises Conflict when it has ended."""
+        return self._loop.run(self._submitter.cancel(job))
+
+    def again(self, job: int, wait: bool = True, progress: Callable[[JobEvent], None] | None = None) -> Job:
+        """Run what failed or was cancelled of a job once more, under its number. Raises Conflict when nothing did."""
+        return self._loop.run(self._submitter.again(job, wait, progress))
+
     def log(self, job: int, task: int | None = None) -> list[Task]:
         """What the tasks of a job printed, and how they ended."""
         return self._loop.run(self._submitter.log(job, task))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.cli.lists import Typed, divided, listed, piped
+from commonhold.cli.lists import divided, listed, piped
 from commonhold.cli.output import Output, counted
 from commonhold.cli.progress import job_progress
 from commonhold.cli.words import Duration
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "commonhold run --into tower:small 'convert {} -resize 25% {.}.jpg' ::: tower:photos",
     "commonhold run --on tower ./simulate --seed {} ::: 1 2 3",
     "commonhold run --dry-run 'wc -l < {}' :::: files.txt",
-    "find . -name '*.wav' -print0 | commonhold run -0 'flac {}'",
+    "commonhold run -0 'flac {}' :::: recordings.list",
     "commonhold run --on all uname -a",
     allow_interspersed_args=False,  # what follows the first word belongs to the command, options too
 )
@@ -63,15 +63,22 @@ def command(invocation: Invocation, /, *, words: tuple[str, ...], null: bool, dr
         if dry_run:
             tell_plan(invocation.out, network.plan(typed.command, typed.inputs, how["into"]), how["on"])
             return
-        job, failed = perform(network, invocation.out, typed, how)
-    invocation.out.answer(job, tally(job))
-    for note in job.notes if job.total else job.notes[:-1]:  # of a job that never began the last one is the error
-        invocation.out.remark(note)
-    if job.failed or job.state != "done":
-        raise failure(job, failed)
-    invocation.out.remark(f"commonhold log {job.job} prints what the tasks printed")
+        job, failed = perform(
+            network, invocation.out, lambda hear: network.run(typed.command, typed.inputs, progress=hear, **how)
+        )
+    tell_end(invocation.out, job, failed)
     if how["into"] is None:
         invocation.out.remark(f"commonhold get -r {shlex.quote(job.into)} copies the new files that they left, if any")
+
+
+def tell_end(out: Output, job: Job, failed: Sequence[Task]) -> None:
+    """What became of a job. Raises PartlyFailed or CommonholdError unless all of it is done."""
+    out.answer(job, tally(job))
+    for note in job.notes if job.total else job.notes[:-1]:  # of a job that never began the last one is the error
+        out.remark(note)
+    if job.failed or job.state != "done":
+        raise failure(job, failed)
+    out.remark(f"commonhold log {job.job} prints what the tasks printed")
 
 
 def _takes_input(command: str | Sequence[str]) -> bool:
@@ -80,7 +87,9 @@ def _takes_input(command: str | Sequence[str]) -> bool:
     return takes_input(command)
 
 
-def perform(network: Network, out: Output, typed: Typed, how: dict[str, Any]) -> tuple[Job, list[Task]]:
+def perform(
+    network: Network, out: Output, begin: Callable[[Callable[[JobEvent], None]], Job]
+) -> tuple[Job, list[Task]]:
     """The job when it has ended, and those of its tasks that failed. Ctrl-C ends the waiting."""
     number: list[int] = []  # of the job, once it goes on without us
     with job_progress(out) as show:
@@ -92,7 +101,7 @@ def perform(network: Network, out: Output, typed: Typed, how: dict[str, Any]) ->
                 show(event)
 
         try:
-            job = network.run(typed.command, typed.inputs, progress=hear, **how)
+            job = begin(hear)
         except KeyboardInterrupt:
             raise left(number) from None
     return job, [task for task in network.log(job.job) if task.state == "failed"] if job.failed else []

@@ -46,6 +46,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "run": "Run a command over many inputs on the network's processors.",
         "jobs": "List the jobs.",
         "log": "Print what the tasks of a job printed.",
+        "cancel": "End a job that runs or waits.",
+        "again": "Run what failed of a job once more.",
     },
 }
 PURPOSES: dict[str, str] = {name: purpose for group in GROUPS.values() for name, purpose in group.items()}
