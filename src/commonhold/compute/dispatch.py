@@ -157,16 +157,21 @@ class Dispatch:
         now, patience = asyncio.get_running_loop().time(), self._means.patience.waiting
         self._missing = {place: self._missing.get(place, now) for place in self._handout.nobody_for()}
         for place, since in list(self._missing.items()):
-            if since == now:
+            if self._handout.denied(place):
+                await self._fail(place, f"Nobody lets it run any more. {self._hindrance}")
+            elif since == now:
                 what = self._what(place)
                 self.note(f"{what} cannot run now; it is tried for {patience:g} seconds. {self._hindrance}".strip())
             elif now - since > patience:
-                tasks = [task for task in self.running.open if self.running.places.get(task) == place]
-                await self._handout.drop(tasks)
-                problem = f"It could not run for {patience:g} seconds. {self._hindrance}".strip()
-                with self._means.journal.together():
-                    for task in tasks:
-                        self._minutes.move(task, State.FAILED, "", Outcome(problem=problem))
+                await self._fail(place, f"It could not run for {patience:g} seconds. {self._hindrance}".strip())
+
+    async def _fail(self, place: Fingerprint | None, problem: str) -> None:
+        """All open tasks that are for that place."""
+        tasks = [task for task in self.running.open if self.running.places.get(task) == place]
+        await self._handout.drop(tasks)
+        with self._means.journal.together():
+            for task in tasks:
+                self._minutes.move(task, State.FAILED, "", Outcome(problem=problem))
 
     def _what(self, place: Fingerprint | None) -> str:
         seats = self.session.seats if self.session is not None else ()

@@ -121,6 +121,12 @@ class Handout:
         out = {running.places.get(task) for task in running.out} if running.places else {None} if running.out else ()
         return waiting | {place for place in out if not self._there(place)}
 
+    def denied(self, place: Fingerprint | None) -> bool:
+        """Whether all who could run tasks for `place` say that a rule forbids it."""
+        seats = self.session.seats if self.session is not None else ()
+        asked = [seat for seat in seats if place in {None, seat.fingerprint}]
+        return bool(asked) and all(seat.denied for seat in asked)
+
     async def drop(self, tasks: Iterable[int]) -> None:
         """The scheduler forgets them."""
         keys = [self._running.out[task] for task in tasks if task in self._running.out]

@@ -122,7 +122,7 @@ class Seating:
             except CommonholdError as error:
                 self._refused(seat, error)
                 return
-            seat.accepted, seat.refusal, seat.company = accepted, "", company
+            seat.accepted, seat.refusal, seat.denied, seat.company = accepted, "", False, company
             seat.stays += 1
             self._await(seat, APPEARS_WITHIN)
         self._listener.seated(seat)
@@ -146,6 +146,7 @@ class Seating:
     def _refused(self, seat: Seat, error: CommonholdError) -> None:
         seat.willing = None
         seat.refusal = _refusal(seat.name, error)
+        seat.denied = isinstance(error, Refused) and bool(error.more.get("reason"))
         self._listener.note(seat.refusal)
 
     async def papers(self, seat: Seat, job: int, papers: JobPapers) -> None:

@@ -24,6 +24,7 @@ class Seat:
         self.accepted: Accepted | None = None  # it does
         self.company: tuple[PersonId, ...] = ()  # persons of whom it was told
         self.refusal = ""
+        self.denied = False  # by a rule: time alone mends nothing
         self.joined = asyncio.Event()  # its worker has spoken with the scheduler
         self.processes: set[str] = set()  # its workers that speak with the scheduler: p3, or p3.0, p3.1 …
         self.stays = 0  # how often it came
