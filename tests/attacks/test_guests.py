@@ -6,17 +6,20 @@ import asyncio
 import gc
 import os
 import socket
+import types
 from contextlib import ExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from commonhold.compute import session as sessions
+from commonhold.authority.authority import Standing, Subject
+from commonhold.compute import seating
 from commonhold.compute.channel import Channel
 from commonhold.compute.lend import Lending
 from commonhold.compute.relay import Switch, Switchboard
-from commonhold.compute.seats import Seat, Seats
+from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
 from commonhold.errors import Damaged, NotFound, Refused
 from commonhold.names import Fingerprint
@@ -121,29 +124,20 @@ def test_no_hub_puts_a_process_into_the_session_of_another():
 @pytest.mark.parametrize("answer", [None, 7, [], {}, {"cores": "many", "sandbox": 1}, {"cores": 2}, "yes"])
 def test_a_lender_that_answers_nonsense_is_told_of(answer):
     with pytest.raises(Damaged):
-        sessions._accepted(answer)
+        seating._accepted(answer)
 
 
-async def test_a_computer_that_refused_takes_no_part(monkeypatch, tmp_path):
-    """It was sent the session's papers, and could else speak with the scheduler."""
-
-    class Box:
-        streams = channel = None
-
-        @classmethod
-        async def start(cls, *_):
-            raise Refused("no process for this test")
-
-    monkeypatch.setattr(sessions, "Sandbox", Box)
-    session = object.__new__(Session)
-    session.id, session._folder, session._switchboard = "1" * 32, tmp_path, Switchboard()
+def test_a_computer_that_refused_takes_no_part(tmp_path):
+    """It was asked for the session, knows its number, and could else speak with the scheduler."""
+    persons = types.SimpleNamespace(person_of=lambda computer: None)
+    board = Switchboard()
+    here, now = ("tower", Fingerprint("3" * 64)), datetime.now(UTC)
+    session = Session(Subject(standing=Standing.MEMBER), tmp_path, here, persons, board, None, now, 15.0, None)  # type: ignore[arg-type]
     yes, no = Seat("p1", "laptop", HUB, None), Seat("p2", "desk", OTHER, None)
-    yes.accepted = sessions._accepted(msgspec.to_builtins({"cores": 1, "sandbox": "bubblewrap"}))
+    yes.accepted = seating._accepted(msgspec.to_builtins({"cores": 1, "sandbox": "bubblewrap"}))
     no.refusal = "desk refused: no."
-    session.seats = Seats(("tower", "3" * 64), lambda computer: None)
     session.seats._seats = {"p1": yes, "p2": no}
+    board.switches[session.id] = session.switch
+    assert board.get(session.id, HUB)
     with pytest.raises(Refused):
-        await session.open()
-    assert session._switchboard.get(session.id, HUB)
-    with pytest.raises(Refused):
-        session._switchboard.get(session.id, OTHER)
+        board.get(session.id, OTHER)
