@@ -157,8 +157,8 @@ class Dispatch:
         now, patience = asyncio.get_running_loop().time(), self._means.patience.waiting
         self._missing = {place: self._missing.get(place, now) for place in self._handout.nobody_for()}
         for place, since in list(self._missing.items()):
-            if self._handout.denied(place):
-                await self._fail(place, f"Nobody lets it run any more. {self._hindrance}")
+            if refusals := self._handout.denied(place):
+                await self._fail(place, f"Nobody lets it run any more. {refusals}")
             elif since == now:
                 what = self._what(place)
                 self.note(f"{what} cannot run now; it is tried for {patience:g} seconds. {self._hindrance}".strip())

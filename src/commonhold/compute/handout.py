@@ -121,11 +121,11 @@ class Handout:
         out = {running.places.get(task) for task in running.out} if running.places else {None} if running.out else ()
         return waiting | {place for place in out if not self._there(place)}
 
-    def denied(self, place: Fingerprint | None) -> bool:
-        """Whether all who could run tasks for `place` say that a rule forbids it."""
+    def denied(self, place: Fingerprint | None) -> str:
+        """What they say when all who could run tasks for `place` say that a rule forbids it; else nothing."""
         seats = self.session.seats if self.session is not None else ()
         asked = [seat for seat in seats if place in {None, seat.fingerprint}]
-        return bool(asked) and all(seat.denied for seat in asked)
+        return " ".join(seat.refusal for seat in asked) if all(seat.denied for seat in asked) else ""
 
     async def drop(self, tasks: Iterable[int]) -> None:
         """The scheduler forgets them."""
