@@ -20,7 +20,7 @@ from commonhold.files.used.globs import WILD, is_glob, named
 from commonhold.files.used.ignoring import Ignoring
 from commonhold.files.used.remote import Remote
 from commonhold.files.used.together import each
-from commonhold.names import HIDDEN, RemotePath, SharePath
+from commonhold.names import HIDDEN, RemotePath, SharePath, folded
 from commonhold.transport import Caller, Peer
 
 AT_ONCE = 8  # questions to other computers
@@ -35,7 +35,7 @@ class Inputs:
         """`find` says where a computer is; `computers` are the network's: only their names begin a remote path."""
         self._caller = caller
         self._find = find
-        self._computers = {_folded(name): name for name in computers}
+        self._computers = {folded(name): name for name in computers}
         self._ignoring = Ignoring()
 
     async def of(self, words: Sequence[str]) -> tuple[Input, ...]:
@@ -58,7 +58,7 @@ class Inputs:
 
     def _target(self, word: str) -> RemotePath | None:
         computer, colon, rest = word.partition(":")
-        known = self._computers.get(_folded(computer)) if colon else None
+        known = self._computers.get(folded(computer)) if colon else None
         if known is None:
             return None
         target = RemotePath.parse(f"{known}:{rest}")
@@ -192,8 +192,3 @@ def _remote(target: RemotePath, path: SharePath, depth: int | None = None) -> Fo
 
 def _too_many() -> WrongUsage:
     return WrongUsage(f"A job takes at most {MOST_INPUTS} inputs.", "make several jobs of it")
-
-
-def _folded(name: str) -> str:
-    """As names of computers are compared."""
-    return unicodedata.normalize("NFC", name).casefold()

@@ -197,6 +197,11 @@ _PLAIN = re.compile(r"(?!\.)[^/\\]+")  # of printable characters
 _PLAIN_PATH = re.compile(rf"{_PLAIN.pattern}(?:/{_PLAIN.pattern})*")  # of several such
 
 
+def folded(name: str) -> str:
+    """As names are compared: neither capitals nor the form of Unicode matter."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def harmless(name: str) -> bool:
     """Whether it may stand in a path, at a glance; of a few that may, too, it takes a closer look to say so."""
     return name.isprintable() and _PLAIN.fullmatch(name) is not None and len(name.encode()) <= LONGEST_COMPONENT

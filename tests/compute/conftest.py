@@ -31,6 +31,7 @@ from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.means import Patience
+from commonhold.compute.opening import Opening
 from commonhold.compute.papers import RemoteFile, Terms
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.serve import Calls, Jobs, Loans, Streams
@@ -153,6 +154,17 @@ class Computer:
         )
         state = sqlite3.connect(self.folder / "state.db", isolation_level=None)
         self.journal = Journal(state, now, lambda event, **_: self.audit.append(event))
+        opening = Opening(
+            self.folder / "sessions",
+            (self.name, self.fingerprint),
+            self.lending,
+            self.switchboard,
+            self.caller,
+            lambda _: self.town.peers_of(self),
+            self.town.find,
+            now,
+            self.patience.silence,
+        )
         self.cluster = Cluster(
             self.folder / "sessions",
             self.name,
@@ -160,16 +172,14 @@ class Computer:
             self.journal,
             self.watch,
             self.lending,
-            self.switchboard,
-            self.caller,
-            lambda _: self.town.peers_of(self),
+            opening,
             self.town.find,
             shelves,
             shelves,
             now,
             patience=self.patience,
         )
-        self.functions = Functions(self.name, self.cluster.opening, self.lending, self.watch)
+        self.functions = Functions(self.name, opening, self.lending, self.watch)
         self.heard: list[str] = []  # what other computers asked of this one
 
         @web.middleware

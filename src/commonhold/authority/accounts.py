@@ -18,10 +18,10 @@ from typing import TypeVar
 import msgspec
 
 from commonhold.authority.passwords import Passwords, normalized, require_good
-from commonhold.authority.roster import Roster, folded
+from commonhold.authority.roster import Roster
 from commonhold.authority.tries import Tries, Try, place_of
 from commonhold.errors import TooManyTries
-from commonhold.names import PersonId
+from commonhold.names import PersonId, folded
 
 V = TypeVar("V")
 MEMORY = 600.0  # seconds in which a password that was right is known without hashing

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-import unicodedata
 from collections.abc import Collection, Iterable
 from copy import copy
 from dataclasses import dataclass, field
@@ -38,7 +37,7 @@ from commonhold.identity.certificate import Certificate
 from commonhold.identity.code import four_words
 from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
-from commonhold.names import LONGEST_NAME, ComputerName, Fingerprint, NetworkName, PersonId, PersonName
+from commonhold.names import LONGEST_NAME, ComputerName, Fingerprint, NetworkName, PersonId, PersonName, folded
 
 MOST_FACTS = 100_000
 
@@ -130,11 +129,6 @@ class Roster:
 
     def computers_of(self, person: PersonId) -> tuple[Member, ...]:
         return tuple(member for member in self.members.values() if member.person == person)
-
-
-def folded(name: str) -> str:
-    """As names are compared: capitals do not matter."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _copies(envelopes: Iterable[Envelope]) -> Copies:

@@ -21,14 +21,12 @@ from commonhold.compute.means import Means, Patience
 from commonhold.compute.news import News
 from commonhold.compute.opening import Opening
 from commonhold.compute.papers import Clock, Farewell, JobFolders, PassDesk
-from commonhold.compute.relay import Switchboard
 from commonhold.compute.running import Running
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
 from commonhold.compute.warm import WARM, WarmSessions
 from commonhold.errors import CommonholdError, Conflict, Refused
 from commonhold.names import Fingerprint
-from commonhold.transport import Caller, Peer
 from commonhold.trees import erase
 
 CLOSE_WITHIN = 3.0  # seconds for ends that are under way when the node stops
@@ -45,9 +43,7 @@ class Cluster:
         journal: Journal,
         watch: Watch,
         lending: Lending,
-        switchboard: Switchboard,
-        caller: Caller,
-        lenders: Callable[[Subject], list[Peer]],
+        opening: Opening,
         find: Callable[[str], Fingerprint],
         desk: PassDesk,
         folders: JobFolders,
@@ -55,15 +51,13 @@ class Cluster:
         warm: float = WARM,
         patience: Patience = Patience(),  # noqa: B008 - a tuple
     ) -> None:
-        """`lenders` are the other computers to ask; `find` knows a computer by its name, or raises NotFound."""
+        """`find` knows a computer by its name, or raises NotFound."""
         self.journal = journal
         self.news = News(journal)
         self._folder = folder
         self._watch = watch
         self._lending = lending
-        self.opening = Opening(
-            folder, (computer, fingerprint), lending, switchboard, caller, lenders, find, now, patience.silence
-        )
+        self._opening = opening
         self._folders = folders
         self._sessions = WarmSessions(self._open, self.refused, watch, warm)
         self._means = Means(
@@ -74,7 +68,7 @@ class Cluster:
             self._sessions,
             Briefing(desk, now),
             desk,
-            self.opening,
+            self._opening,
             find,
             patience,
         )
@@ -217,7 +211,7 @@ class Cluster:
             self._sessions.cool(dispatch.session)
 
     async def _open(self, subject: Subject, call_cores: int) -> Session:
-        return await self.opening.open(subject, self, call_cores)
+        return await self._opening.open(subject, self, call_cores)
 
     def _of(self, session: Session) -> list[Dispatch]:
         return [dispatch for dispatch in self._dispatches.values() if dispatch.session is session]

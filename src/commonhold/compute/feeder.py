@@ -149,9 +149,17 @@ class Feeder(Intake):
                 self._drop_cancelled()
             if self._lines or self._flying:
                 self._send()
-        except OSError:  # as Dask tells of a connection that is lost
+        except CommonholdError:
+            raise
+        except Exception as error:
+            if not self._lost(error):
+                raise
             self._begin_again()
         return True
+
+    def _lost(self, error: Exception) -> bool:
+        """Whether that is how Dask tells of a lost connection: while it is being closed, with whatever comes first."""
+        return isinstance(error, OSError) or self._client.status != "running"
 
     def _something(self) -> bool:
         room = len(self._flying) < self._window()
@@ -176,9 +184,11 @@ class Feeder(Intake):
                 self._flying[batch.name] = batch
             try:
                 self._launch(batch)
-            except (CommonholdError, OSError):
+            except CommonholdError:
                 raise
             except Exception as error:
+                if self._lost(error):
+                    raise
                 self._unpicklable(batch, error)
 
     def _launch(self, batch: Batch) -> None:

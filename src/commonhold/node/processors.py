@@ -16,11 +16,14 @@ from commonhold.compute.cluster import Cluster
 from commonhold.compute.functions import Functions
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
+from commonhold.compute.means import Patience
+from commonhold.compute.opening import Opening
 from commonhold.compute.papers import Terms
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.serve import Calls, Jobs, Loans, Streams
 from commonhold.files.shares import Shares
 from commonhold.home import Home, Settings
+from commonhold.names import Fingerprint
 from commonhold.node.courier import DoorCourier, DoorDesk, HomeFolders
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
@@ -67,22 +70,37 @@ class Processors:
             self.switchboard,
             record,
         )
+
+        def find(name: str) -> Fingerprint:
+            return directory.member(name).fingerprint
+
+        sessions, patience = home.folder / "sessions", Patience()
+        opening = Opening(
+            sessions,
+            (settings.computer, here),
+            self.lending,
+            self.switchboard,
+            caller,
+            lenders,
+            find,
+            lambda: datetime.now(UTC),
+            patience.silence,
+        )
         self.cluster = Cluster(
-            home.folder / "sessions",
+            sessions,
             settings.computer,
             here,
             journal,
             watch,
             self.lending,
-            self.switchboard,
-            caller,
-            lenders,
-            lambda name: directory.member(name).fingerprint,
+            opening,
+            find,
             self.door_desk,
             folders,
             lambda: datetime.now(UTC),
+            patience=patience,
         )
-        self.functions = Functions(settings.computer, self.cluster.opening, self.lending, watch)
+        self.functions = Functions(settings.computer, opening, self.lending, watch)
         self.jobs = Jobs(self.cluster, shares.owner)
         self._streams = Streams(self.switchboard)
         self._calls = Calls(self.functions, self._streams)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import unicodedata
 from collections.abc import Iterable
 
 from commonhold.files.used.globs import fits
+from commonhold.names import folded
 
 # macOS's Finder; macOS on other disks; Windows' Explorer; open documents of Office; transfers of ours that broke.
 USUAL = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", "~$*", "*.commonhold-part")
@@ -29,7 +29,7 @@ class Ignoring:
         self._names: dict[bool, re.Pattern[str]] = {}
         self._paths: list[tuple[tuple[str, ...], bool]] = []
         names: list[tuple[str, bool]] = []
-        for pattern in map(_folded, patterns):
+        for pattern in map(folded, patterns):
             rest, folders_only = pattern.rstrip("/"), pattern.endswith("/")
             if "/" in rest:
                 self._paths.append((tuple(rest.strip("/").split("/")), folders_only))
@@ -45,7 +45,7 @@ class Ignoring:
         >>> Ignoring(["*.o", "/build/", "docs/**/*.tmp"])("src/a.O", False)
         True
         """
-        path = _folded(path)
+        path = folded(path)
         if self._names[folder].match(path.rpartition("/")[2]):
             return True
         parts = tuple(path.split("/"))
@@ -56,7 +56,3 @@ def lines_of(text: bytes) -> list[str]:
     """The patterns in a file of them: one on a line; `#` begins a remark."""
     lines = (line.strip() for line in text.decode("utf-8", "replace").splitlines())
     return [line for line in lines if line and not line.startswith("#")]
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold()
