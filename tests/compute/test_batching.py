@@ -40,6 +40,21 @@ def test_the_latest_times_count_most():
     assert 90 < pace.size(100_000, 2) <= 100
 
 
+def test_a_call_that_may_have_ended_its_processes_goes_before_all_others_and_by_itself():
+    lines, calls = Queues(), [Asked((number,), {}) for number in range(4)]
+    lines.add(pack(len), calls, 4)
+    line, taken = lines.take(1) or (None, [])
+    assert line is not None
+    calls[1].kills = calls[2].kills = 1
+    lines.put_back(line, taken)
+    assert lines.suspected
+    assert set(lines.calls()) == set(calls)
+    calls[2].future.cancel()
+    assert [call.words for call in (lines.take(1) or (None, []))[1]] == [(1,)]
+    assert [call.words for call in (lines.take(1) or (None, []))[1]] == [(0,), (3,)]
+    assert not lines
+
+
 def test_functions_take_turns_and_what_was_cancelled_is_left_out():
     lines, calls = Queues(), [Asked((number,), {}) for number in range(4)]
     one, other = pack(len), pack(sum)

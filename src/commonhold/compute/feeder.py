@@ -162,11 +162,19 @@ class Feeder(Intake):
         return isinstance(error, OSError) or self._client.status != "running"
 
     def _something(self) -> bool:
-        room = len(self._flying) < self._window()
-        return bool(self._arrived or self._cancelled or (self._lines and room) or (self._closing and not self._flying))
+        more = self._lines and self._room()
+        return bool(self._arrived or self._cancelled or more or (self._closing and not self._flying))
 
-    def _window(self) -> int:
-        return AHEAD * max(1, len(self._supplies.processes))
+    def _room(self) -> bool:
+        """Whether another batch may fly.
+
+        Dask blames all that a process had, also what waited in it. So a call that may have ended its processes flies
+        alone: should they end again, it is known whose fault it is.
+        """
+        if self._lines.suspected:
+            return not self._flying
+        suspect = any(batch.calls[0].kills for batch in self._flying.values())
+        return not suspect and len(self._flying) < AHEAD * max(1, len(self._supplies.processes))
 
     def _send(self) -> None:
         if self._client.status != "running":
@@ -175,7 +183,7 @@ class Feeder(Intake):
             self._looked = time.monotonic()
             with self._asking:
                 self._supplies.look()
-        while len(self._flying) < self._window():
+        while self._room():
             with self._changed:
                 taken = self._lines.take(max(1, len(self._supplies.processes)))
                 if taken is None:

@@ -74,6 +74,12 @@ class Queues:
     def __init__(self) -> None:
         self._lines: OrderedDict[Key, CallQueue] = OrderedDict()
         self._paces: OrderedDict[bytes, BatchPace] = OrderedDict()
+        self._suspects: deque[tuple[CallQueue, Call]] = deque()
+
+    @property
+    def suspected(self) -> bool:
+        """Whether the next batch is a call that may have ended its processes; those go before all others."""
+        return bool(self._suspects)
 
     def add(self, parcel: Parcel, calls: Iterable[Call], fixed: int | None) -> None:
         key = parcel.digest(), fixed
@@ -90,6 +96,9 @@ class Queues:
         return pace
 
     def put_back(self, line: CallQueue, calls: Iterable[Call]) -> None:
+        calls = list(calls)
+        self._suspects.extend((line, call) for call in calls if call.kills)
+        calls = [call for call in calls if not call.kills]
         current = self._lines.get(line.key, line)
         current.put_back(calls)
         if current.waiting:
@@ -97,6 +106,10 @@ class Queues:
 
     def take(self, processes: int) -> tuple[CallQueue, list[Call]] | None:
         """The next batch of the function whose turn it is."""
+        while self._suspects:
+            line, call = self._suspects.popleft()
+            if not call.future.cancelled():
+                return line, [call]
         while self._lines:
             key, line = next(iter(self._lines.items()))
             calls = line.take(processes)
@@ -109,7 +122,8 @@ class Queues:
         return None
 
     def __bool__(self) -> bool:
-        return bool(self._lines)
+        return bool(self._lines or self._suspects)
 
     def calls(self) -> list[Call]:
-        return [call for line in self._lines.values() for call in line.waiting]
+        suspects = [call for _, call in self._suspects]
+        return suspects + [call for line in self._lines.values() for call in line.waiting]
