@@ -57,19 +57,7 @@ class Processors:
         folders.restore({job.job: journal.person(job.job) for job in journal.jobs()})
         self.door_desk = DoorDesk(passes, shares, caller, directory.peer, here)
         self.readings = Readings(passes, shares)
-        self.lending = Lending(
-            home.folder / "lent",
-            settings.computer,
-            here,
-            watch,
-            desk.compute,
-            lambda: Terms(settings.lend.when, settings.lend.cores),
-            caller,
-            directory.peer,
-            DoorCourier(caller, directory.peer),
-            self.switchboard,
-            record,
-        )
+        self.lending = self._lending(home, settings, watch, directory, desk, caller, record)
 
         def find(name: str) -> Fingerprint:
             return directory.member(name).fingerprint
@@ -104,6 +92,30 @@ class Processors:
         self.jobs = Jobs(self.cluster, shares.owner)
         self._streams = Streams(self.switchboard)
         self._calls = Calls(self.functions, self._streams)
+
+    def _lending(
+        self,
+        home: Home,
+        settings: Settings,
+        watch: Watch,
+        directory: Directory,
+        desk: Desk,
+        caller: Caller,
+        record: Callable[..., None],
+    ) -> Lending:
+        return Lending(
+            home.folder / "lent",
+            settings.computer,
+            directory.own,
+            watch,
+            desk.compute,
+            lambda: Terms(settings.lend.when, settings.lend.cores),
+            caller,
+            directory.peer,
+            DoorCourier(caller, directory.peer),
+            self.switchboard,
+            record,
+        )
 
     def between_computers(self) -> list[web.RouteDef]:
         """For the listener: sessions, their streams, passes."""
