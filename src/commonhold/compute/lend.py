@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ import psutil
 
 from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb, permit
 from commonhold.authority.watch import Watch
-from commonhold.compute import sandbox
+from commonhold.compute import fairness, sandbox
 from commonhold.compute.departures import Departures
 from commonhold.compute.papers import Accepted, Courier, Farewell, Inquiry, JobPapers, Offer, Terms
 from commonhold.compute.relay import Switch, Switchboard, Wire
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 5.0  # seconds between two looks whether hub and terms still hold; rights are watched
 PATIENCE = 3  # looks without an answer from the hub: 15 s
 SESSION_ID = 32  # hexadecimal digits
-MOST_SESSIONS = 32
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -180,8 +180,7 @@ class Lending:
         _checked(offer.session, offer.participant)
         if not 0 <= offer.call_cores <= self._cores():
             raise Refused(f"{self.computer} lends {self._cores()} cores, and each call needs {offer.call_cores}.")
-        if len(self._lent) >= MOST_SESSIONS:
-            raise Refused(f"{self.computer} has lent all that it lends.", "try again later")
+        _require_room(self.computer, [lent.subject.person for lent in self._lent.values()], subject, own)
         return permitted
 
     def _switch(self, session: str, hub: Fingerprint | None) -> Switch:
@@ -286,6 +285,18 @@ class Lending:
         if lent is None or (computer is not None and lent.subject.computer != computer):
             raise NotFound("That session is over.")
         return lent
+
+
+def _require_room(computer: str, persons: list[PersonId | None], subject: Subject, owner: bool) -> None:
+    """Nobody takes all sessions for themselves. `persons` have one here, each; the owner waits for no room."""
+    own = [person for person in persons if person == subject.person]
+    if len(own) >= (most := fairness.MOST_OF_ONE):
+        raise Refused(
+            f"{computer} lends to {most} sessions of one person at a time, and {subject} has them.",
+            "end programs that call functions, or try again in a minute",
+        )
+    if not fairness.has_room(Counter(own if owner else persons), subject.person):
+        raise Refused(f"{computer} has lent all that it lends.", "try again later")
 
 
 def _orders(computer: str, offer: Offer, cores: int, memory: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from commonhold.authority.authority import Permit, Subject
 from commonhold.authority.watch import Watch, Work
+from commonhold.compute import fairness
 from commonhold.compute.papers import Farewell
 from commonhold.compute.session import Session
 from commonhold.errors import Refused
@@ -52,15 +53,37 @@ class WarmSessions:
         if subject.person is None:
             raise Refused("Only people have jobs.")
         key = subject.person, subject.computer, "" if on in {"any", "all"} else on.casefold(), call_cores
-        opening = self._opened.get(key)
-        if opening is not None and opening.done() and (opening.exception() or opening.result().over.is_set()):
-            opening = None
+        if (opening := self._found(key)) is None:
+            await self._make_room(subject.person)
+            opening = self._found(key)  # somebody else may have asked for it meanwhile
         if opening is None:
             opening = self._opened[key] = asyncio.ensure_future(self._open(subject, call_cores))
         session = await asyncio.shield(opening)
         if handle := self._cooling.pop(session, None):
             handle.cancel()
         return session
+
+    def _found(self, key: Key) -> asyncio.Future[Session] | None:
+        """That session, which may just be opening."""
+        opening = self._opened.get(key)
+        over = opening is None or (
+            opening.done() and (opening.exception() is not None or opening.result().over.is_set())
+        )
+        return None if over else opening
+
+    async def _make_room(self, person: PersonId) -> None:
+        """Each costs a process here, and one person names as many computers as they like: what cools makes way.
+
+        Raises Refused when in all of them something runs.
+        """
+        while sum(key[0] == person and self._found(key) is not None for key in self._opened) >= fairness.MOST_OF_ONE:
+            idle = next((session for session in self._cooling if session.subject.person == person), None)
+            if idle is None:
+                raise Refused(
+                    f"One person has {fairness.MOST_OF_ONE} sessions at a time, and something runs in all of them.",
+                    "wait until a job is done, or cancel one: commonhold jobs",
+                )
+            await self.end(idle)
 
     async def _open(self, subject: Subject, call_cores: int) -> Session:
         session = await self._start(subject, call_cores)
