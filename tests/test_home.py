@@ -43,6 +43,13 @@ def test_settings_come_back_as_they_were_saved(home):
     assert stat.S_IMODE(home.settings_file.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("lend", [b'"when": "often"', b'"hours": "at night"', b'"cores": -1', b'"memory": 1e30'])
+def test_terms_that_nobody_can_keep_are_damage(home, lend):
+    home.settings_file.write_bytes(b'{"network": "x", "computer": "tower", "lend": {' + lend + b"}}")
+    with pytest.raises(Damaged):
+        home.settings()
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"network": "x"}', b"\xff", b'{"lend": {"when": "often"}}'])
 def test_damaged_settings_name_the_file_and_stay(home, content):
     home.settings_file.write_bytes(content)

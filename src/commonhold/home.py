@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import platformdirs
@@ -33,11 +33,17 @@ NOT_JOINED = "This computer belongs to no network yet."
 NOT_JOINED_HINT = "commonhold create NETWORK, or commonhold join CODE"
 
 
-class LendingTerms(msgspec.Struct, frozen=True):
-    """The terms on which this computer lends its processors."""
+Amount = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
-    when: Literal["always", "never"] = "always"
-    cores: int = 0  # 0: all of them
+
+class LendingTerms(msgspec.Struct, frozen=True):
+    """The terms on which this computer lends its processors; what they say at a moment, compute/terms.py knows."""
+
+    when: Literal["always", "idle", "never"] = "always"
+    cores: Amount = 0  # 0: all of them
+    memory: Amount = 0  # bytes; 0: half of what the computer has
+    disk: Amount = 0  # bytes; 0: half of what is free
+    hours: Annotated[str, msgspec.Meta(pattern=r"^$|^\d\d?(:\d\d)?-\d\d?(:\d\d)?$")] = ""  # local time; empty: all day
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -32,10 +32,11 @@ from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.means import Patience
 from commonhold.compute.opening import Opening
-from commonhold.compute.papers import RemoteFile, Terms
+from commonhold.compute.papers import RemoteFile
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.serve import Calls, Jobs, Loans, Streams
 from commonhold.errors import NotFound, Refused
+from commonhold.home import LendingTerms
 from commonhold.identity.certificate import self_signed
 from commonhold.identity.keys import Key
 from commonhold.names import ComputerName, Fingerprint, NetworkName, PersonId, PersonName, SharePath
@@ -128,7 +129,7 @@ class Computer:
         self.passes = Passes(lambda: self.authority)
         self.authority = PeerKeeper(lambda: town.roster, self.book, self.passes, self.owner, self.fingerprint)
         self.compute = Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=self.owner)
-        self.terms = Terms(cores=2, memory=2**30)
+        self.terms = LendingTerms(cores=2, memory=2**30)
         self.audit: list[str] = []
         self.patience = Patience(silence=3, waiting=5, soon=0.2, later=0.5, longest=1)
         self._build()

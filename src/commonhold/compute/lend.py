@@ -19,10 +19,11 @@ from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb
 from commonhold.authority.watch import Watch
 from commonhold.compute import fairness, sandbox
 from commonhold.compute.departures import Departures
-from commonhold.compute.papers import Accepted, Courier, Farewell, Inquiry, JobPapers, Offer, Terms
+from commonhold.compute.papers import Accepted, Courier, Farewell, Inquiry, JobPapers, Offer
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.stay import Stay
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
+from commonhold.home import LendingTerms
 from commonhold.names import Fingerprint, PersonId
 from commonhold.transport import Caller, Peer
 from commonhold.trees import erase
@@ -46,7 +47,7 @@ class Lending:
         fingerprint: Fingerprint,
         watch: Watch,
         door: Door,
-        terms: Callable[[], Terms],
+        terms: Callable[[], LendingTerms],
         caller: Caller,
         peer: Callable[[Fingerprint], Peer],
         courier: Courier,

@@ -17,14 +17,6 @@ from commonhold.names import Fingerprint, PersonId, SharePath
 LARGEST = 32 * 2**20  # bytes of a request about a job: the papers of 100,000 tasks
 
 
-class Terms(msgspec.Struct, frozen=True):
-    """On which terms this computer's owner lends."""
-
-    when: str = "always"  # or never
-    cores: int = 0  # 0: all
-    memory: int = 0  # bytes; 0: half of what the computer has
-
-
 class RemoteFile(msgspec.Struct, frozen=True):
     """A file, or a folder, behind some computer's door."""
 

@@ -18,7 +18,6 @@ from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.means import Patience
 from commonhold.compute.opening import Opening
-from commonhold.compute.papers import Terms
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.serve import Calls, Jobs, Loans, Streams
 from commonhold.files.shares import Shares
@@ -109,7 +108,7 @@ class Processors:
             directory.own,
             watch,
             desk.compute,
-            lambda: Terms(settings.lend.when, settings.lend.cores),
+            lambda: settings.lend,
             caller,
             directory.peer,
             DoorCourier(caller, directory.peer),
