@@ -41,8 +41,8 @@ class LendingTerms(msgspec.Struct, frozen=True):
 
     when: Literal["always", "idle", "never"] = "always"
     cores: Amount = 0  # 0: all of them
-    memory: Amount = 0  # bytes; 0: half of what the computer has
-    disk: Amount = 0  # bytes; 0: half of what is free
+    memory: Amount = 0  # bytes, for all guests together; 0: half of what the computer has
+    disk: Amount = 0  # the same of the disk; 0: half of what is free
     hours: Annotated[str, msgspec.Meta(pattern=r"^$|^\d\d?(:\d\d)?-\d\d?(:\d\d)?$")] = ""  # local time; empty: all day
 
 

@@ -244,7 +244,7 @@ class Computer:
 
     def worker(self) -> psutil.Process:
         """The program in the sandbox of a stay here, as the sandbox is seen from outside."""
-        [stay] = self.lending._lent.values()
+        [stay] = self.lending.stays
         return _inside(stay.box.pid)
 
     def scheduler(self) -> psutil.Process:

@@ -266,7 +266,7 @@ async def test_a_session_ends_when_nobody_has_used_it_for_its_time(alone: Comput
     alone.cluster._sessions._warm = 0.01
     await alone.run("true")
     async with asyncio.timeout(20):
-        while alone.cluster._sessions._opened or alone.lending._lent or alone.switchboard.switches:  # noqa: ASYNC110
+        while alone.cluster._sessions._opened or alone.lending.stays or alone.switchboard.switches:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -295,7 +295,7 @@ async def test_the_right_to_run_ends_and_so_does_the_stay(town: Town, monkeypatc
     laptop.book.deny(ANN, "ann", Verb.RUN, laptop.compute)
     ended = await tower.ended(job.job)
     assert ended.state is State.FAILED
-    assert not laptop.lending._lent
+    assert not laptop.lending.stays
 
 
 async def test_http_shows_jobs_to_their_person_and_the_owner_only(town: Town):

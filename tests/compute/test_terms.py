@@ -1,4 +1,4 @@
-"""The terms of lending: what they say at which hour, to whom it is no matter, and how much they give."""
+"""The terms of lending: what they say at which hour of the day."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonhold.compute.terms import DAY, Hours, closed, granted
+from commonhold.compute.terms import DAY, Hours, closed
 from commonhold.errors import WrongUsage
 from commonhold.home import LendingTerms
 
 NOON = time(12)
-GIB = 2**30
 
 minutes = st.integers(0, DAY - 1)
 parts = st.tuples(minutes, st.integers(0, DAY)).filter(lambda part: part[0] != part[1]).map(lambda part: Hours(*part))
@@ -97,26 +96,3 @@ def test_hours_hold_for_idle_too_and_over_midnight():
 @given(st.builds(LendingTerms, hours=parts.map(str)), minutes)
 def test_who_lends_always_within_hours_lends_in_these(terms, minute):
     assert (not closed(terms, clock(minute), used=True)) == Hours.parse(terms.hours).include(clock(minute))
-
-
-def test_what_no_term_names_is_all_cores_half_the_memory_and_half_of_what_is_free():
-    assert granted(LendingTerms(), 8, 16 * GIB, 100 * GIB) == (8, 8 * GIB, 50 * GIB)
-
-
-def test_what_the_terms_name_is_given_and_no_core_that_is_not_there():
-    terms = LendingTerms(cores=4, memory=GIB, disk=3 * GIB)
-    assert granted(terms, 8, 16 * GIB, 100 * GIB) == (4, GIB, 3 * GIB)
-    assert granted(terms, 2, 16 * GIB, 100 * GIB).cores == 2
-
-
-amounts = st.integers(1, 2**40)
-
-
-@given(amounts, amounts, amounts)
-def test_what_was_granted_is_not_too_much_until_the_terms_give_less(cores, memory, disk):
-    before = granted(LendingTerms(cores=cores, memory=memory, disk=disk), cores, memory, disk)
-    assert not before.exceeds(LendingTerms(cores=cores, memory=memory, disk=disk))
-    assert not before.exceeds(LendingTerms())
-    for less in ({"cores": cores - 1}, {"memory": memory - 1}, {"disk": disk - 1}):
-        [(_, left)] = less.items()
-        assert before.exceeds(LendingTerms(**less)) == (left > 0)  # 0 names no bound

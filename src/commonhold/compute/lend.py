@@ -8,8 +8,8 @@ import os
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ import psutil
 from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb, permit
 from commonhold.authority.watch import Watch
 from commonhold.compute import fairness, sandbox
-from commonhold.compute.departures import Departures
-from commonhold.compute.papers import Accepted, Courier, Farewell, Inquiry, JobPapers, Offer
+from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.stay import Stay
+from commonhold.compute.stays import Stays
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.home import LendingTerms
 from commonhold.names import Fingerprint, PersonId
@@ -66,10 +66,7 @@ class Lending:
         self._courier = courier
         self._switchboard = switchboard
         self._record = record
-        self._lent: dict[tuple[str, str], Stay] = {}
-        self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._ending: set[asyncio.Task[Any]] = set()
-        self._departures = Departures()
+        self.stays = Stays(switchboard)
         self._closed = False
 
     async def start(self) -> None:
@@ -80,9 +77,7 @@ class Lending:
     async def close(self) -> None:
         """Nothing that others started runs here after this, and nothing new starts."""
         self._closed = True
-        for session, participant in list(self._lent):
-            await self.end(session, participant)
-        await asyncio.gather(*self._ending)
+        await self.stays.close()
 
     async def consider(self, subject: Subject, inquiry: Inquiry) -> Accepted:
         """What `lend` would answer now, without starting anything. Raises as it would."""
@@ -130,18 +125,16 @@ class Lending:
         """
         kind = await sandbox.here()
         key = offer.session, offer.participant
-        await self._departures.gone(key)
+        await self.stays.room_for(key)
         permitted = self._require(subject, offer, kind)
         await self.require_company(offer.company)
         terms = self._terms()
         folder = f"{offer.session}-{offer.participant}-{secrets.token_hex(4)}"  # an earlier stay's may still be cleared
         lent = Stay(self._folder / folder, permitted, offer.company, self._courier)
-        if key in self._lent:
-            raise WrongUsage("That session is here already.")
         hub = None if switch else subject.computer
         switch = switch or self._switch(offer.session, hub)
-        self._lent[key] = lent
-        lent.work = self._watch.begin(subject, f"session {offer.session}", lambda why: self._end_soon(*key, why))
+        self.stays.add(key, lent)
+        lent.work = self._watch.begin(subject, f"session {offer.session}", lambda why: self.stays.refuse(key, why))
         lent.work.hold(lent.permit)
         cores = self._cores()
         try:
@@ -149,15 +142,15 @@ class Lending:
             orders = _orders(self.computer, offer, cores, terms.memory)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1)
             lent.box.channel.tell("orders", **orders)
-            if self._lent.get(key) is not lent:  # ended while it started
+            if not self.stays.has(key, lent):  # ended while it started
                 lent.box.kill()
                 raise NotFound("That session is over.")
         except BaseException:
-            await self.end(*key)
+            await self.stays.end(*key)
             raise
         for process, streams in zip(_processes(offer.participant, orders["processes"]), lent.box.streams, strict=True):
             switch.attach(process, streams)
-        self._watching[key] = asyncio.create_task(self._attend(key, lent, hub))
+        self.stays.attend(key, lent, self._holds(key[0], lent, hub))
         self._record("lent", **subject.words(), session=offer.session, sandbox=str(kind))
         return Accepted(cores, str(kind))
 
@@ -181,7 +174,7 @@ class Lending:
         _checked(offer.session, offer.participant)
         if not 0 <= offer.call_cores <= self._cores():
             raise Refused(f"{self.computer} lends {self._cores()} cores, and each call needs {offer.call_cores}.")
-        _require_room(self.computer, [lent.subject.person for lent in self._lent.values()], subject, own)
+        _require_room(self.computer, [lent.subject.person for lent in self.stays], subject, own)
         return permitted
 
     def _switch(self, session: str, hub: Fingerprint | None) -> Switch:
@@ -189,23 +182,6 @@ class Lending:
             return self._caller.socket(self.peer(hub or self._here), f"/sessions/{session}/relay/{target}")
 
         return self._switchboard.join(session, hub, elsewhere)
-
-    async def _attend(self, key: tuple[str, str], lent: Stay, hub: Fingerprint | None) -> None:
-        """Until the worker, the hub or the terms end; then nothing of the session stays."""
-        assert lent.box is not None  # noqa: S101 - it was started before this
-        ends: list[Awaitable[Any]] = [lent.box.wait(), lent.box.channel.serve(), self._holds(key[0], lent, hub)]
-        tasks = [asyncio.ensure_future(each) for each in ends]
-        *worker, _ = tasks
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            lost = any(task.done() for task in worker)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if self._lent.get(key) is lent:
-                self._watching.pop(key, None)
-                await self.end(*key, lost=lost)
 
     async def _holds(self, session: str, lent: Stay, hub: Fingerprint | None) -> None:
         """Returns when the session may stay no longer."""
@@ -224,68 +200,11 @@ class Lending:
             except CommonholdError:
                 return  # its company is not wanted, the hub knows no such session any more, or we have no part in it
 
-    def _end_soon(self, session: str, participant: str, why: Refused) -> None:
-        """The right has ended: no task of theirs runs on, and nothing that they still have to store is taken."""
-        log.info("session %s ends: %s", session, why.sentence)
-        self._departures.refused((session, participant), self._lent[session, participant].permit)
-        self._spawn(self.end(session, participant))
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work)
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-    async def end(self, session: str, participant: str, *, lost: bool = False) -> Farewell:
-        """Kill that worker and remove its folder; of one that has ended already only what there is to say of it.
-
-        `lost`: its hub says that it is gone.
-        """
-        key = session, participant
-        if (lent := self._lent.pop(key, None)) is not None:
-            self._departures.begin(key, lent.subject.computer, self._take_leave(key, lent, lost))
-        return await self._departures.farewell(key)
-
-    async def dismiss(self, session: str, participant: str, computer: Fingerprint | None, *, lost: bool) -> Farewell:
-        """The same for the hub `computer`. Raises NotFound when it had no such stay here."""
-        if not self._departures.was_of((session, participant), computer):
-            self.stay(session, participant, computer)
-        return await self.end(session, participant, lost=lost)
-
-    async def _take_leave(self, key: tuple[str, str], lent: Stay, lost: bool) -> Farewell:
-        if lent.work is not None:
-            lent.work.close()
-        switch = self._switchboard.switches.get(key[0])
-        if switch is not None:
-            switch.detach(key[1])
-        farewell = await lent.farewell(lost=lost)
-        if watching := self._watching.pop(key, None):
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-        if switch is not None and not any(other[0] == key[0] for other in self._lent) and not switch.is_hub:
-            self._switchboard.switches.pop(key[0], None)
-            await switch.close()
-        self._spawn(lent.clear())
-        return farewell
-
     def papers(self, session: str, participant: str, job: int, papers: JobPapers) -> None:
         """What the tasks of a job may touch. Raises NotFound, and Refused when the right has ended meanwhile."""
-        lent = self.stay(session, participant)
+        lent = self.stays.find(session, participant)
         self.require_right(lent.subject)  # a session stays warm longer than a right
         lent.learn(job, papers)
-
-    def forget(self, session: str, participant: str, job: int) -> None:
-        with suppress(NotFound):
-            self.stay(session, participant).forget(job)
-
-    def stay(self, session: str, participant: str, computer: Fingerprint | None = None) -> Stay:
-        """That stay, of the hub `computer` if one is named. Raises NotFound; Refused when the right to it has ended."""
-        lent = self._lent.get((session, participant))
-        ended = self._departures.permit((session, participant))
-        if lent is None and ended is not None and computer in {None, ended.subject.computer}:
-            ended.require(Verb.RUN, self._door.id)
-        if lent is None or (computer is not None and lent.subject.computer != computer):
-            raise NotFound("That session is over.")
-        return lent
 
 
 def _require_room(computer: str, persons: list[PersonId | None], subject: Subject, owner: bool) -> None:

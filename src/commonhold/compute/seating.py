@@ -167,7 +167,7 @@ class Seating:
 
     async def _forget(self, seat: Seat, job: int) -> None:
         if seat.peer is None:
-            self._lending.forget(self._session, seat.participant, job)
+            self._lending.stays.forget(self._session, seat.participant, job)
         else:
             with suppress(CommonholdError):
                 await self._ask(seat.peer, "DELETE", f"{self._at(seat)}/jobs/{job}")
@@ -224,7 +224,7 @@ class Seating:
     async def _dismiss(self, seat: Seat, *, lost: bool = False) -> Farewell | None:
         """Its stay is over. -> What it says of that; nothing when it is not there, or knows of no such stay."""
         if seat.peer is None:
-            return await self._lending.end(self._session, seat.participant, lost=lost)
+            return await self._lending.stays.end(self._session, seat.participant, lost=lost)
         try:
             async with asyncio.timeout(FAREWELL_WITHIN):
                 said = await self._caller.ask(seat.peer, "DELETE", self._at(seat) + ("?lost=1" if lost else ""))

@@ -145,19 +145,19 @@ class Loans:
         return web.Response(status=204)
 
     async def _forget(self, request: web.Request) -> web.Response:
-        self._lending.forget(*self._stay(request), int(request.match_info["job"]))
+        self._lending.stays.forget(*self._stay(request), int(request.match_info["job"]))
         return web.Response(status=204)
 
     async def _end(self, request: web.Request) -> web.Response:
         """-> Farewell. `?lost=1`: its worker is gone, the hub says."""
         stay = request.match_info["session"], request.match_info["participant"]
         hub = request[SUBJECT].computer or NOBODY
-        return json_answer(await self._lending.dismiss(*stay, hub, lost="lost" in request.query))
+        return json_answer(await self._lending.stays.dismiss(*stay, hub, lost="lost" in request.query))
 
     def _stay(self, request: web.Request) -> tuple[str, str]:
         """The session and participant that the asking computer, its hub, speaks of. Raises NotFound."""
         stay = request.match_info["session"], request.match_info["participant"]
-        self._lending.stay(*stay, request[SUBJECT].computer or NOBODY)
+        self._lending.stays.find(*stay, request[SUBJECT].computer or NOBODY)
         return stay
 
 

@@ -1,4 +1,4 @@
-"""What the terms of lending say: when this computer lends, and how much. *Pure.*
+"""What the terms of lending say at a moment: whether this computer lends, or why not. *Pure.*
 
 The terms themselves stand in the settings (home.LendingTerms); the hour of the day and whether somebody uses
 the computer are handed in.
@@ -72,21 +72,3 @@ def closed(terms: LendingTerms, clock: time, used: bool) -> str:
 
 def _spoken(minute: int) -> str:
     return f"{minute // 60}:{minute % 60:02}"
-
-
-class Grant(NamedTuple):
-    """How much one session gets here; memory and disk in bytes."""
-
-    cores: int
-    memory: int
-    disk: int
-
-    def exceeds(self, terms: LendingTerms) -> bool:
-        """Whether it is more than these terms, which may have changed since, still give."""
-        given = terms.cores, terms.memory, terms.disk
-        return any(most and has > most for has, most in zip(self, given, strict=True))
-
-
-def granted(terms: LendingTerms, cores: int, memory: int, free: int) -> Grant:
-    """What the terms give of a computer with so many cores, bytes of memory, and bytes that are free on the disk."""
-    return Grant(min(terms.cores or cores, cores), terms.memory or memory // 2, terms.disk or free // 2)
