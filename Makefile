@@ -73,7 +73,8 @@ programs:
 # runs, so that there nobody but its owner installs it.
 .PHONY: peers
 peers:
-	@for each in rclone:rclone wrk:wrk curl:curl $$([ -d /run/systemd/system ] || echo smbclient:smbclient smbd:samba); do \
+	@for each in rclone:rclone wrk:wrk curl:curl parallel:parallel djpeg:libjpeg-turbo-progs \
+	  $$([ -d /run/systemd/system ] || echo smbclient:smbclient smbd:samba); do \
 	  command -v "$${each%:*}" >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    { [ -n "$$updated" ] || { apt-get -qq update && updated=yes; }; } && \

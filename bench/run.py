@@ -25,7 +25,7 @@ from commonhold import __version__
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
-NO_SECTION = frozenset({"run", "rows", "peers", "clients"})
+NO_SECTION = frozenset({"run", "rows", "peers", "clients", "rivals", "owned"})
 HEAD = """# Benchmarks
 
 Written by `make bench` (`python bench/run.py --only NAME` for one section). Medians where several runs are made; nodes

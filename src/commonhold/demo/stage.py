@@ -40,15 +40,15 @@ class Computer:
 
     def create(self, network: str, shape: str = "peer-to-peer", trusting: bool = False) -> None:
         founding.create(self.home, network, shape, trusting, self.person, self.name, [self.address])
-        self._up()
+        self.up()
 
     def join(self, inviter: Computer) -> None:
         """By a code that the inviter's computer prints, at its address."""
         code = inviter.net.invite().code
         founding.join(self.home, f"{code}@{inviter.address}", self.person, self.name, [self.address])
-        self._up()
+        self.up()
 
-    def _up(self) -> None:
+    def up(self) -> None:
         background.start(self.home)
         self.net = connect(self.home)
         self.pid = self.net.status().pid
