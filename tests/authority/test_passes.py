@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from contextlib import suppress
 from datetime import timedelta
 
@@ -256,6 +257,37 @@ def test_one_computer_cannot_fill_the_memory_with_passes(casa, monkeypatch):
     casa.passes.issue(casa.who("tower"), fingerprint("desk"), "job 1", PHOTOS, Verb.ADD, paths=OUT, until=HOUR)
     casa.passes.void("job 7", casa.who("laptop"))
     issue(casa, Verb.ADD, OUT)
+
+
+def test_nor_with_long_paths_of_many_folders(casa, monkeypatch):
+    """4,096 bytes of names of two letters take 80 KB as parts: a hundred thousand of them were eight gigabytes."""
+    deep = SharePath(tuple(f"{number % 100:02}" for number in range(1365)))
+    monkeypatch.setattr(passes_module, "MOST_BYTES", 3 * len(str(deep)) + 50)
+    tracemalloc.start()
+    try:
+        for number in range(3):
+            paths = frozenset({deep / str(number)})
+            issue(casa, Verb.READ, paths) if number else issue(casa, Verb.ADD, deep)
+            del paths
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
+    with pytest.raises(Conflict, match="more than 12332 bytes"):
+        issue(casa, Verb.READ, frozenset({deep}))
+    reading(casa)
+
+
+@pytest.mark.parametrize("verb", [Verb.ADD, Verb.WRITE])
+@pytest.mark.parametrize("folder", ["", "out", "out/of"])
+def test_a_folder_is_what_lies_in_it_and_not_what_is_called_like_it(casa, verb, folder):
+    within = SharePath.parse(folder)
+    pass_id = issue(casa, verb, within)
+    told = {"out/of/a": True, "out/often": "of" not in folder, "outer/a": not folder, "a": not folder}
+    for at, inside in told.items():
+        assert casa.may("desk", Verb.ADD, PHOTOS, path(at), pass_id) is inside, at
+    assert casa.may("desk", Verb.ADD, PHOTOS, within, pass_id) is True
+    assert casa.may("desk", Verb.WRITE, PHOTOS, within, pass_id) is False
 
 
 def test_passes_that_are_over_make_room(casa, monkeypatch):

@@ -6,13 +6,15 @@ import asyncio
 import hashlib
 import re
 import shutil
+import threading
 from datetime import timedelta
 
 import pytest
 
 from commonhold.authority.authority import Verb
 from commonhold.errors import NoSpace
-from commonhold.files import webdav
+from commonhold.files import quota, webdav
+from commonhold.files.placing import Placing
 from commonhold.files.quota import Limit, QuotaLedger, Stored
 from commonhold.files.used import copy
 from commonhold.names import SharePath
@@ -132,6 +134,42 @@ async def test_several_uploads_at_once_do_not_exceed_it_together(tower, share):
     statuses = sorted(answer.status for answer in answers)
     assert statuses == [201] * 10 + [507] * 15
     assert tower.ledger.used(BOB) == Stored(3_000_000, 10)
+
+
+@pytest.mark.parametrize("size", [600, 600_000])
+async def test_who_hangs_up_while_the_file_gets_its_name_has_no_room_for_another(tower, share, monkeypatch, size):
+    """Small ones travel with others, large ones by themselves: both get their names whoever waits for the answer."""
+    limit(tower, size + 100)
+    there, go_on, rename = threading.Event(), threading.Event(), Placing.hand_over
+
+    def late(*what):
+        there.set()
+        assert go_on.wait(20)
+        return rename(*what)
+
+    monkeypatch.setattr(Placing, "hand_over", late)
+    hanging_up = asyncio.create_task(put(tower, "first", size))
+    await asyncio.to_thread(there.wait, 20)
+    hanging_up.cancel()
+    await settled(lambda: not tower.watch.running)
+    assert (await put(tower, "second", size)).status == 507
+    go_on.set()
+    await settled(lambda: tower.ledger.used(BOB) == Stored(size, 1))
+    assert sorted(path.name for path in share.root.glob("[!.]*")) == ["first"]
+    monkeypatch.undo()
+    assert (await put(tower, "third", 100)).status == 201, "nothing is held for it any more"
+
+
+@pytest.mark.parametrize("where", [(quota, "_note"), (QuotaLedger, "_charge")])
+async def test_what_the_ledger_fails_at_holds_no_room(tower, share, monkeypatch, where):
+    def failing(*_):
+        raise RuntimeError("broken")
+
+    limit(tower, 1000)
+    monkeypatch.setattr(*where, failing)
+    assert (await put(tower, "a", 900)).status == 500
+    monkeypatch.undo()
+    assert (await put(tower, "b", 1000)).status == 201
 
 
 async def test_a_broken_upload_holds_no_room(tower, share):

@@ -155,21 +155,25 @@ class QuotaLedger:
         self.hold(storing, storing.net(size or 0))
         return storing
 
-    def hold(self, storing: Storing, wanted: Stored) -> None:
-        """Hold that much for this upload instead of what was held for it. Raises NoSpace, and changes nothing."""
+    def hold(self, storing: Storing, wanted: Stored, *, released: bool = False) -> None:
+        """Hold that much for this upload instead of what was held for it. Raises NoSpace, and changes nothing.
+
+        `released`, by whoever hung up: what is getting its name meanwhile is counted first.
+        """
         person = storing.payer.person
         if person is None or wanted == storing.held == NOTHING:
             return
         with self._counting:
+            if released and storing.naming:
+                return
             held, used, limit = self._held.get(person, NOTHING), self.used(person), self.limit(person)
             others = Stored(held.bytes - storing.held.bytes, held.files - storing.held.files)
             busy = Stored(used.bytes + others.bytes, used.files + others.files)
             for which, unit in LIMITED if limit != UNLIMITED else ():
                 most, now, more = (getattr(each, which) for each in (limit, busy, wanted))
                 if most is not None and more > 0 and now + more > most:
-                    raise _full(
-                        storing, self.keeper(), f"{now:,} of the {most:,} {unit}", more if which == "bytes" else 0
-                    )
+                    state = f"{now:,} of the {most:,} {unit}"
+                    raise _full(storing, self.keeper(), state, more if which == "bytes" else 0)
             self._held[person] = Stored(others.bytes + wanted.bytes, others.files + wanted.files)
             storing.held = wanted
 
@@ -182,20 +186,16 @@ class QuotaLedger:
     def note_all(self, files: Iterable[tuple[Storing, int, str]]) -> list[NoSpace | None]:
         """As `note`, in one commit; what to say of each that does not fit, and None of the others."""
         files = list(files)
-        with self._writing, self._together():
-            there = _charged(self._db, [storing for storing, _, _ in files])
-            troubles = [self._fit(storing, size, there) for storing, size, _ in files]
-            fitting = [each for each, trouble in zip(files, troubles, strict=True) if trouble is None]
-            _note(self._db, [(storing, inode) for storing, _, inode in fitting if _counts(storing, there)])
-            return troubles
-
-    def _fit(self, storing: Storing, size: int, there: Charged) -> NoSpace | None:
-        storing.freed = _own(storing, there)
         try:
-            self.hold(storing, storing.net(size))
-        except NoSpace as error:
-            return error
-        return None
+            with self._writing, self._together():
+                there = _charged(self._db, [storing for storing, _, _ in files])
+                troubles = [storing.fit(size, there) for storing, size, _ in files]
+                _note(self._db, [(each, inode) for each, _, inode in files if each.naming and _counts(each, there)])
+                return troubles
+        except BaseException:
+            for storing, _, _ in files:
+                storing.over()
+            raise
 
     def settle(self, storing: Storing, placed: Iterable[Placed]) -> None:
         """It lies there: charge it, and let go what lay there before. Nothing placed: it came to nothing."""
@@ -208,21 +208,19 @@ class QuotaLedger:
 
         came of them. `look`: a shorter way to what lies there now.
         """
-        with _done_anyhow(), self._writing, self._together():
-            charged: list[tuple[str, Placed, PersonId | None]] = []
-            numbers: list[int] = []
-            for storing, placed in files:
-                for each in placed:
-                    there = look(each) if look else self._look(storing.share, each.path)
-                    if there is not None and there.inode == each.inode:  # else it is of somebody else, who charges it
-                        charged.append((storing.share, each, storing.payer.person))
-                if storing.number:
-                    numbers += range(storing.number, storing.number + 1 + len(storing.within))
-            self._charge(charged)
-            self._db.execute("DELETE FROM storing WHERE number IN (SELECT value FROM json_each(?))", (_json(numbers),))
-        for storing, _ in files:
-            storing.number = 0
-            self.hold(storing, NOTHING)
+
+        def lies_there(it: Placed, share: str) -> bool:
+            there = look(it) if look else self._look(share, it.path)
+            return there is not None and there.inode == it.inode  # else it is of somebody else, who charges it
+
+        try:
+            with _done_anyhow(), self._writing, self._together():
+                lying = ((each, it) for each, placed in files for it in placed if lies_there(it, each.share))
+                self._charge([(each.share, it, each.payer.person) for each, it in lying])
+                _forget(self._db, [each for each, _ in files])
+        finally:
+            for each, _ in files:
+                each.over()
 
     def _charge(self, files: Collection[tuple[str, Placed, PersonId | None]]) -> None:
         """Each lies there: charge it, and let go what lay there before."""
@@ -340,6 +338,7 @@ class Storing:
         self.payer, self.share, self.path, self.files, self.unseen = payer, share, path, files, unseen
         self.held = self.freed = Stored()
         self.number = 0  # of its note, and those of what is `within` follow
+        self.naming = False  # from its note until it is settled
         self.within: Sequence[Placed] = ()
         self._ledger = ledger
 
@@ -350,7 +349,22 @@ class Storing:
         self.release()
 
     def release(self) -> None:
-        self._ledger.hold(self, Stored())
+        self._ledger.hold(self, Stored(), released=True)
+
+    def fit(self, size: int, there: Charged) -> NoSpace | None:
+        """It is about to get its name, where that is charged already; what to say if there is no room for it."""
+        self.freed, self.naming = _own(self, there), True
+        try:
+            self._ledger.hold(self, self.net(size))
+        except NoSpace as error:
+            self.over()
+            return error
+        return None
+
+    def over(self) -> None:
+        """It has its name, or gets none."""
+        self.number, self.naming = 0, False
+        self._ledger.hold(self, NOTHING)
 
     def net(self, size: int) -> Stored:
         """What it takes beyond what it replaces."""
@@ -438,6 +452,13 @@ def _note(db: sqlite3.Connection, files: Sequence[tuple[Storing, str]]) -> None:
     number = _insert(db, "storing (share, path, person, inode)", rows) - len(rows) + 1
     for storing, _ in files:
         storing.number, number = number, number + 1 + len(storing.within)
+
+
+def _forget(db: sqlite3.Connection, all_of: Sequence[Storing]) -> None:
+    """The notes of these."""
+    spans = ((each.number, 1 + len(each.within)) for each in all_of if each.number)
+    numbers = [number for first, count in spans for number in range(first, first + count)]
+    db.execute("DELETE FROM storing WHERE number IN (SELECT value FROM json_each(?))", (_json(numbers),))
 
 
 Charged: TypeAlias = dict[tuple[str, str], tuple[str, int]]  # share, path -> who is charged for it, and how many bytes
