@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from commonhold.compute.job import KEPT_OUTPUT
-from commonhold.compute.task import LenderLine, Turnstile, kept, perform
+from commonhold.compute.task import LenderLine, kept, perform
 from commonhold.errors import NotFound, Unreachable
 
 
@@ -39,7 +39,7 @@ def node(tmp_path: Path) -> LenderLine:
 def ran(
     node: LenderLine, *words: str, task: int = 1, fetch: bool = False, timeout: float | None = None
 ) -> dict[str, Any]:
-    spec = {"key": f"1-{task}-1", "words": words, "timeout": timeout, "fetch": fetch, "alone": False}
+    spec = {"key": f"1-{task}-1", "words": words, "timeout": timeout, "fetch": fetch, "alone": False, "cores": 1}
     outcome = perform(node, spec)
     assert [path for path in node.work.rglob("*") if path.is_file()] == []  # nothing stays
     return outcome
@@ -85,7 +85,7 @@ def test_long_output_keeps_its_head_and_its_tail():
 
 
 def test_the_commands_of_a_job_that_is_over_are_killed_and_no_other_starts(node: LenderLine):
-    spec = {"key": "1-1-1", "words": ["sleep", "600"], "timeout": None, "fetch": False, "alone": False}
+    spec = {"key": "1-1-1", "words": ["sleep", "600"], "timeout": None, "fetch": False, "alone": False, "cores": 1}
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(perform, node, spec)
         while not node.commands._running:
@@ -97,24 +97,6 @@ def test_the_commands_of_a_job_that_is_over_are_killed_and_no_other_starts(node:
     assert perform(node, spec | {"key": "2-1-1", "words": ["true"]})["exit"] == 0
     node.commands.learn(1)
     assert perform(node, spec | {"words": ["true"]})["exit"] == 0
-
-
-def test_nothing_runs_beside_a_task_that_runs_alone():
-    turnstile, inside, seen = Turnstile(), [], []
-
-    def pass_through(alone: bool) -> None:
-        with turnstile.passed(alone):
-            inside.append(alone)
-            time.sleep(0.02)
-            seen.append(tuple(inside))
-            inside.remove(alone)
-
-    with ThreadPoolExecutor(8) as threads:
-        for done in [threads.submit(pass_through, number % 3 == 0) for number in range(24)]:
-            done.result(10)
-    assert len(seen) == 24
-    assert all(beside == (True,) for beside in seen if True in beside)
-    assert any(len(beside) > 1 for beside in seen), "the others run side by side"
 
 
 def test_what_kept_a_task_from_its_files_is_told_from_its_own_failing(

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import dask
@@ -31,6 +32,7 @@ OUTCOMES = "outcomes"  # the topic of the events that carry them
 # Seconds. Changes are told in batches, each of them one transaction in the node's journal: one commit can
 # take 10 ms on a busy disk. The more there are at once, the longer the next batch gathers.
 REPORT_PAUSE, LONGEST_PAUSE = 0.005, 0.25
+WANTS_EVERY = 0.25  # seconds between two words to the lender on how many cores are wanted
 GIVEN_UP = 15  # seconds that a worker looks for its scheduler
 
 SETTINGS: dict[str, Any] = {
@@ -263,7 +265,22 @@ class WorkerSide:
         self._node = node
         self._worker = QuietWorker(orders, self._folder, node)
         await self._worker
-        self._watching = asyncio.create_task(self._watch(channel))
+        self._watching = [asyncio.create_task(self._watch(channel)), asyncio.create_task(self._tell_wants(channel))]
+
+    async def _tell_wants(self, channel: Channel) -> None:
+        """The lender hears how many cores the tasks want: other people's get what these leave."""
+        turnstile, some, told = self._node.turnstile, asyncio.Event(), 0
+        turnstile.on_wanted = partial(asyncio.get_running_loop().call_soon_threadsafe, some.set)
+        while True:
+            wanted = turnstile.look()
+            if wanted != told:
+                channel.tell("wants", cores=wanted)
+                told = wanted
+            if wanted:
+                await asyncio.sleep(WANTS_EVERY)
+            else:
+                await some.wait()
+                some.clear()
 
     async def _watch(self, channel: Channel) -> None:
         """The process has no use without its worker: Dask closes it when the scheduler is gone."""
@@ -275,6 +292,8 @@ class WorkerSide:
             self._node.commands.forget(words["job"])
         elif what == "learn":
             self._node.commands.learn(words["job"])
+        elif what == "cores":
+            self._node.turnstile.use(words["cores"])
         else:
             raise ValueError(f"no such ask: {what}")
 

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb
 from commonhold.authority.watch import Watch
 from commonhold.compute import fairness, sandbox
 from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer
+from commonhold.compute.portions import Portions
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.stay import Stay
 from commonhold.compute.stays import Stays
@@ -67,6 +69,7 @@ class Lending:
         self._switchboard = switchboard
         self._record = record
         self.stays = Stays(switchboard)
+        self._portions = Portions(self._cores)
         self._closed = False
 
     async def start(self) -> None:
@@ -128,7 +131,6 @@ class Lending:
         await self.stays.room_for(key)
         permitted = self._require(subject, offer, kind)
         await self.require_company(offer.company)
-        terms = self._terms()
         folder = f"{offer.session}-{offer.participant}-{secrets.token_hex(4)}"  # an earlier stay's may still be cleared
         lent = Stay(self._folder / folder, permitted, offer.company, self._courier)
         hub = None if switch else subject.computer
@@ -139,12 +141,13 @@ class Lending:
         cores = self._cores()
         try:
             await asyncio.to_thread(lent.prepare)
-            orders = _orders(self.computer, offer, cores, terms.memory)
+            orders = _orders(self.computer, offer, cores, self._terms().memory)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1)
             lent.box.channel.tell("orders", **orders)
             if not self.stays.has(key, lent):  # ended while it started
                 lent.box.kill()
                 raise NotFound("That session is over.")
+            lent.portion = self._portions.open(subject.person or "", partial(_tell_cores, lent.box))
         except BaseException:
             await self.stays.end(*key)
             raise
@@ -232,6 +235,10 @@ def _orders(computer: str, offer: Offer, cores: int, memory: int) -> dict[str, A
         "idle": True,
         "processes": cores // offer.call_cores if offer.call_cores else 0,
     }
+
+
+def _tell_cores(box: sandbox.Sandbox, cores: int) -> None:
+    box.channel.tell("cores", cores=cores)
 
 
 def _processes(participant: str, count: int) -> list[str]:

@@ -73,6 +73,7 @@ class Running:
             "key": self.out[task],
             "words": words_for(self.spec.command, self.tasks[task - 1], task),
             "timeout": self.spec.timeout,
+            "cores": self.spec.cores,
             "fetch": task in self.sources,
             "alone": task in self._deaths,
         }

@@ -17,6 +17,7 @@ from commonhold.authority.watch import Work
 from commonhold.compute import guest, sandbox
 from commonhold.compute.job import Outcome, key_of, parts_of, relative
 from commonhold.compute.papers import Courier, Farewell, JobPapers, RemoteFile
+from commonhold.compute.portions import Portion
 from commonhold.compute.task import WORK
 from commonhold.errors import NotFound, Unreachable, WrongUsage
 from commonhold.names import PersonId, SharePath
@@ -38,6 +39,7 @@ class Stay:
         self.room = folder / "room"  # the guest's
         self.staging = folder / "staging"  # ours: what is fetched lands here first
         self.box: sandbox.Sandbox | None = None
+        self.portion: Portion | None = None  # of the lender's cores
         self._folder = folder
         self._courier = courier
         self._papers: dict[int, asyncio.Future[JobPapers]] = {}
@@ -73,6 +75,8 @@ class Stay:
 
     async def farewell(self, *, lost: bool) -> Farewell:
         """Kill the worker, and what is carried for it. `lost`: it seems to be gone, so it may just be dying."""
+        if self.portion is not None:
+            self.portion.close()
         if self.box is None:
             return Farewell()
         status = await self.box.died(DIES_WITHIN if lost else 0)
@@ -90,6 +94,9 @@ class Stay:
 
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
         """What the worker's tasks ask. Their words are a stranger's: numbers, looked up in the papers."""
+        if what == "wants" and self.portion is not None:
+            self.portion.want(int(words["cores"]))
+            return None
         if what not in {"fetch", "store"}:
             raise WrongUsage("A worker may ask its node to fetch and to store.")
         job, task, turn = parts_of(str(words["key"]))

@@ -21,34 +21,11 @@ from typing import IO, Any
 
 from commonhold.compute.channel import Channel
 from commonhold.compute.job import KEPT_OUTPUT, parts_of
+from commonhold.compute.turnstile import Turnstile
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable
 
 WORK = "work"  # tasks' folders lie in it, in the process's own, each named by its key
 TROUBLES = ((Unreachable, "unreachable"), (Refused, "refused"))  # that are no fault of the task
-
-
-class Turnstile:
-    """Tasks run side by side; one that may have killed its worker runs alone, so that it alone is to blame."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside = 0
-        self._wanted = 0  # how many want to be alone
-
-    @contextlib.contextmanager
-    def passed(self, alone: bool) -> Iterator[None]:
-        """Waits until one may run. Those who want to be alone go first."""
-        with self._changed:
-            self._wanted += alone
-            self._changed.wait_for(lambda: self._inside == 0 if alone else self._inside >= 0 and not self._wanted)
-            self._wanted -= alone
-            self._inside += -1 if alone else 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= -1 if alone else 1
-                self._changed.notify_all()
 
 
 class Launched:
@@ -149,9 +126,9 @@ class LenderLine:
 def perform(node: LenderLine, spec: dict[str, Any]) -> dict[str, Any]:
     """Run one task. It never raises: what went wrong is in `problem`, and then `exit` is None.
 
-    spec: key, words, timeout, fetch (whether it has an input file), and alone (whether nothing may run beside it).
+    spec: key, words, timeout, cores, fetch (whether it has an input file), alone (whether nothing may run beside it).
     """
-    with node.turnstile.passed(spec["alone"]):
+    with node.turnstile.passed(spec["alone"], spec["cores"]):
         began = time.monotonic()
         outcome: dict[str, Any] = {"exit": None, "computer": node.computer}
         key = spec["key"]
