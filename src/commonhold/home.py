@@ -13,6 +13,8 @@ clock            empty; its date is the newest time that was known here (authori
 node.log         what the node says of itself (rotated)
 node.lock        held by the node that runs
 jobs/            the folders of jobs
+wheels/          packages that travel with jobs, of people whose jobs are run from here
+environments/    such packages, unpacked, of people who compute here
 """
 
 from __future__ import annotations
@@ -83,6 +85,8 @@ class Home:
         self.log = folder / "node.log"
         self.lock = folder / "node.lock"
         self.jobs = folder / "jobs"
+        self.wheels = folder / "wheels"
+        self.environments = folder / "environments"
 
     @classmethod
     def find(cls, named: str | None = None) -> Home:

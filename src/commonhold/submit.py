@@ -9,14 +9,19 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
 from typing import Any
 
 from msgspec import structs, to_builtins
 
 from commonhold.answers import KnownComputer, Status
+from commonhold.compute.environment import Environment
 from commonhold.compute.holding import Hub
 from commonhold.compute.job import Input, Job, JobSpec, Plan, Task, planned
 from commonhold.compute.relay import Wire
+from commonhold.compute.requirements import Requirements, Resolver
+from commonhold.compute.shipping import Shipping
+from commonhold.compute.wheels import OWN, Wheelhouse
 from commonhold.errors import CommonholdError, PartlyFailed
 from commonhold.files.disk import explained
 from commonhold.files.used import remote
@@ -51,6 +56,9 @@ class HubThere:
             async for item in json_lines(answer):
                 yield item
 
+    def request(self, method: str, path: str, *, data: Any = None) -> AbstractAsyncContextManager[Any]:
+        return self._caller.request(self._peer, method, path, data=data)
+
     def socket(self, path: str) -> AbstractAsyncContextManager[Wire]:
         return self._caller.socket(self._peer, path)
 
@@ -58,15 +66,38 @@ class HubThere:
 class Submitter:
     """This person's jobs, wherever their hub is."""
 
-    def __init__(self, node: LocalCaller, caller: Caller, find: Callable[[str], Awaitable[Peer]]) -> None:
-        """`find` says where a computer is."""
+    def __init__(self, node: LocalCaller, caller: Caller, find: Callable[[str], Awaitable[Peer]], wheels: Path) -> None:
+        """`find` says where a computer is; `wheels` is the folder in which packages are kept that travel."""
         self._node, self._caller, self._find = node, caller, find
+        self._house = Wheelhouse(wheels / OWN)
+        self._resolver = Resolver(wheels / "asked", self._house)
+
+    async def environment(
+        self, wanted: Requirements | None, progress: Callable[[JobEvent], None] | None, send: bool = True
+    ) -> Environment | None:
+        """The environment that these requirements give; with `send` all of it is at the hub then."""
+        if wanted is None:
+            return None
+        environment = await self._resolver.resolve(wanted, progress)
+        if send:
+            await Shipping(await self.hub(), self._house, progress).run(environment)
+        return environment
+
+    async def to_send(self, environment: Environment) -> int:
+        """Bytes of its wheels that are not at the hub."""
+        return await Shipping(await self.hub(), self._house, None).lacking(environment)
 
     async def run(
-        self, spec: JobSpec, words: Sequence[str], wait: bool, progress: Callable[[JobEvent], None] | None
+        self,
+        spec: JobSpec,
+        words: Sequence[str],
+        wait: bool,
+        progress: Callable[[JobEvent], None] | None,
+        requirements: Requirements | None = None,
     ) -> Job:
         """A job of `spec` over the inputs that `words` name: ended, or with `wait` off only begun."""
         spec = await self._specified(spec, words)
+        spec = structs.replace(spec, environment=await self.environment(requirements, progress))
         if spec.into is not None and (folder := RemotePath.parse(spec.into)).path.parts:
             await remote.mkdir(self._caller, await self._find(folder.computer), folder.share, folder.path, parents=True)
         hub = await self.hub()

@@ -26,15 +26,19 @@ from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
 from commonhold.authority.watch import Watch
 from commonhold.compute.cluster import Cluster
+from commonhold.compute.equipment import Equipment
 from commonhold.compute.functions import Functions
 from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.means import Patience
 from commonhold.compute.opening import Opening
+from commonhold.compute.outfitting import Outfitting
 from commonhold.compute.papers import RemoteFile
+from commonhold.compute.provisions import Provisions
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.serve import Calls, Jobs, Loans, Streams
+from commonhold.compute.wheels import Wheelhouses
 from commonhold.errors import NotFound, Refused
 from commonhold.home import LendingTerms
 from commonhold.identity.certificate import self_signed
@@ -140,6 +144,7 @@ class Computer:
         self.book.on_change[:] = [self.watch.look]
         self.switchboard = Switchboard()
         shelves = Shelves(self.town, self)
+        self.equipment = Equipment(self.folder / "environments", self.name, lambda: self.terms.disk)
         self.lending = Lending(
             self.folder / "lent",
             self.name,
@@ -152,7 +157,10 @@ class Computer:
             shelves,
             self.switchboard,
             lambda event, **_: self.audit.append(event),
+            self.equipment,
         )
+        self.wheelhouses = Wheelhouses(self.folder / "wheels", self.owner)
+        outfitting = Outfitting(self.lending, self.equipment, self.caller, self.wheelhouses)
         state = sqlite3.connect(self.folder / "state.db", isolation_level=None)
         self.journal = Journal(state, now, lambda event, **_: self.audit.append(event))
         opening = Opening(
@@ -165,6 +173,7 @@ class Computer:
             self.town.find,
             now,
             self.patience.silence,
+            outfitting,
         )
         self.cluster = Cluster(
             self.folder / "sessions",
@@ -192,7 +201,9 @@ class Computer:
         jobs = Jobs(self.cluster, self.owner)
         streams = Streams(self.switchboard)
         app.add_routes([*jobs.routes(), *streams.routes(), *Loans(self.lending).routes()])
-        app.add_routes(Calls(self.functions, streams).routes())
+        provisions = Provisions(outfitting, self.lending)
+        app.add_routes([*Calls(self.functions, streams).routes(), *provisions.to_hub()])
+        app.add_routes(provisions.between_computers())
         self.listener = Listener(app, self.key, self.certificate)
 
     async def open(self) -> None:
@@ -206,6 +217,7 @@ class Computer:
         await self.functions.close()
         await self.cluster.close()
         await self.lending.close()
+        await self.equipment.close()
         await self.caller.close()
         await self.listener.close()
 

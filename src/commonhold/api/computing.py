@@ -9,6 +9,7 @@ from weakref import WeakSet
 from commonhold.api.asking import Asking
 from commonhold.compute.holding import Holding
 from commonhold.compute.job import Job, JobSpec, Plan, Task
+from commonhold.compute.requirements import Requirements
 from commonhold.home import Home
 from commonhold.submit import JobEvent, Submitter
 
@@ -22,7 +23,7 @@ class Computing(Asking):
 
     def __init__(self, home: Home) -> None:
         super().__init__(home)
-        self._submitter = Submitter(self._node, self._caller, self._peer)
+        self._submitter = Submitter(self._node, self._caller, self._peer, home.wheels)
         self._executors: WeakSet[LentExecutor] = WeakSet()
         self._clients: WeakSet[LentClient] = WeakSet()
 
@@ -36,6 +37,7 @@ class Computing(Asking):
         timeout: float | None = None,
         retries: int = 0,
         cores: int = 1,
+        env: Requirements | None = None,
         wait: bool = True,
         progress: Callable[[JobEvent], None] | None = None,
     ) -> Job:
@@ -43,25 +45,30 @@ class Computing(Asking):
 
         One string is given to `sh -c`, several words run without a shell. An input is a remote file
         (`COMPUTER:SHARE/PATH`, globs too), a file that exists here, a folder of either kind (all files in it), or
-        a plain value. New files go to the folder `into`, else to the job's own (`Job.into`). With `wait` the job is
-        returned when it has ended; tasks that failed are counted in it and told by `log`. Raises Refused when no
-        computer lends, NotFound for inputs that are not there.
+        a plain value. New files go to the folder `into`, else to the job's own (`Job.into`). `env` is a file of
+        requirements, as pip reads it, or a list of them: these packages travel along, and commands find their `python`
+        and programs first. With `wait` the job is returned when it has ended; tasks that failed are counted in it and
+        told by `log`. Raises Refused when no computer lends, NotFound for inputs that are not there and for packages
+        that have no wheel.
         """
         words = command if isinstance(command, str) else tuple(command)
         spec = JobSpec(words, (), into, on, timeout, retries, cores)
-        return self._loop.run(self._submitter.run(spec, inputs, wait, progress))
+        return self._loop.run(self._submitter.run(spec, inputs, wait, progress, env))
 
-    def executor(self, on: str = "any", *, cores: int = 1, retries: int = 0) -> LentExecutor:
+    def executor(
+        self, on: str = "any", *, cores: int = 1, retries: int = 0, env: Requirements | None = None
+    ) -> LentExecutor:
         """A `concurrent.futures.Executor` whose calls run on the processors that this person may use.
 
         `on` is `any`, `all`, or a computer's name; each call has `cores` to itself, and one that raises is tried again
-        `retries` times. Short calls travel together. What they print is printed here. Whoever uses it trusts the
-        computers that compute with the process that asks: results are pickles that they made. Raises Refused when
-        no computer lends, WrongUsage for another Python.
+        `retries` times. With `env`, as for `run`, functions import from the packages that it names. Short calls travel
+        together. What they print is printed here. Whoever uses it trusts the computers that compute with the process
+        that asks: results are pickles that they made. Raises Refused when no computer lends, WrongUsage for another
+        Python.
         """
         from commonhold.compute.executor import LentExecutor  # noqa: PLC0415 - as in `dask`
 
-        executor = LentExecutor(lambda: self._hold(on, cores), retries)
+        executor = LentExecutor(lambda: self._hold(on, cores, env), retries)
         self._executors.add(executor)
         return executor
 
@@ -70,16 +77,17 @@ class Computing(Asking):
         words = command if isinstance(command, str) else tuple(command)
         return self._loop.run(self._submitter.plan(JobSpec(words, (), into), inputs))
 
-    def dask(self, on: str = "any", *, cores: int = 1) -> LentClient:
+    def dask(self, on: str = "any", *, cores: int = 1, env: Requirements | None = None) -> LentClient:
         """A `distributed.Client` whose workers run on the processors that this person may use.
 
-        `on` is `any`, `all`, or a computer's name; each task has `cores` for itself. It is the default of
-        what Dask computes until it is closed. Whoever uses it trusts the computers that compute with the process that
-        asks: results are pickles that they made. Raises Refused when no computer lends, WrongUsage for another Python.
+        `on` is `any`, `all`, or a computer's name; each task has `cores` for itself. With `env`, as for `run`, tasks
+        import from the packages that it names. It is the default of what Dask computes until it is closed. Whoever uses
+        it trusts the computers that compute with the process that asks: results are pickles that they made. Raises
+        Refused when no computer lends, WrongUsage for another Python.
         """
         from commonhold.compute.client import LentClient  # noqa: PLC0415 - Dask is loaded only by who uses it
 
-        client = LentClient(self._hold(on, cores), set_as_default=True)
+        client = LentClient(self._hold(on, cores, env), set_as_default=True)
         self._clients.add(client)
         return client
 
@@ -91,8 +99,9 @@ class Computing(Asking):
             client.close()  # type: ignore[no-untyped-call]
         super().close()
 
-    def _hold(self, on: str, cores: int) -> Holding:
-        holding = Holding(self._loop, self._submitter.hub, on, cores)
+    def _hold(self, on: str, cores: int, env: Requirements | None) -> Holding:
+        environment = self._loop.run(self._submitter.environment(env, None))
+        holding = Holding(self._loop, self._submitter.hub, on, cores, environment)
         holding.open()
         return holding
 

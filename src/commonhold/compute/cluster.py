@@ -20,7 +20,7 @@ from commonhold.compute.lend import Lending
 from commonhold.compute.means import Means, Patience
 from commonhold.compute.news import News
 from commonhold.compute.opening import Opening
-from commonhold.compute.papers import Clock, Farewell, JobFolders, PassDesk
+from commonhold.compute.papers import Clock, Farewell, JobFolders, Needs, PassDesk
 from commonhold.compute.running import Running
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
@@ -210,8 +210,8 @@ class Cluster:
         if dispatch.session is not None and not self._of(dispatch.session):
             self._sessions.cool(dispatch.session)
 
-    async def _open(self, subject: Subject, call_cores: int) -> Session:
-        return await self._opening.open(subject, self, call_cores)
+    async def _open(self, subject: Subject, needs: Needs) -> Session:
+        return await self._opening.open(subject, self, needs)
 
     def _of(self, session: Session) -> list[Dispatch]:
         return [dispatch for dispatch in self._dispatches.values() if dispatch.session is session]

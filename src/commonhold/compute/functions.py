@@ -16,7 +16,7 @@ from commonhold.authority.watch import Watch
 from commonhold.compute.job import no_lender
 from commonhold.compute.lend import PYTHON, Lending
 from commonhold.compute.opening import Opening
-from commonhold.compute.papers import Farewell, FunctionsNews, FunctionsPapers, FunctionsWish
+from commonhold.compute.papers import Farewell, FunctionsNews, FunctionsPapers, FunctionsWish, Needs
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
 from commonhold.compute.warm import WARM, WarmSessions
@@ -49,7 +49,7 @@ class Functions:
         """
         computer = self._require(subject, wish)
         permitted = self._lending.require_right(subject)
-        session = await self._sessions.get(subject, wish.on, wish.cores)
+        session = await self._sessions.get(subject, wish.on, Needs(wish.cores, wish.environment))
         self._sessions.hold(session, permitted)
         holders = self._holders.setdefault(session, {})
         said: asyncio.Queue[Said] = asyncio.Queue()
@@ -102,8 +102,8 @@ class Functions:
         else:
             self._sessions.end_soon(session)  # it was cut off in the middle: nothing of its runs on
 
-    async def _open(self, subject: Subject, call_cores: int) -> Session:
-        return await self._opening.open(subject, self, call_cores)
+    async def _open(self, subject: Subject, needs: Needs) -> Session:
+        return await self._opening.open(subject, self, needs)
 
     def _tell(self, session: Session, said: Said) -> None:
         for queue in self._holders.get(session, {}).values():

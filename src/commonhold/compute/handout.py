@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from commonhold.compute.means import Means
+from commonhold.compute.papers import Needs
 from commonhold.compute.running import Running
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
@@ -32,7 +33,8 @@ class Handout:
 
     async def enter(self) -> Session:
         """The session for it, opened when there is none. Raises OSError when it cannot be."""
-        session = await self._means.sessions.get(self._running.subject, self._running.spec.on)
+        spec = self._running.spec
+        session = await self._means.sessions.get(self._running.subject, spec.on, Needs(environment=spec.environment))
         if session is not self.session:
             self.session = session
             self._briefed.clear()

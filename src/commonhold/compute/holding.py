@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
+from commonhold.compute.environment import Environment
 from commonhold.compute.papers import FunctionsNews, FunctionsPapers, FunctionsWish
 from commonhold.compute.relay import Wire, carry
 from commonhold.errors import CommonholdError, Unreachable
@@ -27,6 +28,7 @@ class Hub(Protocol):
 
     async def ask(self, method: str, path: str, body: object = None) -> Any: ...
     def stream(self, method: str, path: str, body: object = None) -> AsyncIterator[Any]: ...
+    def request(self, method: str, path: str, *, data: Any = None) -> AbstractAsyncContextManager[Any]: ...
     def socket(self, path: str) -> AbstractAsyncContextManager[Wire]: ...
 
 
@@ -35,10 +37,12 @@ class Holding:
 
     papers: FunctionsPapers
 
-    def __init__(self, loop: LoopThread, find: Callable[[], Awaitable[Hub]], on: str, cores: int) -> None:
+    def __init__(
+        self, loop: LoopThread, find: Callable[[], Awaitable[Hub]], on: str, cores: int, environment: Environment | None
+    ) -> None:
         self._loop = loop
         self._find = find
-        self._wish = FunctionsWish(PYTHON, on, cores)
+        self._wish = FunctionsWish(PYTHON, on, cores, environment)
         self._listening: asyncio.Task[None] | None = None
         self.lenders: dict[str, str] = {}  # participant -> computer
         self.notes: list[str] = []  # who does not take part or was lost, and why

@@ -1,6 +1,6 @@
 """The program that runs in a sandbox: a session's scheduler, or one worker.
 
-    python -I -m commonhold.compute.inside DESCRIPTOR[,DESCRIPTOR…] FOLDER
+    python -I -m commonhold.compute.inside DESCRIPTOR[,DESCRIPTOR…] FOLDER [ENVIRONMENT]
 
 Standard input is a Unix socket to its node, which sends one line of orders and then speaks as
 channel.py says; DESCRIPTOR is the socket over which connections travel (comm.py): one, or one for each
@@ -16,9 +16,11 @@ import resource
 import socket
 import sys
 import traceback
+from pathlib import Path
 
 import msgspec
 
+from commonhold.compute import equipped
 from commonhold.compute.channel import LONGEST_LINE, Message, Orders
 from commonhold.compute.sandbox import end_session
 
@@ -64,13 +66,22 @@ async def _run(orders: Orders, node: socket.socket, streams: socket.socket, fold
     await engine.run(orders, reader, writer, streams, folder)
 
 
-def _obey(node: socket.socket, streams: list[socket.socket], folder: str) -> None:
+def _obey(node: socket.socket, streams: list[socket.socket], folder: str, environment: str) -> None:
     orders = _orders(node)
     confine(orders)
+    if orders.unpack:
+        from commonhold.compute import unpacking  # noqa: PLC0415 - this process does nothing else
+
+        unpacking.tell(node, unpacking.unpack(Path(folder), Path(environment), orders.unpack))
+        return
+    if environment:
+        equipped.find_programs(Path(environment))
     # Dask is loaded only now, so that its threads start under the limits.
     if orders.processes:
         from commonhold.compute import workforce  # noqa: PLC0415
 
+        if environment:
+            equipped.find_modules(Path(environment))
         workforce.employ(orders, node, streams, folder)
     else:
         asyncio.run(_run(orders, node, streams[0], folder))
@@ -79,7 +90,7 @@ def _obey(node: socket.socket, streams: list[socket.socket], folder: str) -> Non
 def main() -> None:
     try:
         streams = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1].split(",")]
-        _obey(_claim_input(), streams, sys.argv[2])
+        _obey(_claim_input(), streams, sys.argv[2], "".join(sys.argv[3:]))
     except BaseException:
         traceback.print_exc()
     finally:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from commonhold.compute.environment import Environment
 from commonhold.errors import CommonholdError, Refused, WrongUsage
 from commonhold.names import RemotePath, SharePath
 
@@ -70,6 +71,7 @@ class JobSpec(msgspec.Struct, frozen=True):
     timeout: float | None = None  # seconds for each task
     retries: int = 0
     cores: int = 1  # for each task
+    environment: Environment | None = None  # of which all wheels are at the hub before it begins
 
     def check(self) -> None:
         """Raise WrongUsage for what makes no sense; what came over the network is checked here too."""
@@ -81,6 +83,8 @@ class JobSpec(msgspec.Struct, frozen=True):
             raise WrongUsage("Retries, cores or the time-out are out of bounds.")
         if self.into is not None:
             RemotePath.parse(self.into)
+        if self.environment is not None:
+            self.environment.check()
         for each in self.inputs:
             if each.kind == "remote" and RemotePath.parse(each.text).path.name != each.name:
                 raise WrongUsage("An input's name is not that of its file.")

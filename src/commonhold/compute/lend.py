@@ -19,6 +19,7 @@ import psutil
 from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb, permit
 from commonhold.authority.watch import Watch
 from commonhold.compute import fairness, sandbox
+from commonhold.compute.equipment import Equipment
 from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer
 from commonhold.compute.portions import Portions
 from commonhold.compute.relay import Switch, Switchboard, Wire
@@ -55,6 +56,7 @@ class Lending:
         courier: Courier,
         switchboard: Switchboard,
         record: Callable[..., None],
+        equipment: Equipment,
     ) -> None:
         """`folder` is for sessions' folders alone; `peer` raises NotFound for a stranger; `record` is the audit's."""
         self.computer = computer
@@ -68,6 +70,7 @@ class Lending:
         self._courier = courier
         self._switchboard = switchboard
         self._record = record
+        self._equipment = equipment
         self.stays = Stays(switchboard)
         self._portions = Portions(self._cores)
         self._closed = False
@@ -132,7 +135,7 @@ class Lending:
         permitted = self._require(subject, offer, kind)
         await self.require_company(offer.company)
         folder = f"{offer.session}-{offer.participant}-{secrets.token_hex(4)}"  # an earlier stay's may still be cleared
-        lent = Stay(self._folder / folder, permitted, offer.company, self._courier)
+        lent = Stay(self._folder / folder, permitted, offer.company, self._courier, self._equipment)
         hub = None if switch else subject.computer
         switch = switch or self._switch(offer.session, hub)
         self.stays.add(key, lent)
@@ -142,7 +145,8 @@ class Lending:
         try:
             await asyncio.to_thread(lent.prepare)
             orders = _orders(self.computer, offer, cores, self._terms().memory)
-            lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1)
+            environment = await lent.equip(offer.environment, kind)
+            lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1, environment)
             lent.box.channel.tell("orders", **orders)
             if not self.stays.has(key, lent):  # ended while it started
                 lent.box.kill()
@@ -175,6 +179,7 @@ class Lending:
                 "install Commonhold under the same Python on both",
             )
         _checked(offer.session, offer.participant)
+        self._equipment.require_fit(offer.environment)
         if not 0 <= offer.call_cores <= self._cores():
             raise Refused(f"{self.computer} lends {self._cores()} cores, and each call needs {offer.call_cores}.")
         _require_room(self.computer, [lent.subject.person for lent in self.stays], subject, own)

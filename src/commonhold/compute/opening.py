@@ -7,7 +7,8 @@ from pathlib import Path
 
 from commonhold.authority.authority import Subject
 from commonhold.compute.lend import Lending
-from commonhold.compute.papers import Clock
+from commonhold.compute.outfitting import Outfitting
+from commonhold.compute.papers import Clock, Needs
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session, SessionListener
@@ -29,6 +30,7 @@ class Opening:
         find: Callable[[str], Fingerprint],
         now: Clock,
         silence: float,
+        outfitting: Outfitting,
     ) -> None:
         """`lenders` are the other computers to ask; `find` knows a computer by its name, or raises NotFound.
 
@@ -36,15 +38,17 @@ class Opening:
         """
         self._folder = folder
         self._name, self._here = computer
-        self._parts = computer, lending, switchboard, caller
+        self._parts = computer, lending, switchboard, caller, outfitting
         self._lenders = lenders
         self._find = find
         self._now = now
         self._silence = silence
+        self._outfitting = outfitting
 
-    async def open(self, subject: Subject, listener: SessionListener, call_cores: int = 0) -> Session:
-        """A new session. With `call_cores` it is for functions, and each call has so many cores."""
-        session = Session(subject, self._folder, *self._parts, self._now(), self._silence, listener, call_cores)
+    async def open(self, subject: Subject, listener: SessionListener, needs: Needs) -> Session:
+        """A new session. Raises NotFound when the packages of its environment are not here."""
+        await self._outfitting.require(subject, needs.environment)
+        session = Session(subject, self._folder, *self._parts, self._now(), self._silence, listener, needs)
         await session.open()
         return session
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import msgspec
 
 from commonhold.authority.authority import Subject, Verb
+from commonhold.compute.environment import Environment
 from commonhold.compute.job import Input, Outcome
 from commonhold.errors import WrongUsage
 from commonhold.names import Fingerprint, PersonId, SharePath
@@ -25,6 +26,13 @@ class RemoteFile(msgspec.Struct, frozen=True):
     path: str  # parsed again by whoever uses it
 
 
+class Needs(NamedTuple):
+    """What the workers of a session are made with; jobs of other needs have a session of their own."""
+
+    call_cores: int = 0  # for each call of a Python function; 0: it is for commands
+    environment: Environment | None = None
+
+
 class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
     """POST /sessions/inquiry: the hub asks whether a lender would take part. Who says no has learnt nothing."""
 
@@ -34,6 +42,17 @@ class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
     person_name: str
     python: str  # major.minor of the hub
     call_cores: int = 0  # for each call of a Python function; 0: the session is for commands
+    environment: Environment | None = None  # that the lender has before it is made an offer
+
+
+class Equipped(msgspec.Struct, frozen=True):
+    """POST /sessions/environment, with an Inquiry: whether its environment is unpacked at that lender.
+
+    When it is not, it is on its way, for as long as somebody asks again.
+    """
+
+    ready: bool
+    left: int = 0  # bytes still to be fetched
 
 
 class Offer(Inquiry, frozen=True, kw_only=True):
@@ -59,11 +78,14 @@ class FunctionsWish(msgspec.Struct, frozen=True):
     python: str  # major.minor of that process
     on: str = "any"  # any, all, or a computer's name
     cores: int = 1  # for each call
+    environment: Environment | None = None
 
     def check(self) -> None:
         """Raise WrongUsage for what makes no sense."""
         if not 1 <= self.cores <= 1024:
             raise WrongUsage("Each call of a function needs at least one core.")
+        if self.environment is not None:
+            self.environment.check()
 
 
 class FunctionsNews(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from commonhold.compute.channel import LONGEST_LINE, Channel, Handler
 
 PROGRAM = "commonhold.compute.inside"
 INSIDE = Path("/session")  # where the process sees its folder, under bubblewrap
+ENVIRONMENT = Path("/environment")  # and where the packages that came with its session
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
 SETTINGS = (  # what programs need in order to start and to name users; nothing that is secret
     "/etc/alternatives",
@@ -126,11 +127,26 @@ class Sandbox:
         self._process = process
 
     @classmethod
-    async def start(cls, folder: Path, handler: Handler, kind: Kind | None = None, processes: int = 1) -> Sandbox:
-        """Start our program in `folder`, which is its own; what it writes on standard error goes to `FOLDER.log`."""
+    async def start(
+        cls,
+        folder: Path,
+        handler: Handler,
+        kind: Kind | None = None,
+        processes: int = 1,
+        environment: Path | None = None,
+        writable: bool = False,
+    ) -> Sandbox:
+        """Start our program in `folder`, which is its own; what it writes on standard error goes to `FOLDER.log`.
+
+        What lies in `environment` it finds first; to change it is only for what makes one (`writable`).
+        """
         kind = kind or await here()
         where = str(INSIDE) if kind is Kind.BUBBLEWRAP else str(folder)
         prefix = _wrapped(folder) if kind is Kind.BUBBLEWRAP else []
+        packages = environment
+        if environment is not None and kind is Kind.BUBBLEWRAP:
+            packages = ENVIRONMENT
+            prefix += ["--bind" if writable else "--ro-bind", str(environment), str(packages)]
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(processes)]
         its_streams = [theirs.fileno() for _, theirs in pairs]
         speech, its_speech = socket.socketpair()
@@ -140,6 +156,7 @@ class Sandbox:
             process = await asyncio.create_subprocess_exec(
                 *prefix,
                 *(sys.executable, "-I", "-m", PROGRAM, ",".join(map(str, its_streams)), where),
+                *([str(packages)] if packages else []),
                 stdin=its_speech.fileno(),
                 stdout=log,
                 stderr=log,

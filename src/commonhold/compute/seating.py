@@ -12,7 +12,8 @@ import msgspec
 from commonhold.authority.authority import Subject
 from commonhold.compute.certificates import SessionAuthority
 from commonhold.compute.lend import PYTHON, Lending
-from commonhold.compute.papers import Accepted, Farewell, Inquiry, JobPapers, Offer
+from commonhold.compute.outfitting import Outfitting
+from commonhold.compute.papers import Accepted, Farewell, Inquiry, JobPapers, Needs, Offer
 from commonhold.compute.relay import Switch
 from commonhold.compute.seats import Seat, Seats
 from commonhold.errors import CommonholdError, Damaged, Refused, Unreachable
@@ -47,8 +48,9 @@ class Seating:
         switch: Switch,
         lending: Lending,
         caller: Caller,
+        outfitting: Outfitting,
         listener: SeatingListener,
-        call_cores: int,
+        needs: Needs,
     ) -> None:
         self.seats = seats
         self._session = session
@@ -58,7 +60,10 @@ class Seating:
         self._lending = lending
         self._caller = caller
         self._listener = listener
-        self._call_cores = call_cores
+        self._needs = needs
+        self._outfitting = outfitting
+        if needs.environment is not None:
+            outfitting.offer(session, subject, needs.environment, seats.invited)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._over = False
         self.progress = False  # whether a task has ended since the last worker was lost
@@ -74,11 +79,21 @@ class Seating:
         if asking and (patient or not any(seat.accepted for seat in seats)):
             await self._answers(set(asking.values()), seats, patient)
         # Only now, when it is known who takes part: each is told.
-        await asyncio.gather(*(self._take_in(seat) for seat in seats if seat.willing))
+        await self._taken_in([seat for seat in seats if seat.willing], patient)
         for seat, task in asking.items():
             if not task.done():
                 self._spawn(self._take_in_late(seat, task))
         return [seat for seat in seats if seat.accepted]
+
+    async def _taken_in(self, willing: list[Seat], patient: bool) -> None:
+        """Give them their papers. Those that must fetch an environment first hold nobody up, once one has it."""
+        pending = {self._spawn(self._take_in(seat)) for seat in willing}
+        while pending and not any(seat.accepted for seat in willing):
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(*done)  # raises a fault of ours
+        if pending:
+            at_once = self._needs.environment is not None and not patient
+            await asyncio.wait(pending, timeout=OTHERS_WITHIN if at_once else None)
 
     async def _answers(self, pending: set[asyncio.Task[None]], seats: list[Seat], patient: bool) -> None:
         while pending and not any(seat.willing or seat.accepted for seat in seats):
@@ -108,6 +123,8 @@ class Seating:
             if seat.accepted is not None or seat.willing is None:
                 return
             try:
+                inquiry = Inquiry(**self._asked(seat))
+                await self._outfitting.equip(seat.peer, self._subject, inquiry, self._listener.note)
                 company = self.seats.company()
                 await self._lending.require_company([self._lending.person_of(seat.fingerprint)])
                 self.seats.require_known(seat)
@@ -140,7 +157,7 @@ class Seating:
 
     def _asked(self, seat: Seat) -> dict[str, Any]:
         person = {"person": self._subject.person, "person_name": self._subject.person_name}
-        about = {"session": self._session, "participant": seat.participant, "call_cores": self._call_cores}
+        about = {"session": self._session, "participant": seat.participant, **self._needs._asdict()}
         return about | {"python": PYTHON} | person
 
     def _refused(self, seat: Seat, error: CommonholdError) -> None:
@@ -192,7 +209,7 @@ class Seating:
             seat.joined.set()
         if seat := self.seats.find(left):
             seat.processes.discard(left)
-            if not seat.processes and self._call_cores and seat.accepted:
+            if not seat.processes and self._needs.call_cores and seat.accepted:
                 self._await(seat, COMES_BACK_WITHIN)
             elif not seat.processes:
                 self._left(seat, keys, silent=silent)
@@ -243,6 +260,7 @@ class Seating:
     async def close(self) -> list[Farewell]:
         """All lenders are told that the session is over; what they say of their last tasks."""
         self._over = True
+        self._outfitting.withdraw(self._session)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -63,6 +63,10 @@ class Seats:
         """Those that take part."""
         return [seat for seat in self if seat.accepted]
 
+    def invited(self) -> frozenset[Fingerprint]:
+        """The computers that take part, or are about to."""
+        return frozenset(seat.fingerprint for seat in self if seat.willing or seat.accepted)
+
     def company(self) -> tuple[PersonId, ...]:
         """Whose computers take part, or are about to."""
         persons = {self._person_of(seat.fingerprint) for seat in self if seat.willing or seat.accepted}

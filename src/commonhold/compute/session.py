@@ -16,7 +16,8 @@ from commonhold.authority.authority import Subject
 from commonhold.compute.certificates import Papers, SessionAuthority
 from commonhold.compute.channel import SCHEDULER
 from commonhold.compute.lend import Lending
-from commonhold.compute.papers import Farewell
+from commonhold.compute.outfitting import Outfitting
+from commonhold.compute.papers import Farewell, Needs
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.sandbox import Sandbox
 from commonhold.compute.seating import Seating
@@ -54,25 +55,23 @@ class Session:
         lending: Lending,
         switchboard: Switchboard,
         caller: Caller,
+        outfitting: Outfitting,
         now: datetime,
         silence: float,
         listener: SessionListener,
-        call_cores: int = 0,
+        needs: Needs,
     ) -> None:
-        """`silence`: seconds after which a worker that says nothing counts as lost.
-
-        `call_cores` are for each call of a function; 0: the session is for commands.
-        """
+        """`silence`: seconds after which a worker that says nothing counts as lost."""
         self.id = secrets.token_hex(16)
         self.subject = subject
         self.seats = Seats(computer, lending.person_of)
         self.callers: dict[str, Fingerprint] = {}  # processes of its person's own, and at which computers they run
         self.over = asyncio.Event()
-        self.switch = Switch(self._elsewhere, self._computers, is_hub=True, mesh=call_cores > 0)
+        self.switch = Switch(self._elsewhere, self._computers, is_hub=True, mesh=needs.call_cores > 0)
         self._issuer = SessionAuthority(self.id, now)
-        kept = self.seats, self._issuer, self.switch, lending, caller
-        self.seating = Seating(self.id, subject, *kept, self, call_cores)
-        self._patience = max(silence, PATIENCE_WITH_FUNCTIONS) if call_cores else silence
+        kept = self.seats, self._issuer, self.switch, lending, caller, outfitting
+        self.seating = Seating(self.id, subject, *kept, self, needs)
+        self._patience = max(silence, PATIENCE_WITH_FUNCTIONS) if needs.call_cores else silence
         self._numbers = itertools.count(1)
         self._folder = folder / self.id
         self._name, self._here = computer

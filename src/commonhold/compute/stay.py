@@ -15,6 +15,8 @@ import msgspec
 from commonhold.authority.authority import Permit, Verb
 from commonhold.authority.watch import Work
 from commonhold.compute import guest, sandbox
+from commonhold.compute.environment import Environment
+from commonhold.compute.equipment import Equipment
 from commonhold.compute.job import Outcome, key_of, parts_of, relative
 from commonhold.compute.papers import Courier, Farewell, JobPapers, RemoteFile
 from commonhold.compute.portions import Portion
@@ -31,7 +33,9 @@ DIES_WITHIN = 0.5  # seconds that a worker has to be dead of which its hub says 
 class Stay:
     """One session's stay here: its worker, its folder, and its jobs' papers."""
 
-    def __init__(self, folder: Path, permit: Permit, company: tuple[PersonId, ...], courier: Courier) -> None:
+    def __init__(
+        self, folder: Path, permit: Permit, company: tuple[PersonId, ...], courier: Courier, equipment: Equipment
+    ) -> None:
         self.permit = permit  # to run here
         self.subject = permit.subject
         self.company = company  # whose computers take part
@@ -42,6 +46,8 @@ class Stay:
         self.portion: Portion | None = None  # of the lender's cores
         self._folder = folder
         self._courier = courier
+        self._equipment = equipment
+        self._environment: Path | None = None
         self._papers: dict[int, asyncio.Future[JobPapers]] = {}
         self._forgotten: set[int] = set()
         self._carrying: dict[int, set[asyncio.Task[Any]]] = {}  # by job: files on their way
@@ -52,7 +58,17 @@ class Stay:
         self.staging.mkdir(mode=0o700)
         self._folder.chmod(0o700)
 
+    async def equip(self, environment: Environment | None, kind: sandbox.Kind) -> Path | None:
+        """The folder of its environment, kept for it until `clear`. Raises Unreachable when that is not unpacked."""
+        if environment is not None and self.subject.person is not None:
+            enter = self._equipment.enter
+            self._environment = await asyncio.to_thread(enter, self.subject.person, environment, kind)
+        return self._environment
+
     async def clear(self) -> None:
+        if self._environment is not None:
+            self._equipment.leave(self._environment)
+            self._environment = None
         await asyncio.to_thread(erase, self._folder)
 
     def learn(self, job: int, papers: JobPapers) -> None:

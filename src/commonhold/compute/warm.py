@@ -9,15 +9,16 @@ from typing import Any
 from commonhold.authority.authority import Permit, Subject
 from commonhold.authority.watch import Watch, Work
 from commonhold.compute import fairness
-from commonhold.compute.papers import Farewell
+from commonhold.compute.papers import Farewell, Needs
 from commonhold.compute.session import Session
 from commonhold.errors import Refused
 from commonhold.names import Fingerprint, PersonId
 
 WARM = 60.0  # seconds
 
-# Whose session, from where, for which computer only, and for how many cores of each call (0: for commands).
-Key = tuple[PersonId, Fingerprint | None, str, int]
+# Whose session, from where, for which computer only, for how many cores of each call (0: for commands), and with which
+# environment.
+Key = tuple[PersonId, Fingerprint | None, str, int, str]
 
 
 class WarmSessions:
@@ -30,7 +31,7 @@ class WarmSessions:
 
     def __init__(
         self,
-        start: Callable[[Subject, int], Awaitable[Session]],
+        start: Callable[[Subject, Needs], Awaitable[Session]],
         refused: Callable[[Session, str], None],
         watch: Watch,
         warm: float,
@@ -45,19 +46,18 @@ class WarmSessions:
         self._cooling: dict[Session, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[Any]] = set()
 
-    async def get(self, subject: Subject, on: str, call_cores: int = 0) -> Session:
-        """The session for a job of this subject on that computer (`any`, `all`), opened when there is none.
-
-        `call_cores` is for functions. Those have sessions of their own: their workers are others.
-        """
+    async def get(self, subject: Subject, on: str, needs: Needs) -> Session:
+        """The session for a job of this subject on that computer (`any`, `all`), opened when there is none."""
         if subject.person is None:
             raise Refused("Only people have jobs.")
-        key = subject.person, subject.computer, "" if on in {"any", "all"} else on.casefold(), call_cores
+        environment = needs.environment.digest if needs.environment is not None else ""
+        only = "" if on in {"any", "all"} else on.casefold()
+        key = subject.person, subject.computer, only, needs.call_cores, environment
         if (opening := self._found(key)) is None:
             await self._make_room(subject.person)
             opening = self._found(key)  # somebody else may have asked for it meanwhile
         if opening is None:
-            opening = self._opened[key] = asyncio.ensure_future(self._open(subject, call_cores))
+            opening = self._opened[key] = asyncio.ensure_future(self._open(subject, needs))
         session = await asyncio.shield(opening)
         if handle := self._cooling.pop(session, None):
             handle.cancel()
@@ -85,8 +85,8 @@ class WarmSessions:
                 )
             await self.end(idle)
 
-    async def _open(self, subject: Subject, call_cores: int) -> Session:
-        session = await self._start(subject, call_cores)
+    async def _open(self, subject: Subject, needs: Needs) -> Session:
+        session = await self._start(subject, needs)
         self._works[session] = self._watch.begin(
             subject, f"session {session.id}", lambda why: self._end_now(session, why.sentence)
         )

@@ -13,13 +13,17 @@ from commonhold.authority.passes import Passes
 from commonhold.authority.watch import Watch
 from commonhold.compute import sandbox
 from commonhold.compute.cluster import Cluster
+from commonhold.compute.equipment import Equipment
 from commonhold.compute.functions import Functions
 from commonhold.compute.journal import Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.means import Patience
 from commonhold.compute.opening import Opening
+from commonhold.compute.outfitting import Outfitting
+from commonhold.compute.provisions import Provisions
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.serve import Calls, Jobs, Loans, Streams
+from commonhold.compute.wheels import Wheelhouses
 from commonhold.files.shares import Shares
 from commonhold.home import Home, Settings
 from commonhold.names import Fingerprint
@@ -51,31 +55,24 @@ class Processors:
         here = directory.own
         self.switchboard = Switchboard()
         self.kind = ""
-        journal = Journal(state, lambda: datetime.now(UTC), record)
+        journal = Journal(state, _now, record)
         folders = HomeFolders(home.jobs, shares)
         folders.restore({job.job: journal.person(job.job) for job in journal.jobs()})
         self.door_desk = DoorDesk(passes, shares, caller, directory.peer, here)
         self.readings = Readings(passes, shares)
+        self._equipment = Equipment(home.environments, settings.computer, lambda: settings.lend.disk)
         self.lending = self._lending(home, settings, watch, directory, desk, caller, record)
+        outfitting = Outfitting(self.lending, self._equipment, caller, Wheelhouses(home.wheels, shares.owner))
 
         def find(name: str) -> Fingerprint:
             return directory.member(name).fingerprint
 
-        sessions, patience = home.folder / "sessions", Patience()
-        opening = Opening(
-            sessions,
-            (settings.computer, here),
-            self.lending,
-            self.switchboard,
-            caller,
-            lenders,
-            find,
-            lambda: datetime.now(UTC),
-            patience.silence,
-        )
+        computer, sessions, patience = settings.computer, home.folder / "sessions", Patience()
+        parts = self.lending, self.switchboard, caller, lenders, find, _now, patience.silence, outfitting
+        opening = Opening(sessions, (computer, here), *parts)
         self.cluster = Cluster(
             sessions,
-            settings.computer,
+            computer,
             here,
             journal,
             watch,
@@ -84,13 +81,14 @@ class Processors:
             find,
             self.door_desk,
             folders,
-            lambda: datetime.now(UTC),
+            _now,
             patience=patience,
         )
         self.functions = Functions(settings.computer, opening, self.lending, watch)
         self.jobs = Jobs(self.cluster, shares.owner)
         self._streams = Streams(self.switchboard)
         self._calls = Calls(self.functions, self._streams)
+        self._provisions = Provisions(outfitting, self.lending)
 
     def _lending(
         self,
@@ -114,20 +112,22 @@ class Processors:
             DoorCourier(caller, directory.peer),
             self.switchboard,
             record,
+            self._equipment,
         )
 
     def between_computers(self) -> list[web.RouteDef]:
         """For the listener: sessions, their streams, passes."""
         passes = [*self.door_desk.routes(), *self.readings.routes()]
-        return [*Loans(self.lending).routes(), *self._streams.routes(), *passes]
+        own = [*Loans(self.lending).routes(), *self._streams.routes(), *self._provisions.between_computers()]
+        return [*own, *passes]
 
     def for_clients(self) -> list[web.RouteDef]:
         """For a server's listener: its clients' jobs and functions."""
-        return [*self.jobs.routes(), *self._calls.routes()]
+        return [*self.jobs.routes(), *self._calls.routes(), *self._provisions.to_hub()]
 
     def for_own(self) -> list[web.RouteDef]:
         """For the gateway: the own person's jobs and functions."""
-        return [*self.jobs.routes(), *self._calls.local()]
+        return [*self.jobs.routes(), *self._calls.local(), *self._provisions.to_hub()]
 
     async def start(self) -> None:
         await self.lending.start()
@@ -138,3 +138,8 @@ class Processors:
         await self.functions.close()
         await self.cluster.close()
         await self.lending.close()
+        await self._equipment.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

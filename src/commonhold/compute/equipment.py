@@ -1,0 +1,249 @@
+"""Environments of the people who compute here: fetched and unpacked before their sessions come, and kept for the next.
+
+A person's are seen by sessions of that person alone. They are unpacked in a sandbox of their own, in which no code of a
+guest runs, and sessions see them without being able to write: none can put anything into the next one's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import secrets
+import shutil
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from packaging.tags import Tag, sys_tags
+
+from commonhold.compute.environment import Environment, Wheel, unfit
+from commonhold.compute.papers import Equipped
+from commonhold.compute.sandbox import Kind, Sandbox
+from commonhold.compute.unpacking import WHEELS
+from commonhold.compute.wheels import Wheelhouse
+from commonhold.errors import CommonholdError, NoSpace, Unreachable, WrongUsage, from_problem
+from commonhold.names import PersonId
+from commonhold.trees import erase
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+MOST_KEPT = 32 * 2**30  # bytes of all environments here
+SHARE_OF_DISK = 4  # and not more than one part in so many of what is free
+ANSWER_WITHIN = 5.0  # seconds until who asks for one hears how far it is
+FORGOTTEN_AFTER = 20.0  # seconds without anybody asking for it until it is given up
+UNPACKED_WITHIN = 900.0  # seconds
+UNPACKED, LITTLE = 4, 2**26  # how many times larger wheels may become, and how many bytes more
+
+
+class Source(Protocol):
+    """Where wheels come from: the hub of a session, or this computer's own disk."""
+
+    def read(self, wheel: Wheel, start: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+
+
+class Equipment:
+    """`FOLDER/PERSON/KIND-DIGEST` is one environment."""
+
+    def __init__(self, folder: Path, computer: str, most: Callable[[], int]) -> None:
+        """`most` says how many bytes the terms of lending leave for them; 0: as many as fit."""
+        self._folder = folder
+        self._computer = computer
+        self._most = most
+        self._used: Counter[Path] = Counter()
+        self._coming: dict[Path, _Coming] = {}
+
+    def require_fit(self, environment: Environment | None) -> None:
+        """Raise WrongUsage for what is no environment, or one for other computers than this."""
+        if environment is None:
+            return
+        environment.check()
+        if why := unfit(environment, self._computer, PYTHON, platform.machine(), _tags()):
+            raise WrongUsage(why, "make the environment on a computer like it, or name another with --on")
+
+    async def prepare(self, person: PersonId, environment: Environment, kind: Kind, source: Source) -> Equipped:
+        """How far it is after a few seconds: who asks again and again has it in the end. Raises why it never will."""
+        place = self._place(person, environment, kind)
+        if await asyncio.to_thread(_whole, place):
+            return Equipped(ready=True)
+        coming = self._coming.get(place)
+        if coming is None:
+            house = Wheelhouse(self._folder / person / "wheels")
+            coming = self._coming[place] = _Coming(self, place, environment, kind, house, source)
+        await coming.wait(ANSWER_WITHIN)
+        if coming.ended:
+            self._coming.pop(place, None)
+            coming.result()
+        return Equipped(coming.ended, coming.left)
+
+    def enter(self, person: PersonId, environment: Environment, kind: Kind) -> Path:
+        """It is in use until `leave`: the folder that a session sees. Raises Unreachable when it is not here."""
+        place = self._place(person, environment, kind)
+        if not _whole(place):
+            raise Unreachable("The environment is not unpacked.")
+        os.utime(place)
+        self._used[place] += 1
+        return place / "environment"
+
+    def leave(self, folder: Path) -> None:
+        self._used[folder.parent] -= 1
+
+    async def close(self) -> None:
+        for coming in list(self._coming.values()):
+            await coming.stop()
+
+    def _place(self, person: PersonId, environment: Environment, kind: Kind) -> Path:
+        return self._folder / person / f"{kind}-{environment.digest}"
+
+    def room_for(self, environment: Environment, place: Path) -> int:
+        """Remove what was not used for longest. -> Bytes that it may have unpacked. Raises NoSpace."""
+        sizes = {each: _said_size(each) for each in self._folder.glob("*/*-*") if each != place}
+        free = shutil.disk_usage(self._folder).free
+        most = min(self._most() or MOST_KEPT, (free + sum(sizes.values())) // SHARE_OF_DISK)
+        wanted = min(most, UNPACKED * environment.size + LITTLE)
+        for each in sorted(sizes, key=lambda each: each.stat().st_mtime):
+            if sum(sizes.values()) + wanted <= most:
+                break
+            if not self._used[each] and each not in self._coming:
+                erase(each)
+                del sizes[each]
+        room = most - sum(sizes.values())
+        if room < environment.size:
+            raise NoSpace(f"{self._computer} lends {max(room, 0)} bytes for it, and the environment needs more.")
+        return room
+
+
+class _Coming:
+    """One that is on its way, for as long as somebody asks for it."""
+
+    def __init__(
+        self, equipment: Equipment, place: Path, environment: Environment, kind: Kind, house: Wheelhouse, source: Source
+    ) -> None:
+        self._equipment, self._place, self._environment, self._kind = equipment, place, environment, kind
+        self._house, self._source = house, source
+        self.left = environment.size  # bytes still to be fetched
+        self._asked = asyncio.get_running_loop().time()
+        self._task = asyncio.create_task(self._come())
+        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._watching = asyncio.create_task(self._watch())
+
+    @property
+    def ended(self) -> bool:
+        return self._task.done()
+
+    def result(self) -> None:
+        """Raises what went wrong."""
+        self._task.result()
+
+    async def wait(self, seconds: float) -> None:
+        self._asked = asyncio.get_running_loop().time()
+        await asyncio.wait({self._task}, timeout=seconds)
+        self._asked = asyncio.get_running_loop().time()
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, self._watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while not self._task.done():
+            await asyncio.wait({self._task}, timeout=1.0)
+            if asyncio.get_running_loop().time() - self._asked > FORGOTTEN_AFTER:
+                self._task.cancel()
+
+    async def _come(self) -> None:
+        room = self._place.parent / f".{secrets.token_hex(8)}"
+        try:
+            await asyncio.to_thread((room / WHEELS).mkdir, parents=True, mode=0o700)
+            most = await asyncio.to_thread(self._equipment.room_for, self._environment, self._place)
+            for wheel in self._environment.wheels:
+                await self._fetch(wheel)
+                await asyncio.to_thread(self._house.file(wheel).rename, room / WHEELS / wheel.name)
+            await asyncio.to_thread(erase, self._place)
+            await asyncio.to_thread((self._place / "environment").mkdir, parents=True, mode=0o700)
+            await _unpacked(room, self._place / "environment", self._kind, most)
+            await asyncio.to_thread(_seal, self._place)
+        except OSError as error:
+            raise CommonholdError(f"The environment cannot be stored: {error.strerror}.") from error
+        finally:
+            await asyncio.to_thread(erase, room)
+
+    async def _fetch(self, wheel: Wheel) -> None:
+        """What came of it before is not fetched again."""
+        if await asyncio.to_thread(self._house.has, wheel):
+            self.left -= wheel.size
+            return
+        start = await asyncio.to_thread(self._house.begun, wheel)
+        self.left -= start
+        with await asyncio.to_thread(self._house.begin, wheel, start) as file:
+            if start < wheel.size:
+                async with self._source.read(wheel, start) as pieces:
+                    async for piece in pieces:
+                        self.left -= len(piece)
+                        start += len(piece)
+                        if start > wheel.size:
+                            break
+                        await asyncio.to_thread(file.write, piece)
+            await asyncio.to_thread(self._house.finish, wheel, file)
+
+
+async def _unpacked(room: Path, place: Path, kind: Kind, most: int) -> None:
+    """Run unpacking.py in a sandbox. Raises what it says."""
+    said: dict[str, Any] = {}
+
+    async def hear(_: str, words: dict[str, Any]) -> None:
+        said.update(words)
+        heard.set()
+
+    heard = asyncio.Event()
+    box = await Sandbox.start(room, hear, kind, environment=place, writable=True)
+    serving = asyncio.create_task(box.channel.serve())
+    try:
+        box.channel.tell("orders", me="e0", authority="", certificate="", key="", idle=True, unpack=most)
+        async with asyncio.timeout(UNPACKED_WITHIN):
+            await serving  # it speaks until it ends
+            await box.wait()
+    except TimeoutError:
+        raise NoSpace("The environment took too long to unpack.") from None
+    finally:
+        box.kill()
+        serving.cancel()
+    if not heard.is_set():
+        raise CommonholdError("The environment cannot be unpacked: the process that did it ended.")
+    if isinstance(problem := said.get("problem"), dict):
+        raise from_problem(problem, 500)
+
+
+def _seal(place: Path) -> None:
+    """It is whole: written last, with its size."""
+    (place / "whole").write_text(str(_weight(place / "environment")))
+
+
+def _whole(place: Path) -> bool:
+    return (place / "whole").is_file()
+
+
+def _said_size(place: Path) -> int:
+    with suppress(OSError, ValueError):
+        return int((place / "whole").read_text())
+    return 0
+
+
+def _weight(folder: Path) -> int:
+    """Bytes of all files below; no link is followed."""
+    size = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                size += _weight(Path(entry.path))
+            else:
+                size += entry.stat(follow_symlinks=False).st_size
+    return size
+
+
+@cache
+def _tags() -> frozenset[Tag]:
+    """Of the wheels that this interpreter takes."""
+    return frozenset(sys_tags())

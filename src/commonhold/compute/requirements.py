@@ -1,0 +1,178 @@
+"""From a file of requirements to an environment: pip downloads what fits together, for this computer's Python.
+
+What it gives is kept, so that the next job with the same file asks no index, for a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from commonhold.compute.environment import Environment
+from commonhold.compute.wheels import Wheelhouse
+from commonhold.errors import CommonholdError, Damaged, NotFound, Unreachable, WrongUsage
+from commonhold.home import write_private
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+HERE = f"Python {PYTHON} on {platform.machine()}"
+KEPT = 86_400.0  # seconds
+PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color")
+WHEEL = ("wheel", "--only-binary", ":all:", "--progress-bar", "raw", "--wheel-dir")
+PLAIN = re.compile(r"\s*(#.*)?|[A-Za-z0-9][^@/\\]*\\?|\s+--hash=\S+\s*\\?")  # a line that names a package, and no place
+STEP = re.compile(r"\s*(Collecting|Downloading|Building|Processing) +(?:wheels? for )?(\S+)(.*)")
+BYTES = re.compile(r"Progress (\d+) of (\d+)")
+SAID = 300  # characters of pip's own words
+
+Requirements = str | os.PathLike[str] | Sequence[str]  # a file, or requirements themselves
+Watcher = Callable[[dict[str, Any]], object]
+
+
+class Resolver:
+    """Keeps wheels in `house`, and in `folder` what each file gave."""
+
+    def __init__(self, folder: Path, house: Wheelhouse) -> None:
+        self._folder = folder
+        self._house = house
+
+    async def resolve(self, wanted: Requirements, watch: Watcher | None = None) -> Environment:
+        """All wheels are in the house then. `watch` hears what is being done.
+
+        Raises NotFound for a file that is not there and for a package that has no wheel, WrongUsage for requirements
+        that cannot be read or contradict each other, Unreachable when no index answers.
+        """
+        text, lines = await asyncio.to_thread(_read, wanted)
+        kept = self._folder / f"{_key(text)}.json" if all(map(PLAIN.fullmatch, lines)) and not _local() else None
+        if kept is not None and (known := await asyncio.to_thread(self._known, kept)):
+            return known
+        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+            environment = await self._downloaded(wanted, Path(scratch), watch)
+        if kept is not None:
+            await asyncio.to_thread(write_private, kept, msgspec.json.encode(environment))
+        return environment
+
+    def _known(self, kept: Path) -> Environment | None:
+        """What the same file gave within a day, if all of it is still here."""
+        with suppress(OSError, msgspec.MsgspecError):
+            environment = msgspec.json.decode(kept.read_bytes(), type=Environment)
+            if time.time() - kept.stat().st_mtime < KEPT and not self._house.lacking(environment):
+                return environment
+        return None
+
+    async def _downloaded(self, wanted: Requirements, scratch: Path, watch: Watcher | None) -> Environment:
+        wheels, given = scratch / "wheels", scratch / "requirements.txt"
+        wheels.mkdir()
+        if isinstance(wanted, str | os.PathLike):
+            file = Path(wanted).expanduser().absolute()
+        else:
+            file = given
+            given.write_text("".join(f"{line}\n" for line in wanted))
+        said = await _pip([*WHEEL, str(wheels), "-r", str(file)], file.parent if file != given else Path.cwd(), watch)
+        if said is not None:
+            raise _trouble(said, "the requirements" if file == given else str(wanted))
+        found = [self._house.take(wheel) for wheel in sorted(wheels.iterdir())]
+        environment = Environment(PYTHON, platform.machine(), tuple(found))
+        environment.check()
+        return environment
+
+
+async def _pip(words: Sequence[str], folder: Path, watch: Watcher | None) -> list[str] | None:
+    """Run it. -> What it complained, None when all went well."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *PIP,
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=folder,
+        start_new_session=True,  # Ctrl-C is for us, and we end it
+        limit=2**20,
+    )
+    assert process.stdout is not None  # noqa: S101 - both are pipes
+    assert process.stderr is not None  # noqa: S101
+    complaints = asyncio.create_task(process.stderr.read())
+    try:
+        doing = ""
+        async for line in process.stdout:
+            text = line.decode(errors="replace").rstrip()
+            if step := STEP.match(text):
+                doing = f"{step[1].lower()} {step[2]}"
+            moved = BYTES.fullmatch(text)
+            if watch is not None and (step or moved):
+                done, total = (int(moved[1]), int(moved[2])) if moved else (0, 0)
+                watch({"event": "environment", "doing": doing, "done_bytes": done, "total_bytes": total})
+        status = await process.wait()
+        said = (await complaints).decode(errors="replace").splitlines()
+    finally:
+        complaints.cancel()
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, 15)
+            await process.wait()
+    return said if status else None
+
+
+def _read(wanted: Requirements) -> tuple[str, list[str]]:
+    """What decides on the environment, and its lines. Raises NotFound, WrongUsage."""
+    if not isinstance(wanted, str | os.PathLike):
+        return "\n".join(wanted), list(wanted)
+    try:
+        text = Path(wanted).expanduser().read_text()
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {wanted}.", "--env names a file of requirements, as pip reads it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise WrongUsage(f"{wanted} cannot be read: {why}.", "--env names a file of requirements") from None
+    return text, text.splitlines()
+
+
+def _settings(environ: Mapping[str, str]) -> list[str]:
+    """What people set for pip."""
+    return sorted(f"{key}={value}" for key, value in environ.items() if key.startswith("PIP_"))
+
+
+def _local() -> bool:
+    """Whether packages come from folders too, which may change without a word."""
+    return "PIP_FIND_LINKS" in os.environ
+
+
+def _key(text: str) -> str:
+    words = [text, sys.version, platform.platform(), *_settings(os.environ)]
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+
+def _trouble(said: Sequence[str], name: str) -> CommonholdError:
+    """pip's complaint, in one sentence."""
+    whole = "\n".join(said)
+    errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
+    if any(
+        word in whole for word in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ProxyError")
+    ):
+        return Unreachable(
+            "No package index answers.", "packages are fetched here, once; see that this computer is online"
+        )
+    if "DO NOT MATCH THE HASHES" in whole:
+        return Damaged(f"A package is not what {name} says: its digest is another.", "look who changed it")
+    if missing := re.search(r"requirement (.+?) \(from versions: (.*?)\)", whole):
+        if missing[2] == "none":
+            why = f"There is no wheel of {missing[1]} for {HERE}."
+        else:
+            why = f"No version of {missing[1]} has a wheel for {HERE}; there are {missing[2][-SAID:]}."
+        return NotFound(why, f"look how it is written; pip wheel PACKAGE makes a wheel, whose path may stand in {name}")
+    if "ResolutionImpossible" in whole or "conflicting dependencies" in whole:
+        return WrongUsage(f"The requirements of {name} contradict each other: {errors[0][:SAID] if errors else whole}")
+    last = errors[-1] if errors else (said[-1] if said else "pip said nothing")
+    return WrongUsage(f"{name} gives no environment: {last[:SAID]}", f"pip wheel --only-binary :all: -r {name}")
