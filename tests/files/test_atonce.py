@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import mmap
 import os
 import time
 
@@ -14,7 +16,7 @@ import psutil
 import pytest
 
 from commonhold.authority.authority import Verb
-from commonhold.files import athand
+from commonhold.files import athand, webdav
 from commonhold.files.athand import Hand
 from commonhold.transport.tls import calling_context
 
@@ -107,6 +109,38 @@ async def test_what_is_kept_of_a_file_that_rests_goes_when_it_changes(tower, pho
     assert len({each[1]["Repr-Digest"] for each in first}) == 1
     assert told["Repr-Digest"] != first[0][1]["Repr-Digest"]
     assert told["ETag"] != first[0][1]["ETag"]
+
+
+@pytest.mark.parametrize("size", [3000, 30_000])
+async def test_what_a_program_writes_into_a_file_that_it_maps_is_never_told_with_an_older_digest(tower, photos, size):
+    """In the file's times it shows when the system brings it to the disk: half a minute later, or not at all."""
+    file = photos.root / "mapped"
+    file.write_bytes(bytes(size))
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), size) as mapped:
+        os.fsync(opened.fileno())
+        mapped[0] = 1
+        await asyncio.sleep(2.1)  # many ticks of the clock
+        async with Line(tower) as line:
+            for turn in range(6):
+                mapped[1] = turn // 2
+                _, told, body = await line.get("mapped")
+                assert body == mapped[:]
+                assert told["Repr-Digest"] == webdav.digest_header(hashlib.sha256(body).digest())
+
+
+async def test_a_digest_of_a_large_file_that_does_not_rest_is_believed_for_a_while_only(tower, photos, monkeypatch):
+    monkeypatch.setattr("commonhold.files.served.download.RESTED", 0.5)
+    file = photos.root / "mapped"
+    file.write_bytes(bytes(300_000))
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 300_000) as mapped:
+        os.fsync(opened.fileno())
+        for turn in range(2):
+            mapped[1] = turn
+            asked = "laptop", "HEAD", "/dav/photos/mapped"
+            told = (await tower.ask(*asked, Want_Repr_Digest="sha-256=10")).headers["Repr-Digest"]
+            assert told == webdav.digest_header(hashlib.sha256(mapped).digest()), turn
+            assert (await tower.ask(*asked)).headers["Repr-Digest"] == told, "nobody reads all of it again"
+            await asyncio.sleep(0.7)
 
 
 async def test_a_right_that_is_taken_back_opens_nothing_more(tower, photos):

@@ -1,8 +1,8 @@
 """GETs of small files that are like one before on their connection: answered in the same breath, if they are at hand.
 
 As files/served/looking.py answers them, in the same order: who asks, whether they may, then the file, found and read
-anew for each. Between the question and the answer nothing else runs, so that no right can end meanwhile. Only the
-head of the answer is kept, for as long as the file is what it was.
+anew for each. Between the question and the answer nothing else runs, so that no right can end meanwhile. Only what its
+etag and its name say of a file is kept, for as long as these are the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from commonhold.errors import CommonholdError
 from commonhold.files import webdav
 from commonhold.files.athand import AtHand
 from commonhold.files.served.access import Access
-from commonhold.files.served.download import AT_HAND, Downloads, rested
+from commonhold.files.served.download import AT_HAND, Downloads, whole
 from commonhold.files.share import Share
 from commonhold.transport import STAMP, Stamp, answer_alike
 
@@ -35,7 +35,7 @@ Identity: TypeAlias = tuple[int, int, int, int, int]  # all that an etag is made
 class AtOnce:
     def __init__(self, access: Access, downloads: Downloads) -> None:
         self._access, self._downloads = access, downloads
-        self._heads: OrderedDict[tuple[str, str], tuple[Identity, bytes]] = OrderedDict()
+        self._heads: OrderedDict[tuple[str, str], tuple[Identity, str, bytes]] = OrderedDict()
 
     def offer(self, request: web.Request, answer: web.StreamResponse) -> None:
         """What is asked like this on its connection from now on is answered here, if this was a whole small file."""
@@ -54,22 +54,24 @@ class AtOnce:
                 return None
         except (CommonholdError, OSError):
             return None
-        head = self._head(share, given, read)
-        now = _lines({"Date": rfc822_formatted_time(), **stamp(subject.computer)})
+        etag, head = self._head(share, given, read)
+        digest = webdav.digest_header(self._downloads.digest(share, etag, read))
+        now = _lines({"Repr-Digest": digest, "Date": rfc822_formatted_time(), **stamp(subject.computer)})
         return b"".join((head, now, b"\r\n", read.data))
 
-    def _head(self, share: Share, given: Permit, read: AtHand) -> bytes:
+    def _head(self, share: Share, given: Permit, read: AtHand) -> tuple[str, bytes]:
+        """The etag, and what stands in the answer before whatever is of the moment."""
         key, identity = (share.door.id, str(given.path)), _identity(read.status)
         kept = self._heads.get(key)
         if kept is not None and kept[0] == identity:
-            return kept[1]
-        headers = self._downloads.whole(share, given, read)
+            return kept[1:]
+        etag, headers = whole(given.path, read.status)
         head = b"HTTP/1.1 200 OK\r\n" + _lines(headers | {"Server": "commonhold"})
-        if len(key[1]) <= LONGEST_PATH and rested(read):
-            self._heads[key] = identity, head
+        if len(key[1]) <= LONGEST_PATH:
+            self._heads[key] = identity, etag, head
             if len(self._heads) > REMEMBERED:
                 self._heads.popitem(last=False)
-        return head
+        return etag, head
 
 
 def _unstamped(_: object) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
+import os
 import re
 import secrets
 import time
@@ -27,12 +29,15 @@ from commonhold.files.ranges import Span
 from commonhold.files.served.problem import problem
 from commonhold.files.served.reading import Plan, Reading
 from commonhold.files.share import Share, unchanged
+from commonhold.names import SharePath
 
 SMALL = LARGEST  # bytes up to which a file is read, hashed and answered in one go
 AT_HAND = 64 * 1024  # bytes up to which it is answered at once, if no disk has to be waited for
 QUICK = 4096  # bytes that are hashed sooner than their digest is found
 REMEMBERED = 4096  # digests
-RESTED = 2.0  # seconds: twice in one tick of the clock a file may be written, and keep its times
+# Seconds after which a change would show in a file's etag. Twice in one tick of the clock it may be written, and keep
+# its times; and a program that maps it into its memory goes on writing unseen until the system brings that to the disk.
+RESTED = 60.0
 TRIES = 3  # to read a small file that somebody writes into meanwhile
 
 Head: TypeAlias = dict[str, str]
@@ -71,7 +76,7 @@ class Downloads:
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self._threads = threads
-        self._digests: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._digests: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()  # and until when, monotonic
 
     async def answer(self, request: web.Request, share: Share, permit: Permit) -> web.StreamResponse:
         """The file at the permit's path. Raises what `Share.read` raises, and Changed."""
@@ -88,25 +93,25 @@ class Downloads:
             return None
         entry = entry_of(str(permit.path), read.status)
         found = _wanted(request.headers, entry, request.method == "HEAD")
-        return found if found.unchanged else found.filled(read.data, self._digest(share, entry, read))
+        return found if found.unchanged else found.filled(read.data, self.digest(share, entry.etag, read))
 
-    def whole(self, share: Share, permit: Permit, read: AtHand) -> Head:
-        """The answer's headers for all of a small file."""
-        entry = entry_of(str(permit.path), read.status)
-        return _head(_Found(entry, sha256=self._digest(share, entry, read)))[1]
-
-    def _digest(self, share: Share, entry: Entry, read: AtHand) -> bytes:
-        if entry.size <= QUICK:
+    def digest(self, share: Share, etag: str, read: AtHand) -> bytes:
+        """Of a small file."""
+        if len(read.data) <= QUICK:
             return hashlib.sha256(read.data).digest()
-        key = (share.door.id, entry.etag)
-        if (known := self._digests.get(key)) is None:
+        key = (share.door.id, etag)
+        if (known := self._known(key)) is None:
             known = hashlib.sha256(read.data).digest()
-            if rested(read):
-                self._remember(key, known)
+            if _rests(read.status.st_ctime):
+                self._remember(key, known, math.inf)
         return known
 
-    def _remember(self, key: tuple[str, str], digest: bytes) -> None:
-        self._digests[key] = digest
+    def _known(self, key: tuple[str, str]) -> bytes | None:
+        digest, until = self._digests.get(key, (None, 0.0))
+        return digest if time.monotonic() < until else None
+
+    def _remember(self, key: tuple[str, str], digest: bytes, until: float) -> None:
+        self._digests[key] = digest, until
         while len(self._digests) > REMEMBERED:
             self._digests.popitem(last=False)
 
@@ -116,7 +121,7 @@ class Downloads:
             found = await asyncio.wrap_future(looking)
             key = (share.door.id, found.entry.etag)
             if found.reader:
-                found.sha256 = self._digests.get(key)
+                found.sha256 = self._known(key)
                 wanted = _wants_digest(request) and not (found.spans or found.sha256)
                 found.reader.hashing = wanted  # half of a core, at full speed
                 if wanted and request.method == "HEAD":
@@ -144,16 +149,23 @@ class Downloads:
             await asyncio.sleep(0)  # else nobody else has a turn while this is read and taken as fast as it comes
         if reader.hashing and (digest := reader.sha256(found.entry)):
             found.sha256 = digest
-            self._remember(key, digest)
+            # Else only for whoever has just read it, and asks for the digest when all has come.
+            self._remember(key, digest, math.inf if _rests(reader.changed) else time.monotonic() + RESTED)
 
     def _close(self, looking: Future[_Found]) -> None:
         if not looking.cancelled() and looking.exception() is None and (reader := looking.result().reader):
             self._threads.submit(reader.close)
 
 
-def rested(read: AtHand) -> bool:
-    """Whether a change from now on would show in its etag."""
-    return time.time() - read.status.st_ctime > RESTED
+def _rests(changed: float) -> bool:
+    """Whether a file that was changed at that time would show each change from now on in its etag."""
+    return time.time() - changed > RESTED
+
+
+def whole(path: SharePath, status: os.stat_result) -> tuple[str, Head]:
+    """The etag of a small file, and the answer's headers for all of it but its digest."""
+    entry = entry_of(str(path), status)
+    return entry.etag, _head(_Found(entry))[1]
 
 
 def find(share: Share, permit: Permit, headers: Mapping[str, str], head: bool) -> _Found:

@@ -95,6 +95,11 @@ class Reading:
                 os.posix_fadvise(self._file.fileno(), at + size, AHEAD, os.POSIX_FADV_WILLNEED)
             return size
 
+    @property
+    def changed(self) -> float:
+        """When the file was changed last, in seconds since 1970; by what nobody can set."""
+        return os.fstat(self._file.fileno()).st_ctime
+
     def sha256(self, entry: Entry) -> bytes | None:
         """The digest of what was read, if the file is still the one that it was at the beginning."""
         return self._hash.digest() if unchanged(self._file, entry) else None
