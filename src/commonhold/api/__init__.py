@@ -21,6 +21,7 @@ from commonhold.api.guarding import Guarding
 from commonhold.api.history import History
 from commonhold.api.keeping import Keeping
 from commonhold.api.people import Persons
+from commonhold.api.planning import Planning
 from commonhold.home import Home
 
 __all__ = ["Network", "connect"]
@@ -35,5 +36,5 @@ def connect(home: str | Path | Home | None = None) -> Network:
     return Network(home if isinstance(home, Home) else Home.find(str(home) if home is not None else None))
 
 
-class Network(History, Guarding, Keeping, Persons, Computing):
+class Network(History, Guarding, Keeping, Persons, Computing, Planning):
     """One network, as this computer's person may use it. A context manager; `close` ends its connections."""

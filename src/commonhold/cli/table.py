@@ -49,6 +49,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "cancel": "End a job that runs or waits.",
         "again": "Run what failed of a job once more.",
     },
+    "Advice": {
+        "advise": "Say which shape suits this network, or one that you think of.",
+    },
 }
 PURPOSES: dict[str, str] = {name: purpose for group in GROUPS.values() for name, purpose in group.items()}
 
