@@ -73,6 +73,7 @@ class Status(msgspec.Struct, frozen=True):
     lend: LendingTerms = LendingTerms()
     sandbox: str = ""  # "bubblewrap" or "limits": what holds other people's tasks here
     shares: tuple[SharedFolder, ...] = ()
+    quotas: tuple[Quota, ...] = ()  # of persons who have a limit at these doors
     invitations: tuple[OpenInvitation, ...] = ()
     proposals: tuple[GuardWish, ...] = ()  # wishes that wait for further guards
     alarm: str = ""
@@ -198,13 +199,21 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What a person has stored at a computer's doors, and may; `files` counts files and folders, None is no limit."""
+    """What a person has stored at a computer's doors and has unfinished there, and may. None: nobody set a limit.
+
+    `files` counts files and folders; `tasks` are those of the jobs.
+    """
 
     person: str
     bytes: int
     files: int
     most_bytes: int | None = None
     most_files: int | None = None
+    jobs: int = 0
+    tasks: int = 0
+    most_cores: int | None = None
+    most_jobs: int | None = None
+    most_tasks: int | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True):

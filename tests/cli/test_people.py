@@ -46,6 +46,7 @@ def test_an_admin_keeps_groups_and_rules_of_the_server_from_a_client(computer, t
 
 
 NO_QUOTA = [("--bytes", "1MB"), ("--none",), ("bob", "--none", "--files", "1"), ("bob", "--bytes", "much")]
+NO_QUOTA += [("--cores", "1"), ("bob", "--cores", "0"), ("bob", "--tasks", "-1"), ("bob", "--none", "--jobs", "1")]
 
 
 @pytest.mark.parametrize("words", NO_QUOTA)
@@ -75,7 +76,8 @@ def test_a_quota_at_a_server_is_set_seen_kept_and_outlives_a_kill(computer, tmp_
     tower.kill()
     tower.up()
     laptop.cli("put", tmp_path / "half", "tower:plans/two", code=7)
-    own = {"person": "bob", "bytes": 600, "files": 1, "most_bytes": 1000, "most_files": 3}
+    own = {"person": "bob", "bytes": 600, "files": 1, "most_bytes": 1000, "most_files": 3, "jobs": 0, "tasks": 0}
+    own |= dict.fromkeys(("most_cores", "most_jobs", "most_tasks"))
     assert laptop.json("quota") == tower.json("quota", "bob") == [own]
     tower.cli("allow", "bob", "run", "compute")
     assert laptop.net.run("head -c 900 /dev/zero > out", into="tower:plans").failed == 1, "results count, too"
@@ -83,7 +85,50 @@ def test_a_quota_at_a_server_is_set_seen_kept_and_outlives_a_kill(computer, tmp_
     laptop.cli("put", tmp_path / "half", "tower:plans/two")
     assert "as much as there is room for" in tower.cli("quota", "bob", "--none").out
     laptop.cli("put", tmp_path / "half", "tower:plans/three")
-    assert laptop.cli("quota").out.splitlines()[1].split() == ["bob", "1.2", "kB", "-", "2", "-"]
+    assert laptop.cli("quota").out.splitlines()[1].split() == [
+        "bob",
+        "1.2",
+        "kB",
+        "-",
+        "2",
+        "-",
+        "-",
+        "0",
+        "-",
+        "0",
+        "-",
+    ]
+
+
+def test_a_quota_of_processors_at_a_server_is_said_seen_recorded_and_outlives_a_kill(computer):
+    tower, laptop = computer("tower", "ann"), computer("laptop", "bob")
+    tower.create("office", "client-server")
+    laptop.join(tower)
+    tower.net.allow("bob", "run", "compute")
+    assert "does not keep the doors" in laptop.cli("quota", "bob", "--cores", "8", code=4).err
+    said = tower.cli("quota", "bob", "--cores", "1", "--tasks", "3").out.splitlines()
+    assert said[1] == "bob may compute with at most 1 core, 3 tasks; 0 tasks of 0 jobs are unfinished."
+    assert "at most 1 core, 2 jobs, 3 tasks" in tower.cli("quota", "bob", "--jobs", "2").out
+
+    refused = laptop.cli("run", "true {}", ":::", *range(4), code=7)
+    assert refused.err.splitlines()[0] == (
+        "commonhold: bob has 0 of the 3 unfinished tasks that tower's owner ann or one of the admins allows;"
+        " 4 more are too many."
+    )
+    assert refused.hint.endswith("commonhold quota bob --tasks N")
+    assert laptop.net.jobs() == []
+    assert laptop.net.run("true {}", ["1", "2", "3"]).done == 3
+
+    tower.kill()
+    tower.up()
+    assert "bob: at most 1 core, 2 jobs, 3 tasks" in tower.cli("status").out
+    assert laptop.cli("quota").out.splitlines()[1].split()[-5:] == ["1", "0", "2", "0", "3"]
+    assert laptop.net.run("true {}", ["1", "2", "3"]).done == 3, "what has ended counts no more"
+    laptop.cli("run", "true {}", ":::", *range(4), code=7)
+    tower.cli("quota", "bob", "--none")
+    assert laptop.net.run("true {}", ["1", "2", "3", "4"]).done == 4
+    line = tower.json("audit", "--event", "quota")[1]
+    assert (line["by"], line["who"], line["cores"], line["jobs"], line["tasks"]) == ("ann", "bob", 1, 2, 3)
 
 
 def test_what_a_trusting_network_starts_with_is_taken_back_line_by_line_with_its_words(computer):

@@ -25,6 +25,7 @@ from commonhold.authority.passes import Passes
 from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
 from commonhold.authority.watch import Watch
+from commonhold.compute.allowances import Allowances
 from commonhold.compute.cluster import Cluster
 from commonhold.compute.equipment import Equipment
 from commonhold.compute.functions import Functions
@@ -145,6 +146,8 @@ class Computer:
         self.switchboard = Switchboard()
         shelves = Shelves(self.town, self)
         self.equipment = Equipment(self.folder / "environments", self.name, lambda: self.terms.disk)
+        state = sqlite3.connect(self.folder / "state.db", isolation_level=None)
+        self.allowances = Allowances(state, self.owner, lambda: f"{self.name}'s owner")
         self.lending = Lending(
             self.folder / "lent",
             self.name,
@@ -156,12 +159,12 @@ class Computer:
             self.town.peer,
             shelves,
             self.switchboard,
+            self.allowances,
             lambda event, **_: self.audit.append(event),
             self.equipment,
         )
         self.wheelhouses = Wheelhouses(self.folder / "wheels", self.owner)
         outfitting = Outfitting(self.lending, self.equipment, self.caller, self.wheelhouses)
-        state = sqlite3.connect(self.folder / "state.db", isolation_level=None)
         self.journal = Journal(state, now, lambda event, **_: self.audit.append(event))
         opening = Opening(
             self.folder / "sessions",
@@ -186,6 +189,7 @@ class Computer:
             self.town.find,
             shelves,
             shelves,
+            self.allowances,
             now,
             patience=self.patience,
         )

@@ -14,13 +14,11 @@ from commonhold.compute.papers import Inquiry
 from commonhold.errors import NotFound, Refused
 
 
-def inquiry(of: Computer, number: int) -> Inquiry:
-    return Inquiry(session=f"{number:032x}", participant="p1", person=of.owner, person_name="somebody", python=PYTHON)
-
-
-async def considered(by: Computer, of: Computer, number: int = 1) -> int:
+async def considered(by: Computer, of: Computer, call_cores: int = 0) -> int:
     """How many cores are lent to one session more of that computer's person."""
-    return (await by.lending.consider(by.authority.who(of.fingerprint), inquiry(of, number))).cores
+    asked = {"person": of.owner, "person_name": "somebody", "python": PYTHON, "call_cores": call_cores}
+    inquiry = Inquiry(session="1" * 32, participant="p1", **asked)
+    return (await by.lending.consider(by.authority.who(of.fingerprint), inquiry)).cores
 
 
 async def test_one_person_cannot_take_all_sessions_of_a_lender(town: Town, monkeypatch: pytest.MonkeyPatch):

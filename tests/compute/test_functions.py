@@ -148,7 +148,7 @@ async def test_each_lender_says_why_it_takes_no_part(town: Town):
     async with held(town, tower, tower, cores=2, on="all") as one:
         assert sorted(one.papers.lenders.values()) == ["laptop", "tower"]
         assert [note for note in one.papers.notes if note.startswith("desk refused: ann may not run")]
-    with pytest.raises(Refused, match="laptop lends 2 cores, and each call needs 3"):
+    with pytest.raises(Refused, match="laptop lends ann 2 cores, and each call needs 3"):
         async with held(town, tower, tower, cores=3, on="laptop"):
             pass
 

@@ -13,9 +13,14 @@ from commonhold.compute import portions
 from commonhold.compute.job import Input, State
 from commonhold.compute.portions import Portion, Portions
 from commonhold.home import LendingTerms
+from commonhold.names import PersonId
 
 TIMED = "date +%s%N; sleep {}; date +%s%N"
 Span = tuple[int, int]
+
+
+def whose(name: str) -> PersonId:
+    return PersonId(name.encode().hex().ljust(32, "0"))
 
 
 class Lender:
@@ -23,12 +28,13 @@ class Lender:
 
     def __init__(self, cores: int) -> None:
         self.cores = cores
-        self.portions = Portions(lambda: self.cores)
+        self.most: dict[PersonId | None, int] = {}
+        self.portions = Portions(lambda: self.cores, self.most.get)
         self.may_use: dict[str, int] = {}
 
     def session(self, name: str, person: str, wants: int = 0) -> Portion:
         self.may_use[name] = self.cores  # as its worker believes
-        portion = self.portions.open(person, lambda cores: self.may_use.update({name: cores}))
+        portion = self.portions.open(whose(person), lambda cores: self.may_use.update({name: cores}))
         portion.want(wants)
         return portion
 
@@ -80,6 +86,14 @@ async def test_what_does_not_divide_evenly_goes_round_while_it_is_wanted(monkeyp
     assert seen == {(1, 2), (2, 1)}
     ann.want(0)
     assert lender.portions._next is None, "nothing goes round where there is enough"
+
+
+async def test_whoever_may_have_fewer_leaves_the_rest_to_others():
+    lender = Lender(8)
+    lender.most[whose("bob")] = 2
+    for name in ("ann", "bob"):
+        lender.session(name, name, wants=8)
+    assert lender.may_use == {"ann": 6, "bob": 2}
 
 
 async def test_fewer_cores_lent_are_divided_anew():

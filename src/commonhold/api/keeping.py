@@ -26,13 +26,21 @@ class Keeping(Doors):
         return self._desk(self._keeper(), "POST", "/groups", body, answer=Group)
 
     def quotas(self) -> list[Quota]:
-        """What each person has stored and may; whoever does not keep the rules sees only their own."""
+        """What each person has stored and has unfinished, and may; who does not keep the rules sees only their own."""
         return self._desk(self._keeper(), "GET", "/quotas", answer=list[Quota])
 
-    def set_quota(self, person: str, bytes: int | None = None, files: int | None = None) -> Quota:  # noqa: A002
-        """How much somebody may store from now on; None is no limit. Raises Refused, NotFound."""
-        body = {"person": person, "bytes": bytes, "files": files}
-        return self._desk(self._keeper(), "POST", "/quotas", body, answer=Quota)
+    def set_quota(
+        self,
+        person: str,
+        bytes: int | None = None,  # noqa: A002
+        files: int | None = None,
+        cores: int | None = None,
+        jobs: int | None = None,
+        tasks: int | None = None,
+    ) -> Quota:
+        """How much somebody may have from now on; None is no limit. Raises Refused, NotFound."""
+        limits = {"bytes": bytes, "files": files, "cores": cores, "jobs": jobs, "tasks": tasks}
+        return self._desk(self._keeper(), "POST", "/quotas", {"person": person, **limits}, answer=Quota)
 
     def _keeper(self) -> str:
         """The computer whose doors are spoken of: nothing for this one, which opens doors itself."""

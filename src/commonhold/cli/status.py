@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
+from commonhold.cli.limits import computing, storing
 from commonhold.cli.output import aligned, counted, local
 from commonhold.errors import NodeNotRunning
 
 if TYPE_CHECKING:
-    from commonhold.answers import OpenInvitation, Status
+    from commonhold.answers import OpenInvitation, Quota, Status
 
 
 @declare("status", "commonhold status", "commonhold --json status")
@@ -44,7 +45,12 @@ def _rows(status: Status) -> list[tuple[str, str]]:
     ]
     rows += [("wish:", f"{w.wish}, signed by {', '.join(w.signed)}; to agree: {w.agree}") for w in status.proposals]
     rows += [("shares:", f"{o.share}  {o.folder}{'  (missing now)' if o.missing else ''}") for o in status.shares]
+    rows += [("quota:", f"{quota.person}: at most {_limits(quota)}") for quota in status.quotas]
     return [(head, text) for head, text in rows if text]
+
+
+def _limits(quota: Quota) -> str:
+    return ", ".join(filter(None, (storing(quota), computing(quota))))
 
 
 def _invitation(each: OpenInvitation) -> str:

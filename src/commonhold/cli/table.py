@@ -20,7 +20,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "recover": "Put a network right with its recovery key.",
         "group": "Say who is in which group, or list the groups.",
         "person": "Give people accounts at a server, or take them back.",
-        "quota": "Limit what a person may store, or list what each has stored.",
+        "quota": "Limit what a person may store and compute, or list what each has.",
         "allow": "Say who may do what at a door.",
         "deny": "Say who may not do what at a door.",
         "rules": "List the rules of this computer.",

@@ -12,6 +12,7 @@ import msgspec
 
 from commonhold.authority.authority import Subject
 from commonhold.authority.watch import Watch
+from commonhold.compute.allowances import Allowances
 from commonhold.compute.briefing import Briefing
 from commonhold.compute.dispatch import Dispatch
 from commonhold.compute.job import Input, Job, JobSpec, State, parts_of
@@ -47,6 +48,7 @@ class Cluster:
         find: Callable[[str], Fingerprint],
         desk: PassDesk,
         folders: JobFolders,
+        allowances: Allowances,
         now: Clock,
         warm: float = WARM,
         patience: Patience = Patience(),  # noqa: B008 - a tuple
@@ -59,6 +61,7 @@ class Cluster:
         self._lending = lending
         self._opening = opening
         self._folders = folders
+        self._allowances = allowances
         self._sessions = WarmSessions(self._open, self.refused, watch, warm)
         self._means = Means(
             computer,
@@ -102,12 +105,15 @@ class Cluster:
     async def submit(self, subject: Subject, spec: JobSpec) -> Job:
         """A job that collects its local inputs: they are uploaded to its share, then it is begun.
 
-        Raises Refused without the right to run here: a job's own folder takes whatever its person puts there.
+        Raises Refused without the right to run here: a job's own folder takes whatever its person puts there. Raises
+        NoSpace when they have too much here that has not ended.
         """
         if subject.person is None:
             raise Refused("Only people have jobs.")
         self._lending.require_right(subject)
         spec.check()
+        name = subject.person_name
+        self._allowances.require(subject.person, name, self.journal, 1, max(1, len(spec.inputs)))
         number = self.journal.add(subject.person, subject.person_name, subject.computer, spec)
         await self._folders.make(number, subject.person)
         self._collecting[number] = subject
@@ -163,6 +169,7 @@ class Cluster:
             raise Conflict(f"All tasks of job {number} are done.", f"commonhold log {number}")
         if clearing := self._clearing.get(number):
             await asyncio.wait({clearing})
+        self._allowances.require(self.journal.person(number), job.person, self.journal, 1, job.total - job.done)
         if job.total == 0:
             return await self._begin(number, self._subject(number))
         running = self._laid_out(number)

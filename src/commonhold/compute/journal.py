@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +33,13 @@ CREATE INDEX IF NOT EXISTS task_states ON task (job, state);
 LATER = (("job", "computer"), ("task", "place"))
 STOPPED = "The node ended while its inputs were being uploaded. Run it again."
 TAKEN_UP = "The node ended while this job ran; what was not done yet runs again."
+
+
+class Unended(NamedTuple):
+    """How much of one person's has not ended; a job that collects its inputs counts the tasks that it will have."""
+
+    jobs: int
+    tasks: int
 
 
 class Journal:
@@ -203,6 +211,24 @@ class Journal:
             "SELECT number FROM job WHERE ? IS NULL OR person = ? ORDER BY number", (person, person)
         )
         return [self.job(number) for (number,) in rows.fetchall()]
+
+    def busy(self) -> set[PersonId]:
+        """Who has a job that has not ended."""
+        sql = "SELECT DISTINCT person FROM job WHERE state IN (?, ?)"
+        return {PersonId(person) for (person,) in self._db.execute(sql, (State.COLLECTING, State.RUNNING))}
+
+    def unended(self, person: PersonId) -> Unended:
+        jobs, collected = self._db.execute(
+            "SELECT count(*), sum(CASE state WHEN ? THEN max(1, json_array_length(spec, '$.inputs')) ELSE 0 END)"
+            " FROM job WHERE person = ? AND state IN (?, ?)",
+            (State.COLLECTING, person, State.COLLECTING, State.RUNNING),
+        ).fetchone()
+        (tasks,) = self._db.execute(
+            "SELECT count(*) FROM job JOIN task ON task.job = job.number"
+            " WHERE job.person = ? AND job.state = ? AND task.state IN (?, ?)",
+            (person, State.RUNNING, State.WAITING, State.RUNNING),
+        ).fetchone()
+        return Unended(jobs, tasks + (collected or 0))
 
     def tasks(self, job: int, task: int | None = None) -> list[Task]:
         """A job's tasks in order, or the one asked for. Raises NotFound."""

@@ -19,6 +19,7 @@ import psutil
 from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb, permit
 from commonhold.authority.watch import Watch
 from commonhold.compute import fairness, sandbox
+from commonhold.compute.allowances import Allowances
 from commonhold.compute.equipment import Equipment
 from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer
 from commonhold.compute.portions import Portions
@@ -55,6 +56,7 @@ class Lending:
         peer: Callable[[Fingerprint], Peer],
         courier: Courier,
         switchboard: Switchboard,
+        allowances: Allowances,
         record: Callable[..., None],
         equipment: Equipment,
     ) -> None:
@@ -69,10 +71,11 @@ class Lending:
         self.peer = peer
         self._courier = courier
         self._switchboard = switchboard
+        self._allowances = allowances
         self._record = record
         self._equipment = equipment
         self.stays = Stays(switchboard)
-        self._portions = Portions(self._cores)
+        self.portions = Portions(self._cores, allowances.cores)
         self._closed = False
 
     async def start(self) -> None:
@@ -89,7 +92,7 @@ class Lending:
         """What `lend` would answer now, without starting anything. Raises as it would."""
         kind = await sandbox.here()
         self._require(subject, inquiry, kind)
-        return Accepted(self._cores(), str(kind))
+        return Accepted(self._cores_for(subject), str(kind))
 
     def require_right(self, subject: Subject) -> Permit:
         """Raise Refused unless this subject may run jobs here."""
@@ -97,6 +100,10 @@ class Lending:
 
     def _cores(self) -> int:
         return self._terms().cores or os.cpu_count() or 1
+
+    def _cores_for(self, subject: Subject) -> int:
+        """Those that this person may have, when nobody else wants them."""
+        return self._allowances.cores(subject.person, self._cores())
 
     def person_of(self, computer: Fingerprint) -> PersonId | None:
         """Whose computer that is."""
@@ -141,7 +148,7 @@ class Lending:
         self.stays.add(key, lent)
         lent.work = self._watch.begin(subject, f"session {offer.session}", lambda why: self.stays.refuse(key, why))
         lent.work.hold(lent.permit)
-        cores = self._cores()
+        cores = self._cores_for(subject)
         try:
             await asyncio.to_thread(lent.prepare)
             orders = _orders(self.computer, offer, cores, self._terms().memory)
@@ -151,7 +158,7 @@ class Lending:
             if not self.stays.has(key, lent):  # ended while it started
                 lent.box.kill()
                 raise NotFound("That session is over.")
-            lent.portion = self._portions.open(subject.person or "", partial(_tell_cores, lent.box))
+            lent.portion = self.portions.open(subject.person, partial(_tell_cores, lent.box))
         except BaseException:
             await self.stays.end(*key)
             raise
@@ -180,8 +187,8 @@ class Lending:
             )
         _checked(offer.session, offer.participant)
         self._equipment.require_fit(offer.environment)
-        if not 0 <= offer.call_cores <= self._cores():
-            raise Refused(f"{self.computer} lends {self._cores()} cores, and each call needs {offer.call_cores}.")
+        if not 0 <= offer.call_cores <= (cores := self._cores_for(subject)):
+            raise Refused(f"{self.computer} lends {subject} {cores} cores, and each call needs {offer.call_cores}.")
         _require_room(self.computer, [lent.subject.person for lent in self.stays], subject, own)
         return permitted
 

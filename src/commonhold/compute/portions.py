@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from commonhold.compute.fairness import portions
+from commonhold.names import PersonId
 
 TURN_EVERY = 2.0  # seconds until what does not divide evenly goes to another
 
@@ -13,7 +14,7 @@ TURN_EVERY = 2.0  # seconds until what does not divide evenly goes to another
 class Portion:
     """One session's. Its worker says how many cores it wants: as many as its tasks would use, up to all."""
 
-    def __init__(self, of: Portions, whose: str, tell: Callable[[int], None]) -> None:
+    def __init__(self, of: Portions, whose: PersonId | None, tell: Callable[[int], None]) -> None:
         self.whose = whose
         self.wants = 0
         self.told: int | None = None
@@ -34,13 +35,15 @@ class Portion:
 class Portions:
     """Of all sessions of one lender. On the event loop only."""
 
-    def __init__(self, cores: Callable[[], int]) -> None:
+    def __init__(self, cores: Callable[[], int], most: Callable[[PersonId | None, int], int]) -> None:
+        """`most`: of so many cores, those that a person may have."""
         self._cores = cores
+        self._most = most
         self._open: dict[Portion, None] = {}
         self._turn = 0
         self._next: asyncio.TimerHandle | None = None
 
-    def open(self, whose: str, tell: Callable[[int], None]) -> Portion:
+    def open(self, whose: PersonId | None, tell: Callable[[int], None]) -> Portion:
         """A session's of that person begins. `tell` hears how many cores it may use, unless these are all."""
         portion = Portion(self, whose, tell)
         self._open[portion] = None
@@ -71,10 +74,11 @@ class Portions:
             self._next = None
 
     def _divided(self, cores: int, wants: dict[Portion, int]) -> dict[Portion, int]:
-        by_person: dict[str, dict[Portion, int]] = {}
+        by_person: dict[PersonId | None, dict[Portion, int]] = {}
         for portion, wanted in wants.items():
             by_person.setdefault(portion.whose, {})[portion] = wanted
-        return portions(cores, by_person, {}, self._turn)
+        most = {person: self._most(person, cores) for person in by_person}
+        return portions(cores, by_person, most, self._turn)
 
     def _next_turn(self) -> None:
         self._next = None

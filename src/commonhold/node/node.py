@@ -124,7 +124,7 @@ class Node:
         )
         self.groups = GroupDesk(self.desk)
         self.processors = self._processors() if self.has_door else None
-        self.quotas = QuotaDesk(home.state, self.desk, self.passes)
+        self.quotas = QuotaDesk(home.state, self.desk, self.passes, self.processors)
         self.guards = Guards(self.key, proposals, self.exchange, directory, self.authority, self.record)
         self.recovery = Recovery(self.key, self.facts, self.exchange, directory, self.record)
         self.checkup = Checkup(home, directory, self.shares, self.guards, self.has_door, self._sandbox, self._ailing)

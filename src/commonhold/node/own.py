@@ -82,6 +82,7 @@ class Own:
             lend=self.settings.lend,
             sandbox=self.sandbox(),
             shares=tuple(self._offer(share) for share in self.shares.all()),
+            quotas=self.quotas.limited(),
             invitations=self.invitations(),
             proposals=self.guards.open(),
             alarm=self.alarms(),

@@ -12,10 +12,11 @@ from commonhold.authority.authority import Subject
 from commonhold.authority.passes import Passes
 from commonhold.authority.watch import Watch
 from commonhold.compute import sandbox
+from commonhold.compute.allowances import Allowance, Allowances
 from commonhold.compute.cluster import Cluster
 from commonhold.compute.equipment import Equipment
 from commonhold.compute.functions import Functions
-from commonhold.compute.journal import Journal
+from commonhold.compute.journal import Journal, Unended
 from commonhold.compute.lend import Lending
 from commonhold.compute.means import Patience
 from commonhold.compute.opening import Opening
@@ -26,7 +27,7 @@ from commonhold.compute.serve import Calls, Jobs, Loans, Streams
 from commonhold.compute.wheels import Wheelhouses
 from commonhold.files.shares import Shares
 from commonhold.home import Home, Settings
-from commonhold.names import Fingerprint
+from commonhold.names import Fingerprint, PersonId
 from commonhold.node.courier import DoorCourier, DoorDesk, HomeFolders
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
@@ -61,6 +62,7 @@ class Processors:
         self.door_desk = DoorDesk(passes, shares, caller, directory.peer, here)
         self.readings = Readings(passes, shares)
         self._equipment = Equipment(home.environments, settings.computer, lambda: settings.lend.disk)
+        self.allowances = Allowances(state, shares.owner, desk.authority.keeper)
         self.lending = self._lending(home, settings, watch, directory, desk, caller, record)
         outfitting = Outfitting(self.lending, self._equipment, caller, Wheelhouses(home.wheels, shares.owner))
 
@@ -81,6 +83,7 @@ class Processors:
             find,
             self.door_desk,
             folders,
+            self.allowances,
             _now,
             patience=patience,
         )
@@ -111,9 +114,19 @@ class Processors:
             directory.peer,
             DoorCourier(caller, directory.peer),
             self.switchboard,
+            self.allowances,
             record,
             self._equipment,
         )
+
+    def allow(self, person: PersonId, allowance: Allowance) -> None:
+        """How much of these processors that person may have from now on."""
+        self.allowances.say(person, allowance)
+        self.lending.portions.look()
+
+    def unended(self, person: PersonId) -> Unended:
+        """How much of that person's waits or runs from here."""
+        return self.cluster.journal.unended(person)
 
     def between_computers(self) -> list[web.RouteDef]:
         """For the listener: sessions, their streams, passes."""

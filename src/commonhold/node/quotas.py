@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 
 from commonhold.answers import Quota
 from commonhold.authority.authority import Subject, Verb
 from commonhold.authority.gate import SUBJECT
 from commonhold.authority.passes import Passes
+from commonhold.compute.allowances import Allowance
 from commonhold.errors import NotFound, WrongUsage
 from commonhold.files.quota import Limit, Payer, QuotaLedger
 from commonhold.names import PersonId
 from commonhold.node.desk import Desk
+from commonhold.node.processors import Processors
 from commonhold.transport import document, json_answer
 
 MOST = 2**62  # what SQLite's integers hold, with room for sums
 
 
 class QuotaWish(msgspec.Struct, frozen=True):
-    """How much somebody may store from now on: the body of POST /quotas. None is no limit."""
+    """How much somebody may have from now on: the body of POST /quotas. None is no limit."""
 
     person: str
     bytes: int | None = None
     files: int | None = None
+    cores: int | None = None
+    jobs: int | None = None
+    tasks: int | None = None
 
     def __post_init__(self) -> None:
-        if any(each is not None and not 0 <= each < MOST for each in (self.bytes, self.files)):
-            raise WrongUsage("A quota is a number of bytes or of files.", "--bytes 10GB --files 10000")
+        if any(each is not None and not 0 <= each < MOST for each in (self.bytes, self.files, self.jobs, self.tasks)):
+            raise WrongUsage("A quota is a number of bytes, files, jobs or tasks.", "--bytes 10GB --files 10000")
+        if self.cores is not None and not 1 <= self.cores < MOST:
+            raise WrongUsage("Whoever may run has one core at least.", "commonhold deny WHO run compute")
+
+    @property
+    def allowance(self) -> Allowance:
+        return Allowance(self.cores, self.jobs, self.tasks)
 
 
 class QuotaDesk:
-    """Beside the desk of rules; keeps the ledger of what was stored here, and by whom."""
+    """Beside the desk of rules; keeps the ledger of what was stored here, and by whom.
 
-    def __init__(self, state: Path, desk: Desk, passes: Passes) -> None:
-        self._desk, self._passes = desk, passes
+    `processors` keep how much of them each may have; a client has none.
+    """
+
+    def __init__(self, state: Path, desk: Desk, passes: Passes, processors: Processors | None) -> None:
+        self._desk, self._passes, self._processors = desk, passes, processors
         self.ledger = QuotaLedger(state, desk.shares.weigh, desk.authority.keeper)
 
     def routes(self) -> list[web.RouteDef]:
@@ -60,8 +75,21 @@ class QuotaDesk:
         keeps = self._desk.authority.decide(subject, Verb.GOVERN, self._desk.compute).allowed
         if not keeps and subject.person is None:
             self._desk.require_keeper(subject)
-        persons = self.ledger.persons() if keeps else {PersonId(subject.person or "")}
-        return json_answer(sorted(map(self._quota, persons), key=lambda quota: quota.person.casefold()))
+        return json_answer(self._quotas(self._known() if keeps else {PersonId(subject.person or "")}))
+
+    def _known(self) -> set[PersonId]:
+        """Everybody who has a limit, has stored something, or has an unfinished job; but the owner."""
+        known = self.ledger.persons()
+        if self._processors is not None:
+            known |= self._processors.allowances.persons() | self._processors.cluster.journal.busy()
+        return known - {self._desk.shares.owner}
+
+    def limited(self) -> tuple[Quota, ...]:
+        """Of everybody who has a limit."""
+        return tuple(quota for quota in self._quotas(self._known()) if limits(quota))
+
+    def _quotas(self, persons: Iterable[PersonId]) -> list[Quota]:
+        return sorted(map(self._quota, persons), key=lambda quota: quota.person.casefold())
 
     async def _set(self, request: web.Request) -> web.Response:
         wish = await document(request, QuotaWish)
@@ -74,9 +102,32 @@ class QuotaDesk:
         if person == self._desk.shares.owner:
             raise WrongUsage(f"{roster.persons[person]} owns these doors, and has no quota at them.")
         self.ledger.set_limit(person, Limit(wish.bytes, wish.files))
-        self._desk.record("quota", by=str(subject), who=roster.persons[person], bytes=wish.bytes, files=wish.files)
+        if self._processors is not None:
+            self._processors.allow(person, wish.allowance)
+        self._desk.record(
+            "quota",
+            by=str(subject),
+            who=roster.persons[person],
+            bytes=wish.bytes,
+            files=wish.files,
+            cores=wish.cores,
+            jobs=wish.jobs,
+            tasks=wish.tasks,
+        )
         return json_answer(self._quota(person))
 
     def _quota(self, person: PersonId) -> Quota:
         name = self._desk.roster().persons.get(person, person)
-        return Quota(name, *self.ledger.used(person), *self.ledger.limit(person))
+        stored = Quota(name, *self.ledger.used(person), *self.ledger.limit(person))
+        if self._processors is None:
+            return stored
+        may, has = self._processors.allowances.of(person), self._processors.unended(person)
+        return structs.replace(
+            stored, jobs=has.jobs, tasks=has.tasks, most_cores=may.cores, most_jobs=may.jobs, most_tasks=may.tasks
+        )
+
+
+def limits(quota: Quota) -> bool:
+    """Whether it limits anything."""
+    most = (quota.most_bytes, quota.most_files, quota.most_cores, quota.most_jobs, quota.most_tasks)
+    return any(each is not None for each in most)
