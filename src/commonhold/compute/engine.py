@@ -33,6 +33,7 @@ OUTCOMES = "outcomes"  # the topic of the events that carry them
 # take 10 ms on a busy disk. The more there are at once, the longer the next batch gathers.
 REPORT_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 WANTS_EVERY = 0.25  # seconds between two words to the lender on how many cores are wanted
+SHORTEN_EVERY = 1.0  # seconds between two looks whether tasks print too much
 GIVEN_UP = 15  # seconds that a worker looks for its scheduler
 
 SETTINGS: dict[str, Any] = {
@@ -266,6 +267,7 @@ class WorkerSide:
         self._worker = QuietWorker(orders, self._folder, node)
         await self._worker
         self._watching = [asyncio.create_task(self._watch(channel)), asyncio.create_task(self._tell_wants(channel))]
+        self._watching.append(asyncio.create_task(self._shorten()))
 
     async def _tell_wants(self, channel: Channel) -> None:
         """The lender hears how many cores the tasks want: other people's get what these leave."""
@@ -287,8 +289,15 @@ class WorkerSide:
         await self._worker.finished()  # type: ignore[no-untyped-call]
         channel.close()
 
+    async def _shorten(self) -> None:
+        while True:
+            await asyncio.sleep(SHORTEN_EVERY)
+            await asyncio.to_thread(self._node.commands.shorten)
+
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
-        if what == "forget":
+        if what == "stop":
+            self._node.commands.stop(words["key"], words["why"])
+        elif what == "forget":
             self._node.commands.forget(words["job"])
         elif what == "learn":
             self._node.commands.learn(words["job"])

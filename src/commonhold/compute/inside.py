@@ -11,6 +11,7 @@ process outlives a node that was killed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import socket
@@ -30,6 +31,12 @@ def confine(orders: Orders) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit(resource.RLIMIT_NOFILE, orders.open_files)
     _limit(resource.RLIMIT_FSIZE, orders.file_size)
+    if orders.data:  # what libraries only reserve, by the terabyte at times, does not count as this
+        _limit(resource.RLIMIT_DATA, orders.data)
+    if orders.threads:
+        _limit(resource.RLIMIT_NPROC, orders.threads)
+    with contextlib.suppress(OSError):  # where memory runs out all the same, guests are the first to go
+        Path("/proc/self/oom_score_adj").write_text("1000")
     if not orders.idle:
         return
     if hasattr(os, "SCHED_IDLE"):

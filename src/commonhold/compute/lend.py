@@ -20,12 +20,14 @@ from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb
 from commonhold.authority.watch import Watch
 from commonhold.compute import fairness, sandbox
 from commonhold.compute.allowances import Allowances
+from commonhold.compute.bounds import Lent, threads
 from commonhold.compute.equipment import Equipment
 from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer
 from commonhold.compute.portions import Portions
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.stay import Stay
 from commonhold.compute.stays import Stays
+from commonhold.compute.warden import Warden
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.home import LendingTerms
 from commonhold.names import Fingerprint, PersonId
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 5.0  # seconds between two looks whether hub and terms still hold; rights are watched
 PATIENCE = 3  # looks without an answer from the hub: 15 s
+HARDER = 1.25  # a worker's own limits are so much wider than those that the warden holds: it can say what happened
 SESSION_ID = 32  # hexadecimal digits
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -76,6 +79,7 @@ class Lending:
         self._equipment = equipment
         self.stays = Stays(switchboard)
         self.portions = Portions(self._cores, allowances.cores)
+        self.warden = Warden(computer, lambda: _bounds(terms()))
         self._closed = False
 
     async def start(self) -> None:
@@ -87,6 +91,7 @@ class Lending:
         """Nothing that others started runs here after this, and nothing new starts."""
         self._closed = True
         await self.stays.close()
+        await asyncio.to_thread(self.warden.close)
 
     async def consider(self, subject: Subject, inquiry: Inquiry) -> Accepted:
         """What `lend` would answer now, without starting anything. Raises as it would."""
@@ -142,7 +147,7 @@ class Lending:
         permitted = self._require(subject, offer, kind)
         await self.require_company(offer.company)
         folder = f"{offer.session}-{offer.participant}-{secrets.token_hex(4)}"  # an earlier stay's may still be cleared
-        lent = Stay(self._folder / folder, permitted, offer.company, self._courier, self._equipment)
+        lent = Stay(self._folder / folder, permitted, offer.company, self._courier, self._equipment, self.warden)
         hub = None if switch else subject.computer
         switch = switch or self._switch(offer.session, hub)
         self.stays.add(key, lent)
@@ -151,9 +156,10 @@ class Lending:
         cores = self._cores_for(subject)
         try:
             await asyncio.to_thread(lent.prepare)
-            orders = _orders(self.computer, offer, cores, self._terms().memory)
+            orders = _orders(self.computer, offer, cores, _bounds(self._terms()).memory, kind)
             environment = await lent.equip(offer.environment, kind)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1, environment)
+            lent.watch(cores)
             lent.box.channel.tell("orders", **orders)
             if not self.stays.has(key, lent):  # ended while it started
                 lent.box.kill()
@@ -234,7 +240,12 @@ def _require_room(computer: str, persons: list[PersonId | None], subject: Subjec
         raise Refused(f"{computer} has lent all that it lends.", "try again later")
 
 
-def _orders(computer: str, offer: Offer, cores: int, memory: int) -> dict[str, Any]:
+def _bounds(terms: LendingTerms) -> Lent:
+    """What all guests together may use."""
+    return Lent(terms.memory or psutil.virtual_memory().total // 2, terms.disk)
+
+
+def _orders(computer: str, offer: Offer, cores: int, memory: int, kind: sandbox.Kind) -> dict[str, Any]:
     """For functions a process for each call that can run at a time: Python itself computes on one core only."""
     return {
         "me": offer.participant,
@@ -243,7 +254,9 @@ def _orders(computer: str, offer: Offer, cores: int, memory: int) -> dict[str, A
         "key": offer.key,
         "computer": computer,
         "cores": cores,
-        "memory": memory or psutil.virtual_memory().total // 2,
+        "memory": memory,
+        "data": int(memory * HARDER),
+        "threads": int(threads(cores) * HARDER) if sandbox.counts_alone(kind) else 0,
         "idle": True,
         "processes": cores // offer.call_cores if offer.call_cores else 0,
     }

@@ -47,7 +47,7 @@ class Minutes:
         """Whether that task, lost with its worker, has cost too many of these, and has failed."""
         if farewell is not None and (not farewell.status or key not in farewell.executing):
             return False
-        problem = self._running.blame(task, farewell.status if farewell else 0)
+        problem = self._running.blame(task, farewell.status, farewell.why) if farewell else self._running.blame(task, 0)
         if problem:
             self.move(task, State.FAILED, "", Outcome(problem=problem))
         return bool(problem)

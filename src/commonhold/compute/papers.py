@@ -113,6 +113,7 @@ class Farewell(msgspec.Struct, frozen=True):
     status: int = 0  # with which it ended by itself; 0 when it was ended
     executing: tuple[str, ...] = ()  # what it was doing then
     stored: dict[str, Outcome] = {}  # the last tasks whose outputs are all at their door, whoever knows of it
+    why: str = ""  # its lender ended it, for what it used
 
 
 class PassPaper(msgspec.Struct, frozen=True):

@@ -102,8 +102,10 @@ class Running:
         if not self.open:
             self.over.set()
 
-    def blame(self, task: int, status: int) -> str:
-        """Its worker died by itself, with that status, while it ran (0: nobody knows how). -> Why it is not run again.
+    def blame(self, task: int, status: int, why: str = "") -> str:
+        """Its worker died, with that status, while it ran (0: nobody knows how). -> Why it is not run again.
+
+        `why`: its lender ended it for what it used, and says so.
 
         Who ran beside it is suspected too; whom two workers have died of ran alone on the second.
         """
@@ -113,6 +115,8 @@ class Running:
             return ""
         if not status:
             return f"{most} computers were lost while it ran there."
+        if why:
+            return why
         how = f"killed by signal {status - 128}" if status > 128 else f"ended with status {status}"
         return f"It ended the process that ran it, on two workers ({how}): it may need more memory than is lent."
 

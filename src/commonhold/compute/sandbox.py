@@ -19,6 +19,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,7 @@ import commonhold
 from commonhold.compute.channel import LONGEST_LINE, Channel, Handler
 
 PROGRAM = "commonhold.compute.inside"
+TEMPORARY = "tmp"  # the folder in it that the process sees as /tmp
 INSIDE = Path("/session")  # where the process sees its folder, under bubblewrap
 ENVIRONMENT = Path("/environment")  # and where the packages that came with its session
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
@@ -66,13 +68,24 @@ async def here() -> Kind:
     return _known["kind"]
 
 
+def counts_alone(kind: Kind) -> bool:
+    """Whether the system counts the processes of a sandbox by themselves, so that a limit of them bounds nobody else.
+
+    Linux does since 5.14, for each user namespace; before, for all that its user has running.
+    """
+    version = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2] if part.isdecimal())
+    return kind is Kind.BUBBLEWRAP and version >= (5, 14)
+
+
 async def _starts() -> bool:
     if sys.platform != "linux" or bubblewrap() is None:
         return False
-    trial = await asyncio.create_subprocess_exec(
-        *_wrapped(Path("/usr")), "true", stdin=-3, stdout=-3, stderr=-3, env=_environment()
-    )
-    return await trial.wait() == 0
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / TEMPORARY).mkdir()
+        trial = await asyncio.create_subprocess_exec(
+            *_wrapped(Path(folder)), "true", stdin=-3, stdout=-3, stderr=-3, env=_environment()
+        )
+        return await trial.wait() == 0
 
 
 def _environment() -> dict[str, str]:
@@ -93,10 +106,11 @@ def _interpreter() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
-def _wrapped(folder: Path) -> list[str]:
-    """bubblewrap's command line up to the program."""
+def _wrapped(folder: Path, *also: str) -> list[str]:
+    """bubblewrap's command line up to the program; `also` are more of its words, for what is to be seen there."""
     words = [str(bubblewrap()), "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    words += ["--hostname", "commonhold", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+    words += ["--hostname", "commonhold", "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    words += ["--tmpfs", "/dev/shm"]  # noqa: S108 - the only place that is memory: the warden counts what is in it
     for place in SYSTEM:
         if Path(place).is_symlink():
             words += ["--symlink", str(Path(place).readlink()), place]
@@ -109,7 +123,8 @@ def _wrapped(folder: Path) -> list[str]:
         if not any(needed.is_relative_to(place) for place in seen):
             seen.append(needed)
             words += ["--ro-bind", str(needed), str(needed)]
-    return [*words, "--bind", str(folder), str(INSIDE), "--chdir", str(INSIDE), "--setenv", "HOME", str(INSIDE)]
+    words += ["--bind", str(folder), str(INSIDE), "--bind", str(folder / TEMPORARY), "/tmp"]  # noqa: S108
+    return [*words, *also, "--remount-ro", "/", "--chdir", str(INSIDE), "--setenv", "HOME", str(INSIDE)]
 
 
 class Sandbox:
@@ -141,12 +156,15 @@ class Sandbox:
         What lies in `environment` it finds first; to change it is only for what makes one (`writable`).
         """
         kind = kind or await here()
+        (folder / TEMPORARY).mkdir(mode=0o700, exist_ok=True)
         where = str(INSIDE) if kind is Kind.BUBBLEWRAP else str(folder)
-        prefix = _wrapped(folder) if kind is Kind.BUBBLEWRAP else []
-        packages = environment
-        if environment is not None and kind is Kind.BUBBLEWRAP:
-            packages = ENVIRONMENT
-            prefix += ["--bind" if writable else "--ro-bind", str(environment), str(packages)]
+        prefix, packages = [], environment
+        if kind is Kind.BUBBLEWRAP:
+            also = []
+            if environment is not None:
+                packages = ENVIRONMENT
+                also = ["--bind" if writable else "--ro-bind", str(environment), str(packages)]
+            prefix = _wrapped(folder, *also)
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(processes)]
         its_streams = [theirs.fileno() for _, theirs in pairs]
         speech, its_speech = socket.socketpair()
@@ -192,8 +210,8 @@ class Sandbox:
         status = self._process.returncode or 0
         return status if status >= 0 else 128 - status
 
-    def kill(self) -> None:
-        """End it and all that it started, now. May be called twice."""
+    def strike(self) -> None:
+        """Kill its processes; in any thread. `wait` returns then."""
         if self.kind is Kind.LIMITS:
             end_session(self.pid)
         if self._process.returncode is None:
@@ -201,6 +219,10 @@ class Sandbox:
             # begun has a child that does not die with it yet.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End it and all that it started, now. May be called twice."""
+        self.strike()
         self.channel.close()
         for each in self.streams:
             each.close()

@@ -272,6 +272,7 @@ def _loss(name: str, farewell: Farewell | None, silent: bool) -> str:
     """What people are told of a worker that is gone."""
     if farewell is not None and farewell.status:
         how = f"was killed by signal {farewell.status - 128}" if farewell.status > 128 else "ended"
+        how = f"was ended by its lender ({farewell.why.rstrip('.')})" if farewell.why else how
         return f"The worker on {name} {how}; the tasks that it ran run again, each alone."
     if silent:
         return f"{name} was given up, since it was silent for too long; its tasks run again elsewhere."

@@ -22,6 +22,7 @@ from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.sandbox import Sandbox
 from commonhold.compute.seating import Seating
 from commonhold.compute.seats import Seat, Seats
+from commonhold.compute.warden import Ward
 from commonhold.errors import CommonholdError, NotFound
 from commonhold.names import Fingerprint
 from commonhold.transport import Caller
@@ -80,6 +81,7 @@ class Session:
         self._listener = listener
         self._ready = asyncio.Event()
         self._box: Sandbox | None = None
+        self._lending = lending
         self._watching: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[list[Farewell]] | None = None
 
@@ -107,10 +109,12 @@ class Session:
 
     async def _watch(self, box: Sandbox) -> None:
         serving = asyncio.create_task(box.channel.serve())
+        ward = self._lending.warden.watch(Ward(box, self._folder, 1, lambda *_: None))  # others have a say in it, too
         try:
             await box.wait()
         finally:
             serving.cancel()
+            self._lending.warden.release_soon(ward)
         if not self.over.is_set():
             self.over.set()
             self._listener.lost(self)

@@ -21,7 +21,8 @@ from commonhold.compute.job import Outcome, key_of, parts_of, relative
 from commonhold.compute.papers import Courier, Farewell, JobPapers, RemoteFile
 from commonhold.compute.portions import Portion
 from commonhold.compute.task import WORK
-from commonhold.errors import NotFound, Unreachable, WrongUsage
+from commonhold.compute.warden import Ward, Warden
+from commonhold.errors import CommonholdError, NotFound, Unreachable, WrongUsage
 from commonhold.names import PersonId, SharePath
 from commonhold.trees import erase
 
@@ -34,7 +35,13 @@ class Stay:
     """One session's stay here: its worker, its folder, and its jobs' papers."""
 
     def __init__(
-        self, folder: Path, permit: Permit, company: tuple[PersonId, ...], courier: Courier, equipment: Equipment
+        self,
+        folder: Path,
+        permit: Permit,
+        company: tuple[PersonId, ...],
+        courier: Courier,
+        equipment: Equipment,
+        warden: Warden,
     ) -> None:
         self.permit = permit  # to run here
         self.subject = permit.subject
@@ -52,6 +59,9 @@ class Stay:
         self._forgotten: set[int] = set()
         self._carrying: dict[int, set[asyncio.Task[Any]]] = {}  # by job: files on their way
         self._stored: dict[str, Outcome] = {}
+        self._stopped: dict[str, str] = {}  # tasks that were to end: why
+        self._warden = warden
+        self._ward: Ward | None = None
 
     def prepare(self) -> None:
         self.room.mkdir(parents=True, mode=0o700)
@@ -64,6 +74,27 @@ class Stay:
             enter = self._equipment.enter
             self._environment = await asyncio.to_thread(enter, self.subject.person, environment, kind)
         return self._environment
+
+    def watch(self, cores: int) -> None:
+        """Its worker has been started."""
+        assert self.box is not None  # noqa: S101
+        loop = asyncio.get_running_loop()
+
+        def stop(key: str, why: str) -> None:
+            with suppress(RuntimeError):  # the node ends
+                loop.call_soon_threadsafe(self._stop, key, why)
+
+        self._ward = self._warden.watch(Ward(self.box, self._folder, cores, stop))
+
+    def _stop(self, key: str, why: str) -> None:
+        """That task takes too much: its command, or what is fetched for it."""
+        if self.box is not None:
+            self.box.channel.tell("stop", key=key, why=why)
+        for carried in self._carrying.values():
+            for carrying in carried:
+                if carrying.get_name() == key:
+                    self._stopped[key] = why
+                    carrying.cancel()
 
     async def clear(self) -> None:
         if self._environment is not None:
@@ -100,7 +131,10 @@ class Stay:
         await self.box.wait()
         await self.box.channel.ended()
         executing = await asyncio.to_thread(self._executing) if status else ()
-        return Farewell(status, executing, self._stored)
+        if self._ward is None:
+            return Farewell(status, executing, self._stored)
+        self._warden.release_soon(self._ward)
+        return Farewell(status, executing, self._stored, self._ward.why)
 
     def _executing(self) -> tuple[str, ...]:
         """The keys of tasks whose folders are there: of ended ones too, which their hub knows."""
@@ -113,24 +147,29 @@ class Stay:
         if what == "wants" and self.portion is not None:
             self.portion.want(int(words["cores"]))
             return None
+        if what == "why":
+            return self._ward.reasons.get(int(words["group"]), "") if self._ward else ""
         if what not in {"fetch", "store"}:
-            raise WrongUsage("A worker may ask its node to fetch and to store.")
+            raise WrongUsage("A worker may ask its node to fetch and to store, and why it ended a task.")
         job, task, turn = parts_of(str(words["key"]))
         papers = await self._papers_of(job)
+        key = key_of(job, task, turn)
         if what == "fetch":
-            await self._carry(job, self._fetch(key_of(job, task, turn), task, papers))
+            await self._carry(job, key, self._fetch(key, task, papers))
             return None
         outcome = msgspec.convert(words["outcome"], Outcome)
-        return await self._carry(job, self._store(key_of(job, task, turn), task, papers, outcome))
+        return await self._carry(job, key, self._store(key, task, papers, outcome))
 
-    async def _carry(self, job: int, work: Coroutine[Any, Any, Any]) -> Any:
+    async def _carry(self, job: int, key: str, work: Coroutine[Any, Any, Any]) -> Any:
         """Do it, unless the job is over before it is done."""
-        carrying = asyncio.ensure_future(work)
+        carrying = asyncio.create_task(work, name=key)
         carried = self._carrying.setdefault(job, set())
         carried.add(carrying)
         try:
             return await carrying
         except asyncio.CancelledError:
+            if why := self._stopped.pop(key, ""):
+                raise CommonholdError(why) from None
             if job not in self._forgotten:
                 raise
             raise NotFound(f"Job {job} is over.") from None

@@ -12,15 +12,15 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
 from commonhold.compute.channel import Channel
-from commonhold.compute.job import KEPT_OUTPUT, parts_of
+from commonhold.compute.job import parts_of
+from commonhold.compute.printed import Printout
 from commonhold.compute.turnstile import Turnstile
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable
 
@@ -28,38 +28,65 @@ WORK = "work"  # tasks' folders lie in it, in the process's own, each named by i
 TROUBLES = ((Unreachable, "unreachable"), (Refused, "refused"))  # that are no fault of the task
 
 
+class RunningCommand(NamedTuple):
+    """One that runs."""
+
+    process: subprocess.Popen[bytes]
+    printed: tuple[Printout, Printout]
+
+
 class Launched:
-    """The commands that run in this process's tasks, by their jobs. A job that is over runs none."""
+    """The commands of this process's tasks that run, by their keys. A job that is over runs none."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[int, set[subprocess.Popen[bytes]]] = {}
+        self._running: dict[str, RunningCommand] = {}
         self._over: set[int] = set()
+        self._stopped: dict[str, str] = {}  # why, by key
 
     @contextlib.contextmanager
-    def started(self, job: int, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def started(self, key: str, command: RunningCommand) -> Iterator[None]:
         """What it left running in the background ends with it."""
         with self._lock:
-            self._running.setdefault(job, set()).add(process)
-            over = job in self._over
+            self._running[key] = command
+            over = parts_of(key)[0] in self._over
         try:
             if over:
-                kill(process)
+                kill(command.process)
             yield
         finally:
             with self._lock:
-                self._running[job].discard(process)
-                if not self._running[job]:
-                    del self._running[job]
-            kill(process)
-            process.wait()
+                del self._running[key]
+            kill(command.process)
+            command.process.wait()
+
+    def stop(self, key: str, why: str) -> None:
+        """Kill that one: it has taken too much of the disk."""
+        with self._lock:
+            if key in self._running:
+                self._stopped[key] = why
+                kill(self._running[key].process)
+
+    def why(self, key: str) -> str:
+        """Why it was stopped, if it was."""
+        with self._lock:
+            return self._stopped.pop(key, "")
+
+    def shorten(self) -> None:
+        """What they print is not to fill the disk."""
+        with self._lock:
+            running = list(self._running.values())
+        for command in running:
+            for printed in command.printed:
+                printed.shorten()
 
     def forget(self, job: int) -> None:
         """Kill them, and those that start late."""
         with self._lock:
             self._over.add(job)
-            for process in self._running.get(job, ()):
-                kill(process)
+            for key, command in self._running.items():
+                if parts_of(key)[0] == job:
+                    kill(command.process)
 
     def learn(self, job: int) -> None:
         with self._lock:
@@ -152,38 +179,26 @@ def perform(node: LenderLine, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(node: LenderLine, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Exit status and what it printed. Output goes to files: a pipe would have to be read while it runs."""
+    """Exit status and what it printed."""
     outside = folder.parent
-    with tempfile.TemporaryFile(dir=outside) as output, tempfile.TemporaryFile(dir=outside) as error:
+    with Printout(outside) as output, Printout(outside) as error:
         result = _exit_of(node, spec, folder, output, error)
-        return result | {"output": kept(output), "error": kept(error)}
+        return result | {"output": output.text(), "error": error.text()}
 
 
-def _exit_of(
-    node: LenderLine, spec: dict[str, Any], folder: Path, output: IO[bytes], error: IO[bytes]
-) -> dict[str, Any]:
-    words, timeout = spec["words"], spec["timeout"]
+def _exit_of(node: LenderLine, spec: dict[str, Any], folder: Path, output: Printout, error: Printout) -> dict[str, Any]:
+    words, timeout, key = spec["words"], spec["timeout"], spec["key"]
     try:
         process = subprocess.Popen(
-            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=error, process_group=0
+            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output.fileno(), stderr=error.fileno(), process_group=0
         )
     except (FileNotFoundError, PermissionError):
         return {"exit": 127, "problem": f"There is no program “{words[0]}” on this computer."}
-    with node.commands.started(parts_of(spec["key"])[0], process):
+    with node.commands.started(key, RunningCommand(process, (output, error))):
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:
             return {"exit": None, "problem": f"It was stopped after {timeout:g} seconds, as the job says."}
+    if status == -signal.SIGKILL and (why := node.commands.why(key) or node.ask("why", group=process.pid)):
+        return {"exit": None, "problem": why}
     return {"exit": status if status >= 0 else 128 - status}  # as shells say it: 128 + signal
-
-
-def kept(file: IO[bytes]) -> str:
-    """A file's text: all of it, or its head and its tail."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    if size <= KEPT_OUTPUT:
-        return file.read().decode(errors="replace")
-    head = file.read(KEPT_OUTPUT // 2)
-    file.seek(size - KEPT_OUTPUT // 2)
-    left_out = size - KEPT_OUTPUT // 2 * 2
-    return f"{head.decode(errors='replace')}\n… {left_out} bytes left out …\n{file.read().decode(errors='replace')}"
