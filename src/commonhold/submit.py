@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import structs, to_builtins
 
 from commonhold.answers import KnownComputer, Status
-from commonhold.compute.environment import Environment
+from commonhold.compute.environment import Environment, Packages
 from commonhold.compute.holding import Hub
 from commonhold.compute.job import Input, Job, JobSpec, Plan, Task, planned
 from commonhold.compute.relay import Wire
@@ -73,19 +73,21 @@ class Submitter:
         self._resolver = Resolver(wheels / "asked", self._house)
 
     async def environment(
-        self, wanted: Requirements | None, progress: Callable[[JobEvent], None] | None, send: bool = True
+        self, wanted: Requirements | None, progress: Callable[[JobEvent], None] | None
     ) -> Environment | None:
-        """The environment that these requirements give; with `send` all of it is at the hub then."""
+        """The environment that these requirements give; all of it is at the hub then."""
         if wanted is None:
             return None
         environment = await self._resolver.resolve(wanted, progress)
-        if send:
-            await Shipping(await self.hub(), self._house, progress).run(environment)
+        await Shipping(await self.hub(), self._house, progress).run(environment)
         return environment
 
-    async def to_send(self, environment: Environment) -> int:
-        """Bytes of its wheels that are not at the hub."""
-        return await Shipping(await self.hub(), self._house, None).lacking(environment)
+    async def packages(self, wanted: Requirements, progress: Callable[[JobEvent], None] | None) -> Packages:
+        """What these requirements give, and how much of it is not at the hub."""
+        made = await self._resolver.resolve(wanted, progress)
+        to_send = await Shipping(await self.hub(), self._house, None).lacking(made)
+        hub = (await self._status()).jobs_at
+        return Packages(made.digest, made.python, made.machine, tuple(made.packages), made.size, hub, to_send)
 
     async def run(
         self,
@@ -115,9 +117,11 @@ class Submitter:
         job = convert(await hub.ask("POST", f"/jobs/{job.job}/start"), Job)
         return await self._follow(hub, job.job, progress) if wait else job
 
-    async def plan(self, spec: JobSpec, words: Sequence[str]) -> list[Plan]:
+    async def plan(self, spec: JobSpec, words: Sequence[str], requirements: Requirements | None) -> list[Plan]:
         """What such a job would do, task by task; nothing is done."""
         spec = await self._specified(spec, words)
+        if requirements is not None:
+            spec = structs.replace(spec, environment=await self._resolver.resolve(requirements))
         if spec.into is not None:
             await self._find(RemotePath.parse(spec.into).computer)
         return [planned(spec, given, number) for number, given in enumerate(spec.inputs or (None,), 1)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from commonhold.api.asking import Asking
+from commonhold.compute.environment import Packages
 from commonhold.compute.holding import Holding
 from commonhold.compute.job import Job, JobSpec, Plan, Task
 from commonhold.compute.requirements import Requirements
@@ -72,10 +73,24 @@ class Computing(Asking):
         self._executors.add(executor)
         return executor
 
-    def plan(self, command: str | Sequence[str], inputs: Sequence[str] = (), into: str | None = None) -> list[Plan]:
+    def plan(
+        self,
+        command: str | Sequence[str],
+        inputs: Sequence[str] = (),
+        into: str | None = None,
+        *,
+        env: Requirements | None = None,
+    ) -> list[Plan]:
         """What `run` would do, task by task: inputs are looked for, and nothing is done. Raises as `run` does."""
         words = command if isinstance(command, str) else tuple(command)
-        return self._loop.run(self._submitter.plan(JobSpec(words, (), into), inputs))
+        return self._loop.run(self._submitter.plan(JobSpec(words, (), into), inputs, env))
+
+    def packages(self, env: Requirements, progress: Callable[[JobEvent], None] | None = None) -> Packages:
+        """The packages that a file of requirements (or a list of them) gives, and how much must be sent for a job.
+
+        They are downloaded to this computer, and nothing is sent. Raises NotFound for those that have no wheel.
+        """
+        return self._loop.run(self._submitter.packages(env, progress))
 
     def dask(self, on: str = "any", *, cores: int = 1, env: Requirements | None = None) -> LentClient:
         """A `distributed.Client` whose workers run on the processors that this person may use.

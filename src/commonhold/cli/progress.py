@@ -84,6 +84,9 @@ def job_progress(out: Output) -> Iterator[Callable[[JobEvent], None] | None]:
 
         def show(event: JobEvent) -> None:
             nonlocal shown_at
+            if event["event"] == "environment":
+                drawing.update(bar, description=fetched(event))
+                return
             began = tally.uploading and event["event"] != "upload"
             tally.hear(event)
             if began and not tally.uploading:
@@ -105,6 +108,9 @@ def _lines(out: Output, tally: Tally) -> Callable[[JobEvent], None]:
     def show(event: JobEvent) -> None:
         nonlocal said
         tally.hear(event)
+        if event["event"] == "environment" and time.monotonic() - said >= LINE_EVERY:
+            said = time.monotonic()
+            out.remark(fetched(event))
         if event["event"] == "note":
             return  # it is told at the end, with all others
         if time.monotonic() - said >= LINE_EVERY and tally.ended != tally.total:
@@ -116,6 +122,12 @@ def _lines(out: Output, tally: Tally) -> Callable[[JobEvent], None]:
                 out.remark(f"{tally.ended} of {tally.total} ended" + (f", {more}" if more else ""))
 
     return show
+
+
+def fetched(event: JobEvent) -> str:
+    """What is being done for the packages that travel along: `downloading numpy, 3.1 of 16.6 MB`."""
+    done, total = event["done_bytes"], event["total_bytes"]
+    return shown(event["doing"])[-60:] + (f", {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else "")
 
 
 class Tally:

@@ -11,13 +11,14 @@ import click
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
 from commonhold.cli.lists import divided, listed, piped
-from commonhold.cli.output import Output, counted
+from commonhold.cli.output import Output, counted, size
 from commonhold.cli.progress import job_progress
 from commonhold.cli.words import Duration
 from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, WrongUsage
 
 if TYPE_CHECKING:
     from commonhold.api import Network
+    from commonhold.compute.environment import Packages
     from commonhold.compute.job import Job, Plan, Task
     from commonhold.submit import JobEvent
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     "run",
     "commonhold run 'gzip -9 -c {} > {}.gz' ::: 'tower:logs/*.log'",
     "commonhold run --into tower:small 'convert {} -resize 25% {.}.jpg' ::: tower:photos",
+    "commonhold run --env requirements.txt 'python {} > {.}.txt' ::: analysis/*.py",
     "commonhold run --on tower ./simulate --seed {} ::: 1 2 3",
     "commonhold run --dry-run 'wc -l < {}' :::: files.txt",
     "commonhold run -0 'flac {}' :::: recordings.list",
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=Duration(), help="How long one task may take: 90s, 30m, 2h.")
 @click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True, help="Tries after a failure.")
 @click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, help="Cores that one task uses.")
+@click.option("--env", metavar="FILE", help="Packages that travel along: a file of requirements, as pip reads it.")
 @click.option("-0", "--null", is_flag=True, help="In a list, inputs end with NUL instead of a line's end.")
 @click.option("--dry-run", is_flag=True, help="Only say what each task would run.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND... [::: INPUT...]")
@@ -61,7 +64,9 @@ def command(invocation: Invocation, /, *, words: tuple[str, ...], null: bool, dr
         raise WrongUsage("-0 is about a list, and there is none.", "commonhold run -0 COMMAND :::: FILE")
     with invocation.network() as network:
         if dry_run:
-            tell_plan(invocation.out, network.plan(typed.command, typed.inputs, how["into"]), how["on"])
+            packages = network.packages(how["env"]) if how["env"] else None
+            plans = network.plan(typed.command, typed.inputs, how["into"], env=how["env"])
+            tell_plan(invocation.out, plans, how["on"], packages)
             return
         job, failed = perform(
             network, invocation.out, lambda hear: network.run(typed.command, typed.inputs, progress=hear, **how)
@@ -107,7 +112,7 @@ def perform(
     return job, [task for task in network.log(job.job) if task.state == "failed"] if job.failed else []
 
 
-def tell_plan(out: Output, plans: Sequence[Plan], on: str) -> None:
+def tell_plan(out: Output, plans: Sequence[Plan], on: str, packages: Packages | None) -> None:
     """One line for each task: its number, what comes in, what would run, where new files would go."""
     if out.json:
         out.answer(plans)
@@ -118,7 +123,17 @@ def tell_plan(out: Output, plans: Sequence[Plan], on: str) -> None:
         for plan in plans
     )
     where = {"any": "any computer that lends", "all": "each computer that lends"}.get(on, on)
+    if packages is not None:
+        tell_packages(out, packages)
     out.remark(f"Nothing was done; {counted(len(plans), 'task')} would run on {where}.")
+
+
+def tell_packages(out: Output, packages: Packages) -> None:
+    """What would travel along: which packages, for which computers, and how much of it is not at the hub yet."""
+    known = ", ".join(packages.packages) or "no package"
+    out.remark(f"Its environment: {known}; {size(packages.size)} for Python {packages.python} on {packages.machine}.")
+    sent = f"{size(packages.to_send)} of it would be sent" if packages.to_send else "All of it is there"
+    out.remark(f"{sent}, to {packages.hub}, from where lenders fetch what they have not unpacked yet.")
 
 
 def left(number: Sequence[int]) -> Interrupted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
@@ -71,6 +71,18 @@ class Environment(msgspec.Struct, frozen=True):
             raise WrongUsage("An environment has one version of each package.")
 
 
+class Packages(msgspec.Struct, frozen=True):
+    """An environment as people see it, and what it costs to bring it to the hub. Sizes are bytes."""
+
+    environment: str  # the digest by which it is known
+    python: str
+    machine: str
+    packages: tuple[str, ...]  # each with its version
+    size: int
+    hub: str  # the computer where jobs of this person are run from
+    to_send: int
+
+
 def unfit(environment: Environment, computer: str, python: str, machine: str, tags: Collection[Tag]) -> str:
     """Why it is not for that computer, whose interpreter takes wheels with any of these tags; nothing if it is."""
     strange = [each.name for each in environment.wheels if parse_wheel_filename(each.name)[3].isdisjoint(tags)]
@@ -80,10 +92,3 @@ def unfit(environment: Environment, computer: str, python: str, machine: str, ta
         return f"{computer} cannot use {strange[0]}: it is for another system, or for a newer one."
     place = f"{environment.python} on {environment.machine}"
     return f"{computer} runs Python {python} on {machine}; the environment is for {place}."
-
-
-def told(packages: Iterable[str], most: int = 4) -> str:
-    """Some of these, and how many more: `numpy 2.4.0, six 1.17.0`."""
-    known = list(packages)
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    return ", ".join(known[:most]) + more

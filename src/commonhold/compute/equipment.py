@@ -56,6 +56,15 @@ class Equipment:
         self._used: Counter[Path] = Counter()
         self._coming: dict[Path, _Coming] = {}
 
+    async def start(self) -> None:
+        """Clear what a node that was killed left half done."""
+        await asyncio.to_thread(self._tidy)
+
+    def _tidy(self) -> None:
+        for each in [*self._folder.glob("*/.*"), *self._folder.glob("*/*-*")]:
+            if not _whole(each):
+                erase(each)
+
     def require_fit(self, environment: Environment | None) -> None:
         """Raise WrongUsage for what is no environment, or one for other computers than this."""
         if environment is None:
@@ -73,11 +82,12 @@ class Equipment:
         if coming is None:
             house = Wheelhouse(self._folder / person / "wheels")
             coming = self._coming[place] = _Coming(self, place, environment, kind, house, source)
-        await coming.wait(ANSWER_WITHIN)
-        if coming.ended:
-            self._coming.pop(place, None)
-            coming.result()
-        return Equipped(coming.ended, coming.left)
+        ready = await coming.wait(ANSWER_WITHIN)
+        return Equipped(ready, coming.left)
+
+    def over(self, place: Path) -> None:
+        """It has come, or it failed: who asks again begins anew."""
+        self._coming.pop(place, None)
 
     def enter(self, person: PersonId, environment: Environment, kind: Kind) -> Path:
         """It is in use until `leave`: the folder that a session sees. Raises Unreachable when it is not here."""
@@ -127,21 +137,23 @@ class _Coming:
         self.left = environment.size  # bytes still to be fetched
         self._asked = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._come())
-        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._task.add_done_callback(self._over)
         self._watching = asyncio.create_task(self._watch())
 
-    @property
-    def ended(self) -> bool:
-        return self._task.done()
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._equipment.over(self._place)
+        if not task.cancelled():
+            task.exception()  # nobody may be waiting for it
 
-    def result(self) -> None:
-        """Raises what went wrong."""
-        self._task.result()
-
-    async def wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> bool:
+        """Whether it has come within so many seconds. Raises what went wrong."""
         self._asked = asyncio.get_running_loop().time()
         await asyncio.wait({self._task}, timeout=seconds)
         self._asked = asyncio.get_running_loop().time()
+        if not self._task.done() or self._task.cancelled():
+            return False
+        self._task.result()
+        return True
 
     async def stop(self) -> None:
         self._task.cancel()
@@ -154,7 +166,8 @@ class _Coming:
                 self._task.cancel()
 
     async def _come(self) -> None:
-        room = self._place.parent / f".{secrets.token_hex(8)}"
+        scratch = self._place.parent / f".{secrets.token_hex(8)}"
+        room = scratch / "room"
         try:
             await asyncio.to_thread((room / WHEELS).mkdir, parents=True, mode=0o700)
             most = await asyncio.to_thread(self._equipment.room_for, self._environment, self._place)
@@ -168,7 +181,7 @@ class _Coming:
         except OSError as error:
             raise CommonholdError(f"The environment cannot be stored: {error.strerror}.") from error
         finally:
-            await asyncio.to_thread(erase, room)
+            await asyncio.to_thread(erase, scratch)
 
     async def _fetch(self, wheel: Wheel) -> None:
         """What came of it before is not fetched again."""

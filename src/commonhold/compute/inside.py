@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from commonhold.compute import equipped
-from commonhold.compute.channel import LONGEST_LINE, Message, Orders
+from commonhold.compute.channel import LONGEST_LINE, SCHEDULER, Message, Orders
 from commonhold.compute.sandbox import end_session
 
 
@@ -66,9 +66,11 @@ def _orders(node: socket.socket) -> Orders:
         return msgspec.convert(msgspec.json.decode(line.readline(), type=Message).words, Orders)
 
 
-async def _run(orders: Orders, node: socket.socket, streams: socket.socket, folder: str) -> None:
+async def _run(orders: Orders, node: socket.socket, streams: socket.socket, folder: str, environment: str) -> None:
     from commonhold.compute import engine  # noqa: PLC0415 - as in `_obey`
 
+    if environment and orders.me == SCHEDULER:
+        equipped.find_modules(Path(environment))
     reader, writer = await asyncio.open_unix_connection(sock=node, limit=LONGEST_LINE)
     await engine.run(orders, reader, writer, streams, folder)
 
@@ -91,7 +93,7 @@ def _obey(node: socket.socket, streams: list[socket.socket], folder: str, enviro
             equipped.find_modules(Path(environment))
         workforce.employ(orders, node, streams, folder)
     else:
-        asyncio.run(_run(orders, node, streams[0], folder))
+        asyncio.run(_run(orders, node, streams[0], folder, environment))
 
 
 def main() -> None:

@@ -139,6 +139,7 @@ class Plan(msgspec.Struct, frozen=True):
     kind: Literal["remote", "local", "value", "none"]
     command: str  # as a shell would take it
     into: str  # where its new files would go; empty: below the job's own folder
+    environment: str = ""  # the digest of that which travels along
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -227,7 +228,8 @@ def planned(spec: JobSpec, given: Input | None, number: int) -> Plan:
     words = words_for(spec.command, given, number)
     line = words[-1] if isinstance(spec.command, str) else shlex.join(words)
     into = "/".join(each for each in (spec.into or "", given.reldir if given else "") if each)
-    return Plan(number, given.text if given else "", given.kind if given else "none", line, into)
+    environment = spec.environment.digest if spec.environment is not None else ""
+    return Plan(number, given.text if given else "", given.kind if given else "none", line, into, environment)
 
 
 def relative(path: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from commonhold.compute import sandbox
 from commonhold.compute.environment import Environment, Wheel
 from commonhold.compute.equipment import Equipment, Source
 from commonhold.compute.lend import Lending
-from commonhold.compute.papers import Equipped, Inquiry
+from commonhold.compute.papers import Equipped, Inquiry, Needs
 from commonhold.compute.wheels import CHUNK, Wheelhouse, Wheelhouses
 from commonhold.errors import NotFound, Refused, Unreachable
 from commonhold.names import Fingerprint, PersonId
@@ -57,6 +57,24 @@ class Outfitting:
         """Raise NotFound when its wheels are not all here."""
         if environment is not None and subject.person is not None:
             await asyncio.to_thread(self.wheelhouses.of(subject.person).require, environment)
+
+    async def own(self, subject: Subject, needs: Needs) -> Path | None:
+        """The environment of a session's scheduler, in use until `leave`: Dask opens there what is sent to functions.
+
+        Raises WrongUsage when it is for other computers than this.
+        """
+        if needs.environment is None or not needs.call_cores or subject.person is None:
+            return None
+        self._equipment.require_fit(needs.environment)
+        kind, source = await sandbox.here(), _Here(self.wheelhouses.of(subject.person))
+        while not (await self._equipment.prepare(subject.person, needs.environment, kind, source)).ready:
+            pass
+        return await asyncio.to_thread(self._equipment.enter, subject.person, needs.environment, kind)
+
+    def leave(self, folder: Path | None) -> None:
+        """That scheduler has ended."""
+        if folder is not None:
+            self._equipment.leave(folder)
 
     def wheel(self, session: str, sha256: str, computer: Fingerprint | None) -> Path:
         """One of that session's, for a computer that takes part or is asked to. Raises NotFound, Refused."""

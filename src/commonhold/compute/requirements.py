@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from commonhold.errors import CommonholdError, Damaged, NotFound, Unreachable, W
 from commonhold.home import write_private
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-HERE = f"Python {PYTHON} on {platform.machine()}"
 KEPT = 86_400.0  # seconds
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color")
 WHEEL = ("wheel", "--only-binary", ":all:", "--progress-bar", "raw", "--wheel-dir")
@@ -53,7 +52,7 @@ class Resolver:
         that cannot be read or contradict each other, Unreachable when no index answers.
         """
         text, lines = await asyncio.to_thread(_read, wanted)
-        kept = self._folder / f"{_key(text)}.json" if all(map(PLAIN.fullmatch, lines)) and not _local() else None
+        kept = self._folder / f"{_key(text)}.json" if all(map(PLAIN.fullmatch, lines)) else None
         if kept is not None and (known := await asyncio.to_thread(self._known, kept)):
             return known
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True, mode=0o700)
@@ -109,7 +108,7 @@ async def _pip(words: Sequence[str], folder: Path, watch: Watcher | None) -> lis
         async for line in process.stdout:
             text = line.decode(errors="replace").rstrip()
             if step := STEP.match(text):
-                doing = f"{step[1].lower()} {step[2]}"
+                doing = f"{step[1].lower()} {step[2].rpartition('/')[2]}"
             moved = BYTES.fullmatch(text)
             if watch is not None and (step or moved):
                 done, total = (int(moved[1]), int(moved[2])) if moved else (0, 0)
@@ -139,19 +138,17 @@ def _read(wanted: Requirements) -> tuple[str, list[str]]:
     return text, text.splitlines()
 
 
-def _settings(environ: Mapping[str, str]) -> list[str]:
-    """What people set for pip."""
-    return sorted(f"{key}={value}" for key, value in environ.items() if key.startswith("PIP_"))
-
-
-def _local() -> bool:
-    """Whether packages come from folders too, which may change without a word."""
-    return "PIP_FIND_LINKS" in os.environ
-
-
 def _key(text: str) -> str:
-    words = [text, sys.version, platform.platform(), *_settings(os.environ)]
+    """Of all that decides what pip finds: what people set for it, and what lies in the folders where it looks."""
+    settings = sorted(f"{key}={value}" for key, value in os.environ.items() if key.startswith("PIP_"))
+    folders = [Path(word) for word in os.environ.get("PIP_FIND_LINKS", "").split()]
+    dates = [str(folder.stat().st_mtime_ns) for folder in folders if folder.is_dir()]
+    words = [text, sys.version, platform.machine(), platform.release(), *settings, *dates]
     return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+
+def _here() -> str:
+    return f"Python {PYTHON} on {platform.machine()}"
 
 
 def _trouble(said: Sequence[str], name: str) -> CommonholdError:
@@ -168,9 +165,9 @@ def _trouble(said: Sequence[str], name: str) -> CommonholdError:
         return Damaged(f"A package is not what {name} says: its digest is another.", "look who changed it")
     if missing := re.search(r"requirement (.+?) \(from versions: (.*?)\)", whole):
         if missing[2] == "none":
-            why = f"There is no wheel of {missing[1]} for {HERE}."
+            why = f"There is no wheel of {missing[1]} for {_here()}."
         else:
-            why = f"No version of {missing[1]} has a wheel for {HERE}; there are {missing[2][-SAID:]}."
+            why = f"No version of {missing[1]} has a wheel for {_here()}; there are {missing[2][-SAID:]}."
         return NotFound(why, f"look how it is written; pip wheel PACKAGE makes a wheel, whose path may stand in {name}")
     if "ResolutionImpossible" in whole or "conflicting dependencies" in whole:
         return WrongUsage(f"The requirements of {name} contradict each other: {errors[0][:SAID] if errors else whole}")

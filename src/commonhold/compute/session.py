@@ -70,6 +70,8 @@ class Session:
         self.over = asyncio.Event()
         self.switch = Switch(self._elsewhere, self._computers, is_hub=True, mesh=needs.call_cores > 0)
         self._issuer = SessionAuthority(self.id, now)
+        self._needs, self._outfitting = needs, outfitting
+        self._environment: Path | None = None
         kept = self.seats, self._issuer, self.switch, lending, caller, outfitting
         self.seating = Seating(self.id, subject, *kept, self, needs)
         self._patience = max(silence, PATIENCE_WITH_FUNCTIONS) if needs.call_cores else silence
@@ -90,7 +92,8 @@ class Session:
         self._switchboard.switches[self.id] = self.switch
         room = self._folder / "room"
         room.mkdir(parents=True, mode=0o700)
-        self._box = await Sandbox.start(room, self._hear)
+        self._environment = await self._outfitting.own(self.subject, self._needs)
+        self._box = await Sandbox.start(room, self._hear, environment=self._environment)
         papers = self._issuer.issue(SCHEDULER)
         orders = {"me": SCHEDULER, "computer": self._name, "patience": self._patience, **papers._asdict()}
         self._box.channel.tell("orders", **orders)
@@ -188,5 +191,6 @@ class Session:
         await self.switch.close()
         if self._watching is not None:
             await self._watching
+        self._outfitting.leave(self._environment)
         await asyncio.to_thread(erase, self._folder)
         return farewells

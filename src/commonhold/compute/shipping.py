@@ -55,8 +55,9 @@ class Shipping:
     async def _send_one(self, wheel: Wheel, start: int) -> None:
         path = f"/environments/{wheel.sha256}?from={start}&size={wheel.size}"
         loop = asyncio.get_running_loop()
-        end = loop.time() + COMES_FREE_WITHIN
+        end, done = loop.time() + COMES_FREE_WITHIN, self._done
         while True:
+            self._done = done
             try:
                 async with self._hub.request("PUT", path, data=self._pieces(wheel, start)):
                     return

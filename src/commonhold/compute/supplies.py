@@ -56,7 +56,7 @@ class Supplies:
         if processes == []:
             raise NotFound(
                 f"No computer has what the function needs. {' '.join(sentences)}",
-                "install it where Commonhold is installed, on a computer that lends",
+                'let its package travel along: env=["PACKAGE"], or a file of requirements',
             )
         return sentences
 

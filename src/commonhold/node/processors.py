@@ -143,6 +143,7 @@ class Processors:
         return [*self.jobs.routes(), *self._calls.local(), *self._provisions.to_hub()]
 
     async def start(self) -> None:
+        await self._equipment.start()
         await self.lending.start()
         await self.cluster.start()
         self.kind = await sandbox.here()
