@@ -51,6 +51,27 @@ class OpenInvitation(msgspec.Struct, frozen=True):
     asks: bool = False  # whether the inviter is asked about each newcomer
 
 
+class Guest(msgspec.Struct, frozen=True):
+    """Somebody's session that computes on this computer. `commands`, of its jobs, are what its hub says they are."""
+
+    person: str
+    computer: str  # from where
+    commands: tuple[str, ...]  # none of one that is kept warm, or calls functions
+    since: datetime
+    state: Literal["running", "frozen"]
+
+
+class LendingNow(LendingTerms, frozen=True, kw_only=True):
+    """On which terms this computer lends, whether it does at this moment, to whom, and who computes here."""
+
+    computer: str
+    lends: bool
+    reason: str = ""  # why it lends nothing now, as what is said of it: "lends only from 19:00 to 7:00"
+    sandbox: str = ""  # "bubblewrap" or "limits"
+    people: tuple[str, ...] = ()  # whom rules let run here
+    guests: tuple[Guest, ...] = ()
+
+
 class Status(msgspec.Struct, frozen=True):
     """This computer and its node."""
 
@@ -71,6 +92,7 @@ class Status(msgspec.Struct, frozen=True):
     pid: int = 0
     jobs_at: str = ""  # the computer whose node runs this person's jobs
     lend: LendingTerms = LendingTerms()
+    guests: tuple[Guest, ...] = ()  # whose sessions compute here now
     sandbox: str = ""  # "bubblewrap" or "limits": what holds other people's tasks here
     shares: tuple[SharedFolder, ...] = ()
     quotas: tuple[Quota, ...] = ()  # of persons who have a limit at these doors

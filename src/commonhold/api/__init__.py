@@ -20,6 +20,7 @@ from commonhold.api.computing import Computing
 from commonhold.api.guarding import Guarding
 from commonhold.api.history import History
 from commonhold.api.keeping import Keeping
+from commonhold.api.lending import Lends
 from commonhold.api.people import Persons
 from commonhold.api.planning import Planning
 from commonhold.home import Home
@@ -36,5 +37,5 @@ def connect(home: str | Path | Home | None = None) -> Network:
     return Network(home if isinstance(home, Home) else Home.find(str(home) if home is not None else None))
 
 
-class Network(History, Guarding, Keeping, Persons, Computing, Planning):
+class Network(History, Guarding, Keeping, Persons, Lends, Computing, Planning):
     """One network, as this computer's person may use it. A context manager; `close` ends its connections."""

@@ -72,6 +72,7 @@ EVENTS: dict[str, Event] = {
     # processors
     "job started": Event("person job tasks on", "a job runs from here; its command is not recorded"),
     "job ended": Event("person job state", "it ended"),
+    "lending": Event("by when cores memory disk hours", "on which terms this computer lends was said"),
     "lent": Event("person computer session sandbox", "this computer lends to somebody's session"),
     # the record itself
     "clock jump": Event("seconds", "the clock was set: forward by more than a minute, or back"),

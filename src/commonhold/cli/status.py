@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
+from commonhold.cli.lend import guest_words, terms
 from commonhold.cli.limits import computing, storing
 from commonhold.cli.output import aligned, counted, local
 from commonhold.errors import NodeNotRunning
@@ -39,6 +40,7 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("listener:", ", ".join(status.listener) or "none"),
         ("gateway:", status.gateway or "none"),
         ("lends:", _lends(status)),
+        *(("guest:", "  ".join(guest_words(guest))) for guest in status.guests),
         ("jobs run at:", status.jobs_at),
         *(("open code:", _invitation(each)) for each in status.invitations),
         ("alarm:", status.alarm),
@@ -61,5 +63,4 @@ def _invitation(each: OpenInvitation) -> str:
 def _lends(status: Status) -> str:
     if status.role == "client" or status.lend.when == "never":
         return "never"
-    cores = counted(status.lend.cores, "core") if status.lend.cores else "all cores"
-    return f"{status.lend.when}, {cores}, tasks held by {status.sandbox or 'limits'}"
+    return f"{terms(status.lend)}; tasks are held by {status.sandbox or 'limits'}"

@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "undo": "Take back what somebody did.",
     },
     "Processors": {
+        "lend": "Say on which terms this computer lends its processors.",
         "run": "Run a command over many inputs on the network's processors.",
         "jobs": "List the jobs.",
         "log": "Print what the tasks of a job printed.",

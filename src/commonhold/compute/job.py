@@ -73,6 +73,11 @@ class JobSpec(msgspec.Struct, frozen=True):
     cores: int = 1  # for each task
     environment: Environment | None = None  # of which all wheels are at the hub before it begins
 
+    @property
+    def title(self) -> str:
+        """The command as people read it."""
+        return self.command if isinstance(self.command, str) else " ".join(self.command)
+
     def check(self) -> None:
         """Raise WrongUsage for what makes no sense; what came over the network is checked here too."""
         if not self.command or not "".join(self.command).strip():

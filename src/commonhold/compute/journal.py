@@ -188,7 +188,7 @@ class Journal:
         return Job(
             job=job,
             state=State(row["state"]),
-            command=spec.command if isinstance(spec.command, str) else " ".join(spec.command),
+            command=spec.title,
             person=row["person_name"],
             share=f".job-{job}",
             into=row["into_text"] or spec.into or "",

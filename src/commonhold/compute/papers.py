@@ -140,6 +140,7 @@ class JobPapers(msgspec.Struct, frozen=True):
     passes: tuple[PassPaper, ...]
     inputs: dict[int, Sources]  # by task; those without a file are not here
     reldirs: dict[int, str]  # by task; where below `into` its outputs go, when not at its top
+    command: str = ""  # for the lender's owner to see who does what
 
     def pass_for(self, file: RemoteFile, *verbs: Verb) -> str:
         """The pass for that door, or nothing."""

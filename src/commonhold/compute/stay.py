@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Coroutine
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from commonhold.trees import erase
 
 PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may touch
 REMEMBERED = 32  # tasks whose outputs are stored, and of which the scheduler may not have heard
+LONGEST_COMMAND = 200  # characters of what is told of a job
 DIES_WITHIN = 0.5  # seconds that a worker has to be dead of which its hub says that it is gone
 
 
@@ -51,6 +53,8 @@ class Stay:
         self.staging = folder / "staging"  # ours: what is fetched lands here first
         self.box: sandbox.Sandbox | None = None
         self.portion: Portion | None = None  # of the lender's cores
+        self.since = datetime.now(UTC)
+        self.commands: dict[int, str] = {}  # by job: what its hub says that it is
         self._folder = folder
         self._courier = courier
         self._equipment = equipment
@@ -104,6 +108,7 @@ class Stay:
 
     def learn(self, job: int, papers: JobPapers) -> None:
         self._forgotten.discard(job)
+        self.commands[job] = papers.command[:LONGEST_COMMAND]
         if self.box is not None:
             self.box.channel.tell("learn", job=job)
         waiting = self._papers.get(job)
@@ -114,6 +119,7 @@ class Stay:
     def forget(self, job: int) -> None:
         """That job is over: its commands are killed, and nothing of it is carried any more."""
         self._papers.pop(job, None)
+        self.commands.pop(job, None)
         self._forgotten.add(job)
         if self.box is not None:
             self.box.channel.tell("forget", job=job)

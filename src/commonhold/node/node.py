@@ -18,7 +18,7 @@ from aiohttp import web
 
 from commonhold.authority.admission import Admission
 from commonhold.authority.audit import Audit
-from commonhold.authority.authority import Authority, Subject
+from commonhold.authority.authority import Authority
 from commonhold.authority.book import RuleBook
 from commonhold.authority.clock import Timepiece
 from commonhold.authority.closed import Closed
@@ -56,6 +56,7 @@ from commonhold.node.groups import GroupDesk
 from commonhold.node.guards import Guards
 from commonhold.node.heads import Heads
 from commonhold.node.inviting import Inviting
+from commonhold.node.lending import LendDesk
 from commonhold.node.own import Own
 from commonhold.node.people import People
 from commonhold.node.processors import Processors
@@ -70,7 +71,6 @@ from commonhold.transport import (
     Caller,
     Gateway,
     Listener,
-    Peer,
     private_addresses,
     problems,
 )
@@ -123,6 +123,7 @@ class Node:
             self.record,
         )
         self.groups = GroupDesk(self.desk)
+        self.lends = LendDesk(home, self.desk, lambda: self.processors)
         self.processors = self._processors() if self.has_door else None
         self.quotas = QuotaDesk(home.state, self.desk, self.passes, self.processors)
         self.guards = Guards(self.key, proposals, self.exchange, directory, self.authority, self.record)
@@ -152,6 +153,7 @@ class Node:
         return Processors(
             home=self.home,
             settings=self.settings,
+            terms=lambda: self.lends.terms,
             state=self.state,
             watch=self.watch,
             passes=self.passes,
@@ -159,13 +161,10 @@ class Node:
             directory=self.directory,
             desk=self.desk,
             caller=self.caller,
-            lenders=self._lenders,
+            # Whom to ask, beside this computer: in peer-to-peer everybody, a server nobody.
+            lenders=lambda _: self.contact.findable() if self.facts.roster.server is None else [],
             record=self.record,
         )
-
-    def _lenders(self, _submitter: Subject) -> list[Peer]:
-        """Whom to ask for processors, beside this computer: in peer-to-peer everybody, a server nobody."""
-        return self.contact.findable() if self.facts.roster.server is None else []
 
     def _sandbox(self) -> str:
         """What holds other people's tasks here."""
@@ -178,6 +177,7 @@ class Node:
     def _own(self) -> Own:
         return Own(
             settings=self.settings,
+            lends=self.lends,
             key=self.key,
             directory=self.directory,
             authority=self.authority,
@@ -275,7 +275,7 @@ class Node:
             client_max_size=2**24,
         )
         app.add_routes(local.routes(self.own))
-        app.add_routes([*self.inviting.routes(), *self.heads.routes()])
+        app.add_routes([*self.inviting.routes(), *self.heads.routes(), *self.lends.routes()])
         app.add_routes([*self.guards.routes(), *self.recovery.routes(), *self.checkup.routes()])
         app.add_routes([*self.desk.routes(), *self.groups.routes(), *self.quotas.routes()])
         app.add_routes([*self.people.governing(), *self.people.listing(self.contact.catch_up)])

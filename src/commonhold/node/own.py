@@ -24,6 +24,7 @@ from commonhold.names import Fingerprint, PersonId, ShareName
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
 from commonhold.node.guards import Guards
+from commonhold.node.lending import LendDesk
 from commonhold.node.local import OfferWish
 from commonhold.node.people import People
 from commonhold.node.quotas import QuotaDesk
@@ -35,6 +36,7 @@ class Own:
     """Everything that this person may ask of their own node; handed its parts by the node."""
 
     settings: Settings
+    lends: LendDesk
     key: Key
     directory: Directory
     authority: Authority
@@ -79,7 +81,8 @@ class Own:
             gateway=self.gateway(),
             pid=os.getpid(),
             jobs_at=self.settings.computer if roster.server is None else roster.members[roster.server].name,
-            lend=self.settings.lend,
+            lend=self.lends.terms,
+            guests=self.lends.guests(),
             sandbox=self.sandbox(),
             shares=tuple(self._offer(share) for share in self.shares.all()),
             quotas=self.quotas.limited(),

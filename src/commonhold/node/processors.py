@@ -26,7 +26,7 @@ from commonhold.compute.relay import Switchboard
 from commonhold.compute.serve import Calls, Jobs, Loans, Streams
 from commonhold.compute.wheels import Wheelhouses
 from commonhold.files.shares import Shares
-from commonhold.home import Home, Settings
+from commonhold.home import Home, LendingTerms, Settings
 from commonhold.names import Fingerprint, PersonId
 from commonhold.node.courier import DoorCourier, DoorDesk, HomeFolders
 from commonhold.node.desk import Desk
@@ -43,6 +43,7 @@ class Processors:
         *,
         home: Home,
         settings: Settings,
+        terms: Callable[[], LendingTerms],
         state: Connection,
         watch: Watch,
         passes: Passes,
@@ -61,9 +62,9 @@ class Processors:
         folders.restore({job.job: journal.person(job.job) for job in journal.jobs()})
         self.door_desk = DoorDesk(passes, shares, caller, directory.peer, here)
         self.readings = Readings(passes, shares)
-        self._equipment = Equipment(home.environments, settings.computer, lambda: settings.lend.disk)
+        self._equipment = Equipment(home.environments, settings.computer, lambda: terms().disk)
         self.allowances = Allowances(state, shares.owner, desk.authority.keeper)
-        self.lending = self._lending(home, settings, watch, directory, desk, caller, record)
+        self.lending = self._lending(home, settings, terms, watch, directory, desk, caller, record)
         outfitting = Outfitting(self.lending, self._equipment, caller, Wheelhouses(home.wheels, shares.owner))
 
         def find(name: str) -> Fingerprint:
@@ -97,6 +98,7 @@ class Processors:
         self,
         home: Home,
         settings: Settings,
+        terms: Callable[[], LendingTerms],
         watch: Watch,
         directory: Directory,
         desk: Desk,
@@ -109,7 +111,7 @@ class Processors:
             directory.own,
             watch,
             desk.compute,
-            lambda: settings.lend,
+            terms,
             caller,
             directory.peer,
             DoorCourier(caller, directory.peer),
