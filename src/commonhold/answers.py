@@ -67,6 +67,7 @@ class LendingNow(LendingTerms, frozen=True, kw_only=True):
     computer: str
     lends: bool
     reason: str = ""  # why it lends nothing now, as what is said of it: "lends only from 19:00 to 7:00"
+    use: str = ""  # with `idle`: what shows that somebody uses it now
     sandbox: str = ""  # "bubblewrap" or "limits"
     people: tuple[str, ...] = ()  # whom rules let run here
     guests: tuple[Guest, ...] = ()

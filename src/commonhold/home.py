@@ -35,13 +35,14 @@ NOT_JOINED = "This computer belongs to no network yet."
 NOT_JOINED_HINT = "commonhold create NETWORK, or commonhold join CODE"
 
 
+WhenToLend = Literal["always", "idle", "never"]  # idle: while nobody uses this computer
 Amount = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
 
 class LendingTerms(msgspec.Struct, frozen=True):
     """The terms on which this computer lends its processors; what they say at a moment, compute/terms.py knows."""
 
-    when: Literal["always", "idle", "never"] = "always"
+    when: WhenToLend = "always"
     cores: Amount = 0  # 0: all of them
     memory: Amount = 0  # bytes, for all guests together; 0: half of what the computer has
     disk: Amount = 0  # the same of the disk; 0: half of what is free

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import psutil
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from commonhold.authority import roster as rosters
 from commonhold.authority.authority import COMPUTE, Door, Subject, Verb
@@ -38,7 +39,7 @@ from commonhold.compute.outfitting import Outfitting
 from commonhold.compute.papers import RemoteFile
 from commonhold.compute.provisions import Provisions
 from commonhold.compute.relay import Switchboard
-from commonhold.compute.serve import Calls, Jobs, Loans, Streams
+from commonhold.compute.serve import Calls, Jobs, Loans, Rests, Streams
 from commonhold.compute.wheels import Wheelhouses
 from commonhold.errors import NotFound, Refused
 from commonhold.home import LendingTerms
@@ -135,6 +136,7 @@ class Computer:
         self.authority = PeerKeeper(lambda: town.roster, self.book, self.passes, self.owner, self.fingerprint)
         self.compute = Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=self.owner)
         self.terms = LendingTerms(cores=2, memory=2**30)
+        self.use = ""  # what shows that its owner uses it
         self.audit: list[str] = []
         self.patience = Patience(silence=3, waiting=5, soon=0.2, later=0.5, longest=1)
         self._build()
@@ -162,6 +164,7 @@ class Computer:
             self.allowances,
             lambda event, **_: self.audit.append(event),
             self.equipment,
+            lambda: self.use,
         )
         self.wheelhouses = Wheelhouses(self.folder / "wheels", self.owner)
         outfitting = Outfitting(self.lending, self.equipment, self.caller, self.wheelhouses)
@@ -205,6 +208,7 @@ class Computer:
         jobs = Jobs(self.cluster, self.owner)
         streams = Streams(self.switchboard)
         app.add_routes([*jobs.routes(), *streams.routes(), *Loans(self.lending).routes()])
+        app.add_routes(Rests(opening).routes())
         provisions = Provisions(outfitting, self.lending)
         app.add_routes([*Calls(self.functions, streams).routes(), *provisions.to_hub()])
         app.add_routes(provisions.between_computers())
@@ -257,6 +261,11 @@ class Computer:
         job = await self.cluster.submit(self.me, JobSpec(command, **spec))
         await self.cluster.begin(job.job)
         return job.job
+
+    def lends(self, **terms: Any) -> None:
+        """Its owner says other terms."""
+        self.terms = replace(self.terms, **terms)
+        self.lending.changed()
 
     def worker(self) -> psutil.Process:
         """The program in the sandbox of a stay here, as the sandbox is seen from outside."""

@@ -109,8 +109,8 @@ def test_a_removed_key_does_not_come_back_with_a_new_code(tower, home):
     assert not home.joined
 
 
-@pytest.mark.parametrize("lend", ["sometimes", "idle", ""])
-def test_when_to_lend_is_always_or_never(home, lend):
+@pytest.mark.parametrize("lend", ["sometimes", "Idle", ""])
+def test_when_to_lend_is_one_of_three_words(home, lend):
     with pytest.raises(WrongUsage):
         founding.join(home, "7-zoo-zoo@127.0.0.2:1", lend=lend)
 

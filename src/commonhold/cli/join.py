@@ -34,7 +34,7 @@ LONGEST = 400  # bytes: no code with its address is longer
 @click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where it answers others; may be given again.")
 @click.option("--file", metavar="FILE", help="Join with the file that `commonhold invite --file` wrote.")
 @click.option("--share", "folder", metavar="FOLDER", help="Offer this folder at once.")
-@click.option("--lend", type=click.Choice(["always", "never"]), help="When it lends its processors.")
+@click.option("--lend", type=click.Choice(["always", "idle", "never"]), help="When it lends its processors.")
 def command(
     invocation: Invocation,
     *,
@@ -104,10 +104,11 @@ def standing(status: Status, runners: list[Ruling]) -> str:
     names = ", ".join(offer.share for offer in status.shares)
     shares = f"shares {names}" if names else "shares nothing yet (commonhold share FOLDER)"
     people = ", ".join(rule.who for rule in runners if rule.effect == "allow")
+    idle = " while nobody uses it" if status.lend.when == "idle" else ""
     if status.lend.when == "never":
         lends = "never lends its processors"
     elif people:
-        lends = f"lends its processors to {people} (commonhold deny WHO run compute)"
+        lends = f"lends its processors to {people}{idle} (commonhold deny WHO run compute)"
     else:
         lends = "lends its processors to nobody (commonhold allow WHO run compute)"
     return f"{status.computer} {shares} and {lends}."

@@ -24,14 +24,14 @@ DEFAULT = 0  # as the API says it
     "commonhold lend",
     "commonhold lend --for bob",
     "commonhold lend --cores 2 --memory 4GB --disk 20GB",
-    "commonhold lend --hours 19-7",
+    "commonhold lend --when idle --hours 19-7",
     "commonhold lend --hours always --cores default",
     "commonhold lend --when never",
 )
 @click.option("--cores", type=OrDefault(click.IntRange(1)), metavar="N", help="How many at most.  [default: all]")
 @click.option("--memory", type=OrDefault(Size()), help="For all guests together.  [default: half of what there is]")
 @click.option("--disk", type=OrDefault(Size()), help="For all guests together.  [default: half of what is free]")
-@click.option("--when", type=click.Choice(["always", "never"]), help="`never` stops all guests at once.")
+@click.option("--when", type=click.Choice(["always", "idle", "never"]), help="`idle`: while nobody uses it.")
 @click.option("--hours", metavar="HOURS", help="Of each day, local time: 19-7, 8:30-17, or always.")
 @click.option("--for", "who", multiple=True, metavar="WHO", help="Who may run here from now on; may be given again.")
 def command(
@@ -47,8 +47,10 @@ def command(
     """Without options it shows the terms, and who computes here now. What no option names stays as it is; `default`
     takes a bound back.
 
-    The terms are for everybody but the owner. Who may come at all, rules say: --for bob is the same as commonhold allow
-    bob run compute, and takes nobody else's right away; commonhold deny bob run compute takes it back.
+    When the terms end while guests compute here, these are frozen at once; after a minute their tasks are given back
+    and run elsewhere. `--when never` ends them at once. The terms are for everybody but the owner. Who may come at all,
+    rules say: --for bob is the same as commonhold allow bob run compute, and takes nobody else's right away; commonhold
+    deny bob run compute takes it back.
     """
     with invocation.network() as network:
         now = network.lend(
@@ -67,7 +69,7 @@ def _lines(now: LendingNow) -> list[str]:
         f"Who may: {', '.join(now.people)}." if now.people else "Nobody may: commonhold lend --for WHO",
     ]
     if now.reason:
-        lines.append(f"At present it {now.reason}.")
+        lines.append(f"At present it {now.reason}{f': {now.use}' if now.use else ''}.")
     return [*lines, *(guest_lines(now.guests) or ["Nobody computes here now."])]
 
 

@@ -25,7 +25,7 @@ from distributed.metrics import time
 from commonhold.compute import task
 from commonhold.compute.certificates import Papers
 from commonhold.compute.channel import SCHEDULER, Channel, Orders
-from commonhold.compute.comm import SCHEME, Wiring, register
+from commonhold.compute.comm import SCHEME, Wiring, participant, register
 from commonhold.compute.job import parts_of
 
 OUTCOMES = "outcomes"  # the topic of the events that carry them
@@ -140,6 +140,8 @@ class SchedulerSide:
             return self._submit(**words)
         if what == "cancel":
             return await self._cancel(**words)
+        if what == "rest":
+            return await self._observer.rest(**words)
         raise ValueError(f"no such ask: {what}")
 
     def _submit(self, specs: list[dict[str, Any]], retries: int, cores: int, on: list[str] | None) -> None:
@@ -173,6 +175,7 @@ class Observer(SchedulerPlugin):
         self._outcomes: dict[str, dict[str, Any]] = {}
         self._changes: list[dict[str, Any]] = []
         self._some = asyncio.Event()
+        self._excused: dict[str, float] = {}  # workers that are, or were, frozen: until when, by the same clock
         self._silent = ""  # the worker that is just being given up
         self.client = ""  # who wants the tasks
 
@@ -206,6 +209,7 @@ class Observer(SchedulerPlugin):
         return worker.address.removeprefix(f"{SCHEME}://") if worker else ""
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        self._excused.pop(worker, None)  # of an earlier one
         self._note(joined=worker.removeprefix(f"{SCHEME}://"))
 
     def withdraw(self, address: str, stimulus: str) -> None:
@@ -228,6 +232,21 @@ class Observer(SchedulerPlugin):
             future.release()  # type: ignore[no-untyped-call]
         self._note(left=address.removeprefix(f"{SCHEME}://"), keys=keys, silent=address == self._silent)
 
+    async def rest(self, who: str, seconds: float, leaving: bool) -> None:
+        """The processes of that lender are frozen, and may be silent for so long; with 0 they go on.
+
+        Meanwhile they get nothing new. `leaving`: Dask runs their tasks elsewhere, and nobody is to blame.
+        """
+        for address in list(self._scheduler.workers):
+            if participant(address.removeprefix(f"{SCHEME}://")).partition(".")[0] != who:
+                continue
+            if leaving:
+                await self._scheduler.remove_worker(address, stimulus_id="leaving", expected=True)
+                continue
+            self._excused[address] = time() + seconds
+            status = Status.paused if seconds else Status.running
+            self._scheduler.handle_worker_status_change(status, address, "rest")
+
     async def listen(self, silence: float) -> None:
         """Give up workers that were silent for so many seconds. When it was us who slept, nobody was."""
         pause = min(1.0, silence / 4)
@@ -238,7 +257,7 @@ class Observer(SchedulerPlugin):
             if time() - slept > 2 * pause + 1:
                 awake = time()
             for worker in list(self._scheduler.workers.values()):
-                if time() - max(worker.last_seen, awake) > silence:
+                if time() - max(worker.last_seen, awake, self._excused.get(worker.address, 0)) > silence:
                     self._silent = worker.address
                     await self._scheduler.remove_worker(worker.address, stimulus_id="silence")
 

@@ -8,11 +8,11 @@ import os
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -21,9 +21,11 @@ from commonhold.authority.watch import Watch
 from commonhold.compute import fairness, sandbox
 from commonhold.compute.allowances import Allowances
 from commonhold.compute.bounds import Lent, threads
+from commonhold.compute.departures import Key
 from commonhold.compute.equipment import Equipment
-from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer
+from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer, Rest
 from commonhold.compute.portions import Portions
+from commonhold.compute.precedence import Precedence
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.stay import Stay
 from commonhold.compute.stays import Stays
@@ -44,6 +46,13 @@ SESSION_ID = 32  # hexadecimal digits
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+class NearHub(NamedTuple):
+    """A hub on the same computer."""
+
+    switch: Switch
+    tell: Callable[[Rest], Awaitable[None]]
+
+
 class Lending:
     """Starts workers for hubs that may have them; hub and lender may be one computer."""
 
@@ -62,8 +71,12 @@ class Lending:
         allowances: Allowances,
         record: Callable[..., None],
         equipment: Equipment,
+        presence: Callable[[], str],
     ) -> None:
-        """`folder` is for sessions' folders alone; `peer` raises NotFound for a stranger; `record` is the audit's."""
+        """`folder` is for sessions' folders alone; `peer` raises NotFound for a stranger; `record` is the audit's.
+
+        `presence` says what shows that somebody uses this computer.
+        """
         self.computer = computer
         self._folder = folder
         self._here = fingerprint
@@ -78,6 +91,8 @@ class Lending:
         self._record = record
         self._equipment = equipment
         self.stays = Stays(switchboard)
+        self.precedence = Precedence(self.stays, terms, door.owner, presence)
+        self._keeping: asyncio.Task[None] | None = None
         self.portions = Portions(self._cores, allowances.cores)
         self.warden = Warden(computer, lambda: _bounds(terms()))
         self._closed = False
@@ -86,16 +101,27 @@ class Lending:
         """Clear what a node that was killed left behind."""
         await asyncio.to_thread(erase, self._folder)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._keeping = asyncio.create_task(self.precedence.keep())
 
     async def close(self) -> None:
         """Nothing that others started runs here after this, and nothing new starts."""
         self._closed = True
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        await self.precedence.close()
         await self.stays.close()
         await asyncio.to_thread(self.warden.close)
+
+    def changed(self) -> None:
+        """The owner has said other terms: they hold at once, for those too who are here."""
+        self.portions.look()
+        self.precedence.changed()
 
     async def consider(self, subject: Subject, inquiry: Inquiry) -> Accepted:
         """What `lend` would answer now, without starting anything. Raises as it would."""
         kind = await sandbox.here()
+        await self.precedence.look()
         self._require(subject, inquiry, kind)
         return Accepted(self._cores_for(subject), str(kind))
 
@@ -136,24 +162,26 @@ class Lending:
         rule = self._watch.authority().decide(knocking, Verb.RUN, self._door).rule
         return rule is not None and rule.effect == "allow" and rule.who == person
 
-    async def lend(self, subject: Subject, offer: Offer, switch: Switch | None = None) -> Accepted:
+    async def lend(self, subject: Subject, offer: Offer, near: NearHub | None = None) -> Accepted:
         """Start a worker. Raises Refused with the rule's or the terms' reason, WrongUsage for a wrong Python.
 
-        `switch` is the hub's own when hub and lender are one computer.
+        `near` is the hub when hub and lender are one computer.
         """
         kind = await sandbox.here()
         key = offer.session, offer.participant
         await self.stays.room_for(key)
+        await self.precedence.look()
         permitted = self._require(subject, offer, kind)
         await self.require_company(offer.company)
         folder = f"{offer.session}-{offer.participant}-{secrets.token_hex(4)}"  # an earlier stay's may still be cleared
         lent = Stay(self._folder / folder, permitted, offer.company, self._courier, self._equipment, self.warden)
-        hub = None if switch else subject.computer
-        switch = switch or self._switch(offer.session, hub)
+        hub = None if near else subject.computer
+        switch = near.switch if near else self._switch(offer.session, hub)
+        lent.tell = near.tell if near else partial(self._tell, key, subject.computer)
         self.stays.add(key, lent)
         lent.work = self._watch.begin(subject, f"session {offer.session}", lambda why: self.stays.refuse(key, why))
         lent.work.hold(lent.permit)
-        cores = self._cores_for(subject)
+        cores = lent.cores = self._cores_for(subject)
         try:
             await asyncio.to_thread(lent.prepare)
             orders = _orders(self.computer, offer, cores, _bounds(self._terms()).memory, kind)
@@ -171,6 +199,8 @@ class Lending:
         for process, streams in zip(_processes(offer.participant, orders["processes"]), lent.box.streams, strict=True):
             switch.attach(process, streams)
         self.stays.attend(key, lent, self._holds(key[0], lent, hub))
+        lent.began = True
+        self.precedence.changed()
         self._record("lent", **subject.words(), session=offer.session, sandbox=str(kind))
         return Accepted(cores, str(kind))
 
@@ -179,8 +209,8 @@ class Lending:
         if self._closed:
             raise Refused(f"{self.computer} is stopping.")
         own = subject.person is not None and subject.person == self._door.owner
-        if self._terms().when == "never" and not own:
-            raise Refused(f"{self.computer} lends nothing now.", f"ask the owner of {self.computer}")
+        if (why := self.precedence.closed()) and not own:
+            raise Refused(f"{self.computer} {why}.", f"ask the owner of {self.computer}")
         if kind is sandbox.Kind.LIMITS and not self._named(subject.person):
             raise Refused(
                 f"{self.computer} has no bubblewrap, and lends only to people whom its owner named.",
@@ -204,13 +234,15 @@ class Lending:
 
         return self._switchboard.join(session, hub, elsewhere)
 
+    async def _tell(self, key: Key, hub: Fingerprint | None, rest: Rest) -> None:
+        if hub is not None:
+            await self._caller.ask(self.peer(hub), "POST", f"/sessions/{key[0]}/{key[1]}/rest", rest)
+
     async def _holds(self, session: str, lent: Stay, hub: Fingerprint | None) -> None:
         """Returns when the session may stay no longer."""
         silent = 0
         while silent < PATIENCE:
             await asyncio.sleep(LOOK_EVERY)
-            if self._terms().when == "never" and lent.subject.person != self._door.owner:
-                return
             try:
                 await self.require_company(lent.company)
                 if hub is not None:

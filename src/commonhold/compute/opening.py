@@ -8,10 +8,11 @@ from pathlib import Path
 from commonhold.authority.authority import Subject
 from commonhold.compute.lend import Lending
 from commonhold.compute.outfitting import Outfitting
-from commonhold.compute.papers import Clock, Needs
+from commonhold.compute.papers import Clock, Needs, Rest
 from commonhold.compute.relay import Switchboard
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session, SessionListener
+from commonhold.errors import NotFound
 from commonhold.names import Fingerprint
 from commonhold.transport import Caller, Peer
 
@@ -44,13 +45,22 @@ class Opening:
         self._now = now
         self._silence = silence
         self._outfitting = outfitting
+        self._opened: dict[str, Session] = {}
 
     async def open(self, subject: Subject, listener: SessionListener, needs: Needs) -> Session:
         """A new session. Raises NotFound when the packages of its environment are not here."""
         await self._outfitting.require(subject, needs.environment)
         session = Session(subject, self._folder, *self._parts, self._now(), self._silence, listener, needs)
         await session.open()
+        self._opened = {each.id: each for each in (*self._opened.values(), session) if not each.over.is_set()}
         return session
+
+    async def rest(self, session: str, participant: str, computer: Fingerprint | None, rest: Rest) -> None:
+        """A lender's word on its worker in a session of ours. Raises NotFound."""
+        opened = self._opened.get(session)
+        if opened is None or opened.over.is_set():
+            raise NotFound("That session is over.")
+        await opened.seating.rest(participant, computer, rest)
 
     async def seat(self, session: Session, on: str, cores: int) -> tuple[list[Seat], list[str]]:
         """Who takes part with so many cores at least, and why others do not. Raises NotFound for a name of nobody."""

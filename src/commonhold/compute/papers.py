@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import Annotated, BinaryIO, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -114,6 +114,15 @@ class Farewell(msgspec.Struct, frozen=True):
     executing: tuple[str, ...] = ()  # what it was doing then
     stored: dict[str, Outcome] = {}  # the last tasks whose outputs are all at their door, whoever knows of it
     why: str = ""  # its lender ended it, for what it used
+    closed: str = ""  # or since it lends nothing any more: "lends only from 19:00 to 7:00"
+
+
+class Rest(msgspec.Struct, frozen=True):
+    """POST /sessions/S/P/rest: what a lender does with a worker, since its owner comes first."""
+
+    state: Literal["frozen", "running", "leaving"]  # leaving: its tasks are given back, and then it is ended
+    reason: str = ""  # as what is said of the lender: "lends nothing now"
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0  # that it stays frozen at most
 
 
 class PassPaper(msgspec.Struct, frozen=True):

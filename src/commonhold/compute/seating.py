@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from commonhold.authority.authority import Subject
 from commonhold.compute.certificates import SessionAuthority
-from commonhold.compute.lend import PYTHON, Lending
+from commonhold.compute.lend import PYTHON, Lending, NearHub
 from commonhold.compute.outfitting import Outfitting
-from commonhold.compute.papers import Accepted, Farewell, Inquiry, JobPapers, Needs, Offer
+from commonhold.compute.papers import Accepted, Farewell, Inquiry, JobPapers, Needs, Offer, Rest
 from commonhold.compute.relay import Switch
 from commonhold.compute.seats import Seat, Seats
-from commonhold.errors import CommonholdError, Damaged, Refused, Unreachable
+from commonhold.errors import CommonholdError, Damaged, NotFound, Refused, Unreachable
+from commonhold.names import Fingerprint
 from commonhold.transport import Caller, Peer
 
 OTHERS_WITHIN = 1.0  # seconds that a job waits for further lenders once one has accepted
@@ -34,6 +36,7 @@ class SeatingListener(Protocol):
     def seated(self, seat: Seat) -> None: ...
     def gone(self, seat: Seat) -> None: ...
     async def left(self, seat: Seat, keys: list[str], farewell: Farewell | None) -> None: ...
+    async def rest(self, seat: Seat, rest: Rest) -> None: ...
 
 
 class Seating:
@@ -131,7 +134,7 @@ class Seating:
                 papers = self._issuer.issue(seat.participant)._asdict()
                 offer = Offer(**self._asked(seat), **papers, company=company)
                 if seat.peer is None:
-                    accepted = await self._lending.lend(self._subject, offer, self._switch)
+                    accepted = await self._lending.lend(self._subject, offer, self._near(seat))
                 else:
                     if seat.lingers:
                         await self._dismiss(seat)
@@ -141,6 +144,7 @@ class Seating:
                 return
             seat.accepted, seat.refusal, seat.denied, seat.company = accepted, "", False, company
             seat.stays += 1
+            seat.leaving = False
             self._await(seat, APPEARS_WITHIN)
         self._listener.seated(seat)
 
@@ -209,10 +213,25 @@ class Seating:
             seat.joined.set()
         if seat := self.seats.find(left):
             seat.processes.discard(left)
-            if not seat.processes and self._needs.call_cores and seat.accepted:
+            if not seat.processes and self._needs.call_cores and seat.accepted and not seat.leaving:
                 self._await(seat, COMES_BACK_WITHIN)
             elif not seat.processes:
                 self._left(seat, keys, silent=silent)
+
+    def _near(self, seat: Seat) -> NearHub:
+        return NearHub(self._switch, partial(self.rest, seat.participant, seat.fingerprint))
+
+    async def rest(self, participant: str, computer: Fingerprint | None, rest: Rest) -> None:
+        """Its lender freezes that worker, lets it go on, or gives its tasks back. Raises NotFound for another's."""
+        seat = self.seats.find(participant)
+        if seat is None or seat.fingerprint != computer:
+            raise NotFound("There is no such participant.")
+        if seat.accepted is not None:
+            seat.leaving = rest.state == "leaving"
+            if rest.state == "frozen" and seat.noted != seat.stays:
+                seat.noted = seat.stays
+                self._listener.note(f"{seat.name} {rest.reason}: what runs there waits, for a minute at most.")
+            await self._listener.rest(seat, rest)
 
     def _left(self, seat: Seat, keys: list[str], *, silent: bool) -> None:
         if not self._over:
@@ -270,6 +289,8 @@ class Seating:
 
 def _loss(name: str, farewell: Farewell | None, silent: bool) -> str:
     """What people are told of a worker that is gone."""
+    if farewell is not None and farewell.closed:
+        return f"{name} {farewell.closed}: it gave its tasks back, and they run again elsewhere."
     if farewell is not None and farewell.status:
         how = f"was killed by signal {farewell.status - 128}" if farewell.status > 128 else "ended"
         how = f"was ended by its lender ({farewell.why.rstrip('.')})" if farewell.why else how

@@ -29,6 +29,8 @@ class Seat:
         self.processes: set[str] = set()  # its workers that speak with the scheduler: p3, or p3.0, p3.1 …
         self.stays = 0  # how often it came
         self.returns = 0  # how often it was asked for a new worker since any task ended
+        self.leaving = False  # its lender gives its tasks back, and will end it
+        self.noted = 0  # of which of its stays it was told that it is frozen
         self.lingers = False  # it was not there to be told that its last stay is over
         self.turn = asyncio.Lock()  # a lender that is coming back is not asked twice
 

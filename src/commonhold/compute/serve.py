@@ -13,7 +13,8 @@ from commonhold.compute.cluster import Cluster
 from commonhold.compute.functions import Functions
 from commonhold.compute.job import JobSpec
 from commonhold.compute.lend import Lending
-from commonhold.compute.papers import LARGEST, FunctionsWish, Inquiry, JobPapers, Offer
+from commonhold.compute.opening import Opening
+from commonhold.compute.papers import LARGEST, FunctionsWish, Inquiry, JobPapers, Offer, Rest
 from commonhold.compute.relay import Switchboard
 from commonhold.errors import NotFound, Refused
 from commonhold.names import Fingerprint, PersonId
@@ -167,6 +168,23 @@ def _own(request: web.Request, asked: Asked) -> tuple[Subject, Asked]:
     if asked.person != subject.person:
         raise Refused("A session is for the person of the computer that asks.")
     return subject, asked
+
+
+class Rests:
+    """What a lender tells the hub of a worker, on the hub's listener."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/sessions/{session}/{participant}/rest", self._rest)]
+
+    async def _rest(self, request: web.Request) -> web.Response:
+        """Rest. 404 for a worker of another computer's."""
+        found, computer = request.match_info, request[SUBJECT].computer or NOBODY
+        rest = await document(request, Rest)
+        await self._opening.rest(found["session"], found["participant"], computer, rest)
+        return web.Response(status=204)
 
 
 class Streams:

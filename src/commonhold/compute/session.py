@@ -17,7 +17,7 @@ from commonhold.compute.certificates import Papers, SessionAuthority
 from commonhold.compute.channel import SCHEDULER
 from commonhold.compute.lend import Lending
 from commonhold.compute.outfitting import Outfitting
-from commonhold.compute.papers import Farewell, Needs
+from commonhold.compute.papers import Farewell, Needs, Rest
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.sandbox import Sandbox
 from commonhold.compute.seating import Seating
@@ -174,6 +174,13 @@ class Session:
 
     async def left(self, seat: Seat, keys: list[str], farewell: Farewell | None) -> None:
         await self._listener.left(self, seat, keys, farewell)
+
+    async def rest(self, seat: Seat, rest: Rest) -> None:
+        """What its lender has decided on is told to the scheduler, which has taken it in when this returns."""
+        if self._box is not None:
+            seconds = rest.seconds if rest.state == "frozen" else 0.0
+            words = {"who": seat.participant, "seconds": seconds, "leaving": rest.state == "leaving"}
+            await self._box.channel.ask("rest", **words)
 
     async def close(self) -> list[Farewell]:
         """End everything, here and at the lenders. -> What those say of their last tasks. May be called again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from commonhold.compute import guest, sandbox
 from commonhold.compute.environment import Environment
 from commonhold.compute.equipment import Equipment
 from commonhold.compute.job import Outcome, key_of, parts_of, relative
-from commonhold.compute.papers import Courier, Farewell, JobPapers, RemoteFile
+from commonhold.compute.papers import Courier, Farewell, JobPapers, RemoteFile, Rest
 from commonhold.compute.portions import Portion
 from commonhold.compute.task import WORK
 from commonhold.compute.warden import Ward, Warden
@@ -31,6 +31,10 @@ PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may
 REMEMBERED = 32  # tasks whose outputs are stored, and of which the scheduler may not have heard
 LONGEST_COMMAND = 200  # characters of what is told of a job
 DIES_WITHIN = 0.5  # seconds that a worker has to be dead of which its hub says that it is gone
+
+
+async def _unheard(_rest: Rest) -> None:
+    """Nobody hears of it yet."""
 
 
 class Stay:
@@ -54,6 +58,10 @@ class Stay:
         self.box: sandbox.Sandbox | None = None
         self.portion: Portion | None = None  # of the lender's cores
         self.since = datetime.now(UTC)
+        self.began = False  # its worker runs
+        self.cores = 0  # that it was given
+        self.frozen: float | None = None  # since when, by the loop's clock
+        self.tell: Callable[[Rest], Awaitable[None]] = _unheard  # its hub
         self.commands: dict[int, str] = {}  # by job: what its hub says that it is
         self._folder = folder
         self._courier = courier
@@ -126,21 +134,20 @@ class Stay:
         for task in self._carrying.get(job, ()):
             task.cancel()
 
-    async def farewell(self, *, lost: bool) -> Farewell:
+    async def farewell(self, *, lost: bool, closed: str) -> Farewell:
         """Kill the worker, and what is carried for it. `lost`: it seems to be gone, so it may just be dying."""
         if self.portion is not None:
             self.portion.close()
         if self.box is None:
-            return Farewell()
+            return Farewell(closed=closed)
         status = await self.box.died(DIES_WITHIN if lost else 0)
         self.box.kill()
         await self.box.wait()
         await self.box.channel.ended()
         executing = await asyncio.to_thread(self._executing) if status else ()
-        if self._ward is None:
-            return Farewell(status, executing, self._stored)
-        self._warden.release_soon(self._ward)
-        return Farewell(status, executing, self._stored, self._ward.why)
+        if self._ward is not None:
+            self._warden.release_soon(self._ward)
+        return Farewell(status, executing, self._stored, self._ward.why if self._ward else "", closed)
 
     def _executing(self) -> tuple[str, ...]:
         """The keys of tasks whose folders are there: of ended ones too, which their hub knows."""

@@ -27,7 +27,7 @@ from commonhold.authority.facts import FactStore
 from commonhold.authority.rules import MEMBERS
 from commonhold.discovery import AddressBook
 from commonhold.errors import Conflict, Refused, WrongUsage
-from commonhold.home import Home, LendingTerms, Settings, write_private
+from commonhold.home import Home, LendingTerms, Settings, WhenToLend, write_private
 from commonhold.identity.certificate import Certificate, self_signed
 from commonhold.identity.code import recovery_key, recovery_words
 from commonhold.identity.envelope import Envelope
@@ -112,8 +112,11 @@ def join(
     computer_name = ComputerName(computer or _machine())
     person_name = PersonName(person or _user())
     addresses = _addresses(listen)
-    if lend not in {None, "always", "never"}:
-        raise WrongUsage(f"“{lend}” is no time to lend.", "always or never")
+    when: WhenToLend = "always"
+    if lend is not None:
+        if lend not in get_args(WhenToLend):
+            raise WrongUsage(f"“{lend}” is no time to lend.", "always, idle or never")
+        when = cast("WhenToLend", lend)
     with _empty(home):
         _require_free(addresses)
         key, certificate = _identity(home)
@@ -127,7 +130,7 @@ def join(
             inviter = FactStore(state, joined.network_id).roster.members[joined.inviter].name
         with closing(Audit(home.audit)) as audit:
             audit.record("joined", network=begun.network, inviter=inviter)
-        terms = LendingTerms(when="never" if lend == "never" else "always")
+        terms = LendingTerms(when=when)
         home.save_settings(Settings(network=joined.network_id, computer=begun.computer, listen=addresses, lend=terms))
         home.joining.unlink(missing_ok=True)
     return replace(begun, inviter=inviter)

@@ -6,8 +6,6 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable
-from datetime import datetime
-from typing import Literal
 
 import msgspec
 import psutil
@@ -17,9 +15,9 @@ from msgspec.structs import asdict, replace
 from commonhold.answers import Guest, LendingNow
 from commonhold.authority.authority import Subject, Verb
 from commonhold.authority.gate import SUBJECT
-from commonhold.compute.terms import Hours, closed
+from commonhold.compute.terms import Hours
 from commonhold.errors import Damaged, Refused, WrongUsage
-from commonhold.home import Home, LendingTerms
+from commonhold.home import Home, LendingTerms, WhenToLend
 from commonhold.node.desk import Desk
 from commonhold.node.processors import Processors
 from commonhold.transport import document, json_answer
@@ -31,7 +29,7 @@ ALL_DAY = "always"
 class LendWish(msgspec.Struct, frozen=True):
     """What is to change: the body of POST /api/lending. None leaves a term as it is, 0 is its default."""
 
-    when: Literal["always", "never"] | None = None
+    when: WhenToLend | None = None
     cores: int | None = None
     memory: int | None = None
     disk: int | None = None
@@ -69,7 +67,7 @@ class LendDesk:
                 computer=stay.subject.computer_name,
                 commands=tuple(stay.commands.values()),
                 since=stay.since,
-                state="running",
+                state="running" if stay.frozen is None else "frozen",
             )
             for stay in (processors.lending.stays if processors else ())
         )
@@ -77,7 +75,7 @@ class LendDesk:
     async def _show(self, request: web.Request) -> web.Response:
         """-> LendingNow."""
         self._require_lender(request[SUBJECT])
-        return json_answer(self._now())
+        return json_answer(await self._now())
 
     async def _change(self, request: web.Request) -> web.Response:
         """LendWish -> LendingNow, once it is on the disk."""
@@ -90,10 +88,12 @@ class LendDesk:
             if changed != self.terms:
                 await asyncio.to_thread(self._keep, changed)
                 self.terms = changed
+                if (processors := self._processors()) is not None:
+                    processors.lending.changed()
                 self._desk.record("lending", by=str(subject), **asdict(changed))
         for each in whom:
             self._desk.allow(subject, *each, self._desk.compute)
-        return json_answer(self._now())
+        return json_answer(await self._now())
 
     def _require_lender(self, subject: Subject) -> None:
         if self._processors() is None:
@@ -116,16 +116,19 @@ class LendDesk:
     def _keep(self, terms: LendingTerms) -> None:
         self._home.save_settings(replace(self._home.settings(), lend=terms))
 
-    def _now(self) -> LendingNow:
-        processors = self._processors()
-        reason = closed(self.terms, datetime.now().astimezone().time(), used=False)
+    async def _now(self) -> LendingNow:
+        reason = sandbox = use = ""
+        if (processors := self._processors()) is not None:
+            precedence, sandbox = processors.lending.precedence, processors.kind
+            reason, use = await precedence.look(), precedence.use
         rules = self._desk.book.list(self._desk.compute.id)
         return LendingNow(
             **asdict(self.terms),
             computer=self._computer,
             lends=not reason,
             reason=reason,
-            sandbox=processors.kind if processors else "",
+            use=use,
+            sandbox=sandbox,
             people=tuple(dict.fromkeys(rule.who_name for rule in rules if rule.effect == "allow")),
             guests=self.guests(),
         )

@@ -21,9 +21,10 @@ from commonhold.compute.lend import Lending
 from commonhold.compute.means import Patience
 from commonhold.compute.opening import Opening
 from commonhold.compute.outfitting import Outfitting
+from commonhold.compute.presence import Presence
 from commonhold.compute.provisions import Provisions
 from commonhold.compute.relay import Switchboard
-from commonhold.compute.serve import Calls, Jobs, Loans, Streams
+from commonhold.compute.serve import Calls, Jobs, Loans, Rests, Streams
 from commonhold.compute.wheels import Wheelhouses
 from commonhold.files.shares import Shares
 from commonhold.home import Home, LendingTerms, Settings
@@ -91,6 +92,7 @@ class Processors:
         self.functions = Functions(settings.computer, opening, self.lending, watch)
         self.jobs = Jobs(self.cluster, shares.owner)
         self._streams = Streams(self.switchboard)
+        self._rests = Rests(opening)
         self._calls = Calls(self.functions, self._streams)
         self._provisions = Provisions(outfitting, self.lending)
 
@@ -119,6 +121,7 @@ class Processors:
             self.allowances,
             record,
             self._equipment,
+            Presence().look,
         )
 
     def allow(self, person: PersonId, allowance: Allowance) -> None:
@@ -133,7 +136,12 @@ class Processors:
     def between_computers(self) -> list[web.RouteDef]:
         """For the listener: sessions, their streams, passes."""
         passes = [*self.door_desk.routes(), *self.readings.routes()]
-        own = [*Loans(self.lending).routes(), *self._streams.routes(), *self._provisions.between_computers()]
+        own = [
+            *Loans(self.lending).routes(),
+            *self._rests.routes(),
+            *self._streams.routes(),
+            *self._provisions.between_computers(),
+        ]
         return [*own, *passes]
 
     def for_clients(self) -> list[web.RouteDef]:

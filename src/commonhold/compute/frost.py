@@ -1,0 +1,85 @@
+"""Freezes a guest's processes, all of them, and lets them go on.
+
+A process that is stopped can start no other and wake no other; so they are stopped again and again until two looks in
+a row find nothing that moves. That no process can refuse, and inside a sandbox nobody is left who could undo it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from commonhold.compute.sandbox import Kind
+
+WITHIN = 0.5  # seconds: who starts processes faster than they are stopped is not frozen
+PAUSE = 0.002  # seconds until what was told to stop has done so
+STILL = frozenset("TtZXx")  # states: stopped, traced by one that is stopped, dead
+
+
+def freeze(outer: int, kind: Kind) -> bool:
+    """Stop all that runs in the sandbox whose outermost process is `outer`. -> Whether nothing moves there now.
+
+    May be called again. Blocks for some milliseconds.
+    """
+    deadline = time.monotonic() + WITHIN
+    still = 0
+    while still < 2:
+        moving = [process for process in inside(outer, kind) if _moves(process)]
+        still = 0 if moving else still + 1
+        if moving and time.monotonic() > deadline:
+            return False
+        _signal(moving, signal.SIGSTOP)
+        time.sleep(PAUSE)
+    return True
+
+
+def thaw(outer: int, kind: Kind) -> None:
+    """Let them go on."""
+    _signal(inside(outer, kind), signal.SIGCONT)
+
+
+def inside(outer: int, kind: Kind) -> list[int]:
+    """The processes in that sandbox. With bubblewrap all descend from the outer one, which is none of them."""
+    try:
+        below = [each.pid for each in psutil.Process(outer).children(recursive=True)]
+    except psutil.Error:
+        return []
+    if kind is Kind.BUBBLEWRAP:
+        return below
+    return list({outer, *below, *(each for each in psutil.pids() if _session(each) == outer)})
+
+
+def _session(process: int) -> int:
+    with suppress(OSError):
+        return os.getsid(process)
+    return 0
+
+
+def _moves(process: int) -> bool:
+    """Whether any of its threads may run: the first one may have ended while others go on."""
+    threads = Path(f"/proc/{process}/task")
+    if not threads.exists():
+        with suppress(psutil.Error):
+            return psutil.Process(process).status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+        return False
+    with suppress(OSError):
+        return any(_state(thread) not in STILL for thread in threads.iterdir())
+    return False
+
+
+def _state(thread: Path) -> str:
+    with suppress(OSError, IndexError):
+        return (thread / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    return "X"
+
+
+def _signal(processes: Iterable[int], what: signal.Signals) -> None:
+    for process in processes:
+        with suppress(OSError):
+            os.kill(process, what)
