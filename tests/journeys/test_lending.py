@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pty
+import time
+from datetime import datetime
 
 import psutil
 import pytest
 
-from commonhold.errors import NotFound, WrongUsage
+from commonhold.errors import NotFound, Refused, WrongUsage
 
 from ..conftest import town, until
 
@@ -142,6 +145,10 @@ def test_a_client_of_a_server_lends_nothing_and_says_so(tmp_path):
             assert "commonhold lend" in seen.hint
         assert server.net.lend("bob", cores=1).people == ("bob",)
         assert client.net.run("echo {}", ["x"]).done == 1
+        server.net.lend(when="never")
+        until(lambda: not server.net.status().guests, "its session, which was kept warm, is ended")
+        with pytest.raises(Refused, match="server lends nothing now"):
+            client.net.run("echo {}", ["x"])
 
 
 def test_who_computes_here_is_seen_with_the_command_made_harmless(tower, laptop):
@@ -159,3 +166,111 @@ def test_who_computes_here_is_seen_with_the_command_made_harmless(tower, laptop)
     finally:
         tower.net.cancel(job.job)
     until(lambda: not any(each.commands for each in laptop.net.status().guests), "its command is over")
+
+
+AT_ONCE, SLACK = 1.0, 1.5  # seconds: promised; and for a machine that does other things besides
+COUNTS = "for i in $(seq 1 {}); do echo $i; sleep 0.05; done"
+
+
+def later() -> str:
+    """Hours that do not hold now."""
+    hour = datetime.now().astimezone().hour
+    return f"{(hour + 2) % 24}-{(hour + 3) % 24}"
+
+
+def asleep(process: psutil.Process) -> bool:
+    return process.status() == psutil.STATUS_STOPPED
+
+
+def begun(tower, word: str, command: str = "{}", on: str = "laptop"):
+    """A job that runs on laptop: its number, and the process of its command there."""
+    job = tower.net.run(command.replace("{}", f"sleep {word} # {{}}", 1), ["x"], on=on, wait=False)
+    [process] = until(lambda: commands(f"sleep {word}"), "its command runs")
+    return job.job, process
+
+
+def test_never_ends_what_runs_within_a_second(tower, laptop):
+    job, process = begun(tower, f"71{os.getpid()}")
+    told = time.monotonic()
+    laptop.net.lend(when="never")
+    until(lambda: not process.is_running(), "it is ended", AT_ONCE + SLACK)
+    assert time.monotonic() - told < AT_ONCE + SLACK
+    assert laptop.net.status().guests == ()
+    assert "At present it lends nothing now." in laptop.cli("lend").out
+    until(lambda: any("gave its tasks back" in note for note in tower.net.job(job).notes), "its person is told why")
+    laptop.net.lend(when="always")
+    until(lambda: commands(f"sleep 71{os.getpid()}"), "it runs again when laptop lends again")
+    tower.net.cancel(job)
+
+
+def test_hours_that_end_freeze_what_runs_and_it_goes_on_when_they_come_back(tower, laptop):
+    job = tower.net.run(COUNTS, ["100"], on="laptop", wait=False)
+    until(lambda: any(each.commands for each in laptop.net.status().guests), "it runs")
+    laptop.cli("lend", "--hours", later())
+    [guest] = until(lambda: [each for each in laptop.net.status().guests if each.state == "frozen"], "it is frozen")
+    assert guest.person == "ann"
+    assert "frozen" in laptop.cli("status").out
+    time.sleep(1)
+    laptop.cli("lend", "--hours", "always")
+    ended = tower.net.follow(job.job)
+    assert (ended.state, ended.done) == ("done", 1)
+    [task] = tower.net.log(job.job)
+    assert task.output.split() == [str(number) for number in range(1, 101)]
+    assert any("what runs there waits, for a minute at most" in note for note in ended.notes)
+
+
+def test_a_minute_after_the_hours_have_ended_the_tasks_run_elsewhere(tower, laptop):
+    job = tower.net.run("sleep 2; echo {}", list("abcdefgh"), wait=False).job
+    until(lambda: {"laptop", "tower"} <= {task.computer for task in tower.net.log(job)}, "both compute")
+    laptop.net.lend(hours=later())
+    told = time.monotonic()
+    held = [task.task for task in tower.net.log(job) if task.computer == "laptop" and task.state == "running"]
+    ended = tower.net.follow(job)
+    assert (ended.state, ended.done) == ("done", 8)
+    if held:
+        assert time.monotonic() - told > 55
+    assert {task.computer for task in tower.net.log(job) if task.task in held} <= {"tower", "laptop"}
+    assert not any("given up" in note or "lost" in note for note in ended.notes)
+    assert laptop.net.status().guests == ()
+
+
+def test_functions_that_are_given_back_run_elsewhere_and_are_not_blamed(tower, laptop):
+    with tower.net.executor() as executor:
+        calls = [executor.submit(time.sleep, 1) for _ in range(12)]
+        until(lambda: laptop.net.status().guests, "laptop takes part")
+        until(lambda: sum(call.done() for call in calls) >= 2, "some are done")
+        for _ in range(3):
+            laptop.net.lend(when="never")
+            laptop.net.lend(when="always")
+        laptop.net.lend(when="never")
+        for call in calls:
+            assert call.result(60) is None
+
+
+def test_idle_lends_to_nobody_while_somebody_types(tower, laptop):
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, b"x\n")
+        os.read(theirs, 10)
+        laptop.cli("lend", "--when", "idle")
+        now = laptop.net.lend()
+        assert (now.lends, now.use) == (False, "somebody typed here within the last 3 minutes")
+        seen = laptop.cli("lend").out
+        assert "At present it is in use, and lends only while it is not: somebody typed here within" in seen
+        with pytest.raises(Refused) as refused:
+            tower.net.run("echo {}", ["x"], on="laptop")
+        assert "laptop is in use, and lends only while it is not." in refused.value.sentence
+        assert "typed" not in refused.value.sentence, "what its owner does is no matter for others"
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_terms_that_were_damaged_by_hand_are_told_when_the_node_starts(computer):
+    one = computer("one")
+    one.create("casa")
+    one.down()
+    text = one.home.settings_file.read_text()
+    one.home.settings_file.write_text(text.replace('"hours": ""', '"hours": "9-9"'))
+    failed = one.cli("up", code=1)
+    assert "settings.json is damaged: “9-9” are no hours." in failed.err
