@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from commonhold.compute.presence import BUSY, QUIET, WINDOW, Load, Presence, desktops, on_battery, typed
+from commonhold.compute.presence import BUSY, QUIET, WINDOW, OwnLoad, Presence, desktops, on_battery, typed
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it is looked at as Linux shows it")
 
@@ -178,7 +178,7 @@ class Machine:
         (self.folder / str(number) / "stat").unlink()
 
 
-def looked(load: Load, seconds: float) -> float:
+def looked(load: OwnLoad, seconds: float) -> float:
     """What it says after a look that is so old."""
     load._looks[-1] = load._looks[-1][0] - seconds, load._looks[-1][1]
     return load.now()
@@ -193,7 +193,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def test_what_programs_use_is_a_load_and_what_guests_use_is_none(machine):
-    load = Load(machine.folder)
+    load = OwnLoad(machine.folder)
     machine.process(7, 0, policy=5)
     assert load.now() == 0
     machine.tick(4 * TICKS)
@@ -205,7 +205,7 @@ def test_what_programs_use_is_a_load_and_what_guests_use_is_none(machine):
 
 
 def test_what_a_guest_has_buried_is_its_own(machine):
-    load = Load(machine.folder)
+    load = OwnLoad(machine.folder)
     machine.process(7, 0, policy=5)
     machine.process(8, TICKS, policy=5)
     machine.tick(TICKS)
@@ -217,7 +217,7 @@ def test_what_a_guest_has_buried_is_its_own(machine):
 
 
 def test_a_guest_that_ends_is_no_load(machine):
-    load = Load(machine.folder)
+    load = OwnLoad(machine.folder)
     machine.process(7, 1000 * TICKS, policy=5)
     load.now()
     machine.tick(TICKS)
@@ -226,7 +226,7 @@ def test_a_guest_that_ends_is_no_load(machine):
 
 
 def test_a_load_is_over_some_seconds_after_it_has_ended(machine):
-    load = Load(machine.folder)
+    load = OwnLoad(machine.folder)
     load.now()
     machine.tick(int(WINDOW) * TICKS)
     assert looked(load, WINDOW / 2) > BUSY
@@ -251,12 +251,12 @@ def test_a_real_guest_is_known_by_its_class(tmp_path):
             deadline = time.monotonic() + 30
             while int((seen / "stat").read_text().split()[13]) < 3 and time.monotonic() < deadline:
                 time.sleep(0.02)
-            assert (Load(Path("/proc"))._of_guest(seen) > 0) == counted
+            assert (OwnLoad(Path("/proc"))._of_guest(seen) > 0) == counted
         finally:
             process.kill()
             process.wait()
 
 
 def test_this_very_machine_has_a_load(tmp_path):
-    load = Load(Path("/proc"))
+    load = OwnLoad(Path("/proc"))
     assert 0 <= load.now() <= 2 * (os.cpu_count() or 1) + 1

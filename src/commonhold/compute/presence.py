@@ -37,7 +37,7 @@ class Presence:
         logins: Path = Path("/run/systemd/sessions"),
     ) -> None:
         self._processes, self._devices, self._supplies, self._logins = processes, devices, supplies, logins
-        self._load = Load(processes)
+        self._load = OwnLoad(processes)
 
     def look(self) -> str:
         """What shows that it is in use, as a sentence's end; nothing when nobody uses it. Blocks, for milliseconds."""
@@ -105,7 +105,7 @@ def _said(file: Path) -> str:
         return ""
 
 
-class Load:
+class OwnLoad:
     """How many cores are used by what is neither a guest (SCHED_IDLE, of whomever) nor this process itself."""
 
     def __init__(self, processes: Path) -> None:
