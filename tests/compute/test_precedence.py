@@ -86,6 +86,31 @@ async def test_who_comes_back_has_the_computer_at_once_and_guests_go_on_when_nob
     )
 
 
+async def test_the_time_in_which_a_task_is_frozen_is_none_of_its_time_out(town: Town):
+    tower, laptop = lender(town)
+    laptop.lends(when="idle")
+    job = await started(tower, COUNTS, "20", timeout=4.0)
+    await computing(laptop)
+    laptop.use = "somebody typed here"
+    await within(lambda: still(laptop))
+    await asyncio.sleep(5)
+    laptop.use = ""
+    ended = await tower.ended(job)
+    assert (ended.state, ended.done) == (State.DONE, 1), tower.journal.tasks(job)
+    slow = await tower.run("sleep 60", on="laptop", timeout=1.5)
+    [task] = tower.journal.tasks(slow.job)
+    assert task.problem == "It was stopped after 1.5 seconds, as the job says."
+
+
+async def test_a_hub_that_dismisses_a_worker_first_hears_all_the_same_why_it_is_given_back(town: Town):
+    tower, laptop = lender(town)
+    job = await started(tower, COUNTS, "900")
+    [(key, stay)] = laptop.lending.stays.items()
+    stay.closed = "lends nothing now"
+    assert (await laptop.lending.stays.dismiss(*key, tower.fingerprint, lost=True)).closed == "lends nothing now"
+    await tower.cluster.cancel(job)
+
+
 async def test_a_freeze_that_lasts_gives_the_tasks_back_and_they_run_elsewhere_without_any_blame(town: Town):
     """Though it was silent for longer than is borne of others."""
     tower, laptop = lender(town)

@@ -121,13 +121,14 @@ class Precedence:
 
     async def _give_back(self, key: Key, stay: Stay, why: str) -> None:
         """Frozen first: its hub takes the tasks of a worker that is alive, so that nobody is blamed for its end."""
+        stay.closed = why
         if await self._still(stay):
             with suppress(TimeoutError):
                 async with asyncio.timeout(HUB_WITHIN):
                     await self._tell(stay, Rest("leaving", why))
         log.info("session %s is given back: this computer %s", key[0], why)
         if self._stays.has(key, stay):
-            await self._stays.end(*key, closed=why)
+            await self._stays.end(*key)
 
     async def _tell(self, stay: Stay, rest: Rest) -> None:
         """A hub that does not hear it takes the silence for what it is after a while."""

@@ -61,6 +61,7 @@ class Stay:
         self.began = False  # its worker runs
         self.cores = 0  # that it was given
         self.frozen: float | None = None  # since when, by the loop's clock
+        self.closed = ""  # why nothing is lent to it any more
         self.tell: Callable[[Rest], Awaitable[None]] = _unheard  # its hub
         self.commands: dict[int, str] = {}  # by job: what its hub says that it is
         self._folder = folder
@@ -134,20 +135,20 @@ class Stay:
         for task in self._carrying.get(job, ()):
             task.cancel()
 
-    async def farewell(self, *, lost: bool, closed: str) -> Farewell:
+    async def farewell(self, *, lost: bool) -> Farewell:
         """Kill the worker, and what is carried for it. `lost`: it seems to be gone, so it may just be dying."""
         if self.portion is not None:
             self.portion.close()
         if self.box is None:
-            return Farewell(closed=closed)
-        status = await self.box.died(DIES_WITHIN if lost else 0)
+            return Farewell(closed=self.closed)
+        status = await self.box.died(DIES_WITHIN if lost and not self.closed else 0)
         self.box.kill()
         await self.box.wait()
         await self.box.channel.ended()
         executing = await asyncio.to_thread(self._executing) if status else ()
         if self._ward is not None:
             self._warden.release_soon(self._ward)
-        return Farewell(status, executing, self._stored, self._ward.why if self._ward else "", closed)
+        return Farewell(status, executing, self._stored, self._ward.why if self._ward else "", self.closed)
 
     def _executing(self) -> tuple[str, ...]:
         """The keys of tasks whose folders are there: of ended ones too, which their hub knows."""

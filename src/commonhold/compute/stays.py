@@ -89,14 +89,14 @@ class Stays:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def end(self, session: str, participant: str, *, lost: bool = False, closed: str = "") -> Farewell:
+    async def end(self, session: str, participant: str, *, lost: bool = False) -> Farewell:
         """Kill that worker and remove its folder; of one that has ended already only what there is to say of it.
 
-        `lost`: its hub says that it is gone. `closed`: why nothing is lent to it any more.
+        `lost`: its hub says that it is gone.
         """
         key = session, participant
         if (stay := self._here.pop(key, None)) is not None:
-            self._departures.begin(key, stay.subject.computer, self._take_leave(key, stay, lost, closed))
+            self._departures.begin(key, stay.subject.computer, self._take_leave(key, stay, lost))
         return await self._departures.farewell(key)
 
     async def dismiss(self, session: str, participant: str, computer: Fingerprint | None, *, lost: bool) -> Farewell:
@@ -105,13 +105,13 @@ class Stays:
             self.find(session, participant, computer)
         return await self.end(session, participant, lost=lost)
 
-    async def _take_leave(self, key: Key, stay: Stay, lost: bool, closed: str) -> Farewell:
+    async def _take_leave(self, key: Key, stay: Stay, lost: bool) -> Farewell:
         if stay.work is not None:
             stay.work.close()
         switch = self._switchboard.switches.get(key[0])
         if switch is not None:
             switch.detach(key[1])
-        farewell = await stay.farewell(lost=lost, closed=closed)
+        farewell = await stay.farewell(lost=lost)
         if watching := self._watching.pop(key, None):
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)

@@ -24,6 +24,7 @@ from commonhold.compute.printed import Printout
 from commonhold.compute.turnstile import Turnstile
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable
 
+PULSE = 1.0  # seconds: who waited much longer than that has not run meanwhile
 WORK = "work"  # tasks' folders lie in it, in the process's own, each named by its key
 TROUBLES = ((Unreachable, "unreachable"), (Refused, "refused"))  # that are no fault of the task
 
@@ -186,6 +187,19 @@ def _run(node: LenderLine, spec: dict[str, Any], folder: Path) -> dict[str, Any]
         return result | {"output": output.text(), "error": error.text()}
 
 
+def _waited_for(process: subprocess.Popen[bytes], timeout: float | None) -> int:
+    """Its status. Raises TimeoutExpired after so many seconds; those in which we were frozen do not count."""
+    left = timeout
+    while left is not None and left > 0:
+        began = time.monotonic()
+        try:
+            return process.wait(min(left, PULSE))
+        except subprocess.TimeoutExpired:
+            took = time.monotonic() - began
+            left -= took if took < 2 * PULSE else PULSE
+    return process.wait(left)
+
+
 def _exit_of(node: LenderLine, spec: dict[str, Any], folder: Path, output: Printout, error: Printout) -> dict[str, Any]:
     words, timeout, key = spec["words"], spec["timeout"], spec["key"]
     try:
@@ -196,7 +210,7 @@ def _exit_of(node: LenderLine, spec: dict[str, Any], folder: Path, output: Print
         return {"exit": 127, "problem": f"There is no program “{words[0]}” on this computer."}
     with node.commands.started(key, RunningCommand(process, (output, error))):
         try:
-            status = process.wait(timeout)
+            status = _waited_for(process, timeout)
         except subprocess.TimeoutExpired:
             return {"exit": None, "problem": f"It was stopped after {timeout:g} seconds, as the job says."}
     if status == -signal.SIGKILL and (why := node.commands.why(key) or node.ask("why", group=process.pid)):
