@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from commonhold.demo.stage import Stage
 
 USER, PASSWORD = "bea", "harbour lamp otter"  # of nobody
 PACKAGES = ("WsgiDAV==4.4.0", "cheroot==11.1.2", "copyparty==1.20.26")
-SHELF = platformdirs.user_cache_path("commonhold-bench") / "peers"  # an environment of their own, kept between runs
+SHELF = platformdirs.user_cache_path("commonhold-bench")  # environments of their own, kept between runs
 PATIENCE = 30.0  # seconds until a server must answer
 
 
@@ -58,7 +58,7 @@ class Shelf:
         self.missing: list[str] = []
         self._folder = folder
         self._certificate, self._key = self_signed(folder)
-        self._programs = _installed()
+        self._programs = environment("peers", PACKAGES)
 
     def start(self, ending: ExitStack) -> list[Served]:
         """Those that speak HTTP."""
@@ -204,14 +204,17 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _installed() -> Path:
-    """The folder of the programs that come with pip, brought there if that is possible."""
-    if not (SHELF / "bin" / "copyparty").exists():
+def environment(name: str, packages: Sequence[str]) -> Path:
+    """The folder of programs of an environment with these packages, kept between runs; made if that is possible."""
+    folder = SHELF / name
+    if not (done := folder / "ready").exists():
         python = str(Path(sys.base_prefix) / "bin" / "python3")
-        subprocess.run([python, "-m", "venv", "--without-pip", "--clear", str(SHELF)], check=False)
-        inner = str(SHELF / "bin" / "python")
-        subprocess.run([python, "-m", "pip", "--python", inner, "install", "--quiet", *PACKAGES], check=False)
-    return SHELF / "bin"
+        subprocess.run([python, "-m", "venv", "--without-pip", "--clear", str(folder)], check=False)
+        inner = str(folder / "bin" / "python")
+        install = [python, "-m", "pip", "--python", inner, "install", "--quiet", *packages]
+        if subprocess.run(install, check=False).returncode == 0:
+            done.touch()
+    return folder / "bin"
 
 
 def _pinned(name: str) -> str:
