@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 from typing import NamedTuple
 
 from commonhold.identity.certificate import Certificate
@@ -45,7 +45,7 @@ class As:
         return asyncio.run(self.ask(method, path, data, **headers))
 
     async def ask(self, method: str, path: str, data: object = None, **headers: str) -> Answer:
-        body = data if isinstance(data, bytes | None) else json.dumps(data).encode()
+        body = data if isinstance(data, bytes | AsyncIterable | None) else json.dumps(data).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         caller = Caller(self.key, self.certificate)
         try:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from commonhold.api import connect
-from commonhold.errors import Refused
+from commonhold.authority.authority import Verb
+from commonhold.errors import Refused, Unreachable
+from commonhold.node.node import Node
+from commonhold.transport import run
 
+from ..attacks.reach import As
 from ..conftest import town
 
 
@@ -109,3 +115,47 @@ def test_what_a_job_left_in_its_own_folder_outlives_the_node_and_is_its_persons_
         b"".join(tower.net.cat(where))
     with connect(laptop.home) as again:
         assert again.job(job.job).state == "done"
+
+
+def test_at_the_own_computer_a_lender_that_was_given_up_stores_nothing_more_and_is_cut(computer):
+    """tower's node runs in this process: as for a job of its own person, it gives out passes, and revokes them."""
+    tower, laptop, desk = computer("tower", "ann"), computer("laptop", "bob"), computer("desk", "carol")
+    tower.create("casa")
+    laptop.join(tower)
+    desk.join(tower)
+    (tower.folder / "out").mkdir()
+    tower.net.share(tower.folder / "out")
+    tower.down()
+    run(_given_up(tower, As(tower, laptop), As(tower, desk)))
+    assert [path.name for path in (tower.folder / "out").glob("[!.]*")] == ["a"]
+
+
+async def _given_up(tower, lender, other):
+    async with Node(tower.home) as node:
+        doors, here, ann = node.processors.door_desk, node.key.fingerprint, node.own.subject
+        until, begun = datetime.now(UTC) + timedelta(hours=1), asyncio.Event()
+
+        async def given(to, job):
+            return await doors.issue(ann, here, to.fingerprint, job, "out", Verb.WRITE, [], "", until)
+
+        async def stores(whom, pass_id):
+            return (await whom.ask("PUT", "/dav/out/a", b"x", Commonhold_Pass=pass_id)).status in {201, 204}
+
+        async def slow():
+            yield bytes(300_000)
+            begun.set()
+            await asyncio.sleep(60)
+
+        its, another, others = await given(lender, "7"), await given(lender, "8"), await given(other, "7")
+        assert await stores(lender, its)
+        storing = asyncio.create_task(lender.ask("PUT", "/dav/out/slow", slow(), Commonhold_Pass=its))
+        await asyncio.wait_for(begun.wait(), 20)
+        await doors.revoke(ann, "7", here, lender.fingerprint)
+        with pytest.raises(Unreachable):
+            await asyncio.wait_for(storing, 20)
+        assert (await stores(lender, its), await stores(lender, another)) == (False, True)
+        assert await stores(other, others)
+        await doors.revoke(ann, "7", here, None)
+        assert (await stores(other, others), await stores(lender, another)) == (False, True)
+        await doors.void("8")
+        assert not await stores(lender, another)
