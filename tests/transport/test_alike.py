@@ -18,7 +18,7 @@ HEADERS = "Host: tower\r\nUser-Agent: a program\r\n"
 
 
 class Line:
-    """One connection to a door where everything is answered alike, but for `/slow`, `/not` and `/else`."""
+    """One connection to a door where everything is answered alike, but for `/slow`, `/not`, `/else`; `/late` later."""
 
     def __init__(self):
         app = web.Application()
@@ -29,8 +29,10 @@ class Line:
 
     async def _usual(self, request):
         body = await request.read()
-        if request.path == "/slow":
+        if request.path in {"/slow", "/late"}:
             await self.go_on.wait()
+        if request.path == "/slow":
+            pass
         elif request.path not in {"/not", "/else"}:
             answer_alike(request, self._again)
         return web.Response(text=f"usual {request.path} {body.decode()}".strip())
@@ -134,6 +136,41 @@ async def test_nothing_overtakes_what_is_answered_still(line):
     await asyncio.sleep(0.1)
     line.go_on.set()
     assert [await line.hear() for _ in range(3)] == ["usual /slow", "usual /a", "usual /a"]
+
+
+async def test_what_comes_while_one_is_answered_lends_it_no_headers(line):
+    """Else requests with a condition would be answered like the one before, which had none."""
+    conditional = HEADERS + "If-Match: *\r\n"
+    line.send("/late")
+    await asyncio.sleep(0.1)
+    line.send("/a", conditional)
+    await asyncio.sleep(0.1)
+    line.go_on.set()
+    assert [await line.hear(), await line.hear()] == ["usual /late", "usual /a"]
+    assert [await line.ask("/b", conditional) for _ in range(2)] == ["usual /b"] * 2
+
+
+async def test_the_beginning_of_the_next_request_is_no_part_of_one(line):
+    begun = f"GET /a HTTP/1.1\r\n{HEADERS}\r\nGET /b HTTP/1.1\r\nAccept: ".encode()
+    for path in ("/a", "/b", "/b"):  # which the next one is the rest of, whatever it looks like
+        line.writer.write(begun)
+        assert await line.hear() == f"usual {path}"
+
+
+async def test_the_end_of_a_request_is_no_request_of_its_own_whatever_it_looks_like(line):
+    """What came before it said who asks."""
+    end = b"GET /b HTTP/1.1\r\nHost: tower\r\n\r\n"
+    line.writer.write(b"GET /a HTTP/1.1\r\nAuthorization: Basic YTpi\r\nAccept: ")
+    await asyncio.sleep(0.1)
+    line.writer.write(end)
+    assert await line.hear() == "usual /a"
+    line.writer.write(end)
+    assert await line.hear() == "usual /b"
+
+
+async def test_a_head_of_the_same_length_is_not_the_same(line):
+    await line.ask("/a")
+    assert await line.ask("/a", HEADERS.replace("User-Agent: a program", 'If-None-Match: "a"   ')) == "usual /a"
 
 
 async def test_after_a_while_one_goes_the_usual_way(line, monkeypatch):
