@@ -110,11 +110,11 @@ async def test_what_is_not_used_for_longest_gives_way_and_what_is_in_use_stays(l
     first, second, third = (lender.offered(name, size=400_000) for name in ("first", "second", "third"))
     await lender.gets(first)
     one = int(next(lender.folder.glob("*/*-*/whole")).read_text())
-    lender.most = 2 * one + equipment.UNPACKED * first.size + equipment.LITTLE
+    lender.most = 2 * (2 * one + equipment.UNPACKED * first.size + equipment.LITTLE)
     await lender.gets(second)
     used = await lender.enter(first)
     os.utime(used.parent, (1, 1))  # for long, but still
-    lender.most = int(1.5 * one) + equipment.UNPACKED * first.size + equipment.LITTLE
+    lender.most = 2 * (int(1.5 * one) + equipment.UNPACKED * first.size + equipment.LITTLE)
     await lender.gets(third)
     assert (used / "pyvenv.cfg").is_file()
     with pytest.raises(Unreachable, match="not unpacked"):
@@ -125,10 +125,11 @@ async def test_what_is_not_used_for_longest_gives_way_and_what_is_in_use_stays(l
     with pytest.raises(Unreachable, match="not unpacked"):
         await lender.enter(first)
     assert lender.kept() == 2
+    assert lender.equipment.kept == sum(int(each.read_text()) for each in lender.folder.glob("*/*-*/whole"))
 
 
 async def test_more_than_is_lent_is_refused_before_anything_is_fetched(lender):
-    lender.most = 100_000
+    lender.most = 200_000
     with pytest.raises(NoSpace, match="tower lends 100000 bytes for it, and the environment needs more"):
         await lender.gets(lender.offered("large", size=400_000))
     assert lender.shop.reads == []

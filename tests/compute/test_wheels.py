@@ -75,10 +75,10 @@ def test_what_was_not_used_for_longest_gives_way(house, monkeypatch):
     for age, wheel in enumerate(found):
         os.utime(house.file(wheel), (age, age))
     house.lacking(of(found[0]))  # it counts as used now
-    house.make_room(of(found[2], Wheel("y-1-py3-none-any.whl", "1" * 64, 120)))
+    house.make_room(120, {found[2].sha256})
     assert [house.has(each) for each in found] == [True, False, True]
     with pytest.raises(NoSpace, match="There is room for"):
-        house.make_room(of(Wheel("z-1-py3-none-any.whl", "2" * 64, 351)))
+        house.make_room(251, {found[2].sha256})
 
 
 def test_a_wheel_from_elsewhere_keeps_its_name_and_comes_once(house, tmp_path):

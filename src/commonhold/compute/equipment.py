@@ -49,12 +49,18 @@ class Equipment:
     """`FOLDER/PERSON/KIND-DIGEST` is one environment."""
 
     def __init__(self, folder: Path, computer: str, most: Callable[[], int]) -> None:
-        """`most` says how many bytes the terms of lending leave for them; 0: as many as fit."""
+        """`most` says how many bytes of the disk the terms lend in all, 0 if they say nothing. They may take half."""
         self._folder = folder
         self._computer = computer
         self._most = most
+        self._sizes: dict[Path, int] = {}  # of those that are whole
         self._used: Counter[Path] = Counter()
         self._coming: dict[Path, _Coming] = {}
+
+    @property
+    def kept(self) -> int:
+        """Bytes that all of them take of the disk."""
+        return sum(list(self._sizes.values()))  # a copy: those who watch the disk ask in a thread of theirs
 
     async def start(self) -> None:
         """Clear what a node that was killed left half done."""
@@ -62,7 +68,9 @@ class Equipment:
 
     def _tidy(self) -> None:
         for each in [*self._folder.glob("*/.*"), *self._folder.glob("*/*-*")]:
-            if not _whole(each):
+            if _whole(each):
+                self._sizes[each] = _said_size(each)
+            else:
                 erase(each)
 
     def require_fit(self, environment: Environment | None) -> None:
@@ -108,19 +116,28 @@ class Equipment:
     def _place(self, person: PersonId, environment: Environment, kind: Kind) -> Path:
         return self._folder / person / f"{kind}-{environment.digest}"
 
+    def seal(self, place: Path) -> None:
+        """It is whole: that is written last, with its size."""
+        size = _weight(place / "environment")
+        (place / "whole").write_text(str(size))
+        self._sizes[place] = size
+
+    def _forget(self, place: Path) -> None:
+        erase(place)
+        self._sizes.pop(place, None)
+
     def room_for(self, environment: Environment, place: Path) -> int:
         """Remove what was not used for longest. -> Bytes that it may have unpacked. Raises NoSpace."""
-        sizes = {each: _said_size(each) for each in self._folder.glob("*/*-*") if each != place}
+        self._forget(place)
         free = shutil.disk_usage(self._folder).free
-        most = min(self._most() or MOST_KEPT, (free + sum(sizes.values())) // SHARE_OF_DISK)
+        most = min(self._most() // 2 or MOST_KEPT, (free + self.kept) // SHARE_OF_DISK)
         wanted = min(most, UNPACKED * environment.size + LITTLE)
-        for each in sorted(sizes, key=lambda each: each.stat().st_mtime):
-            if sum(sizes.values()) + wanted <= most:
+        for each in sorted(self._sizes, key=lambda each: each.stat().st_mtime):
+            if self.kept + wanted <= most:
                 break
-            if not self._used[each] and each not in self._coming:
-                erase(each)
-                del sizes[each]
-        room = most - sum(sizes.values())
+            if not self._used[each]:
+                self._forget(each)
+        room = most - self.kept
         if room < environment.size:
             raise NoSpace(f"{self._computer} lends {max(room, 0)} bytes for it, and the environment needs more.")
         return room
@@ -174,10 +191,9 @@ class _Coming:
             for wheel in self._environment.wheels:
                 await self._fetch(wheel)
                 await asyncio.to_thread(self._house.file(wheel).rename, room / WHEELS / wheel.name)
-            await asyncio.to_thread(erase, self._place)
             await asyncio.to_thread((self._place / "environment").mkdir, parents=True, mode=0o700)
             await _unpacked(room, self._place / "environment", self._kind, most)
-            await asyncio.to_thread(_seal, self._place)
+            await asyncio.to_thread(self._equipment.seal, self._place)
         except OSError as error:
             raise CommonholdError(f"The environment cannot be stored: {error.strerror}.") from error
         finally:
@@ -227,11 +243,6 @@ async def _unpacked(room: Path, place: Path, kind: Kind, most: int) -> None:
         raise CommonholdError("The environment cannot be unpacked: the process that did it ended.")
     if isinstance(problem := said.get("problem"), dict):
         raise from_problem(problem, 500)
-
-
-def _seal(place: Path) -> None:
-    """It is whole: written last, with its size."""
-    (place / "whole").write_text(str(_weight(place / "environment")))
 
 
 def _whole(place: Path) -> bool:

@@ -94,7 +94,7 @@ class Lending:
         self.precedence = Precedence(self.stays, terms, door.owner, presence)
         self._keeping: asyncio.Task[None] | None = None
         self.portions = Portions(self._cores, allowances.cores)
-        self.warden = Warden(computer, lambda: _bounds(terms()))
+        self.warden = Warden(computer, lambda: _bounds(terms(), equipment.kept))
         self._closed = False
 
     async def start(self) -> None:
@@ -184,7 +184,7 @@ class Lending:
         cores = lent.cores = self._cores_for(subject)
         try:
             await asyncio.to_thread(lent.prepare)
-            orders = _orders(self.computer, offer, cores, _bounds(self._terms()).memory, kind)
+            orders = _orders(self.computer, offer, cores, _bounds(self._terms(), 0).memory, kind)
             environment = await lent.equip(offer.environment, kind)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1, environment)
             lent.watch(cores)
@@ -272,9 +272,10 @@ def _require_room(computer: str, persons: list[PersonId | None], subject: Subjec
         raise Refused(f"{computer} has lent all that it lends.", "try again later")
 
 
-def _bounds(terms: LendingTerms) -> Lent:
-    """What all guests together may use."""
-    return Lent(terms.memory or psutil.virtual_memory().total // 2, terms.disk)
+def _bounds(terms: LendingTerms, packages: int) -> Lent:
+    """What all guests together may use; of the disk, what their environments have left."""
+    disk = max(1, terms.disk - packages) if terms.disk else 0
+    return Lent(terms.memory or psutil.virtual_memory().total // 2, disk)
 
 
 def _orders(computer: str, offer: Offer, cores: int, memory: int, kind: sandbox.Kind) -> dict[str, Any]:

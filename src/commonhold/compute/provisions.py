@@ -24,6 +24,7 @@ class Provisions:
     def __init__(self, outfitting: Outfitting, lending: Lending) -> None:
         self._outfitting = outfitting
         self._lending = lending
+        self._announced: dict[PersonId, frozenset[str]] = {}  # digests of the last that each spoke of
         self._coming: set[tuple[PersonId, str]] = set()
 
     def to_hub(self) -> list[web.RouteDef]:
@@ -42,8 +43,8 @@ class Provisions:
         """Environment -> a list of Lacking: what must still be sent."""
         environment = await document(request, Environment)
         environment.check()
-        _, house = self._house(request)
-        await asyncio.to_thread(house.make_room, environment)
+        person, house = self._house(request)
+        self._announced[person] = frozenset(wheel.sha256 for wheel in environment.wheels)
         return json_answer(await asyncio.to_thread(house.lacking, environment))
 
     async def _take(self, request: web.Request) -> web.Response:
@@ -57,13 +58,14 @@ class Provisions:
             raise Conflict("It is being sent already.", "try again in a moment")
         self._coming.add(key)
         try:
+            spared = self._announced.get(person, frozenset()) | {wheel.sha256}
+            await asyncio.to_thread(house.make_room, wheel.size - int(start), spared)
             await self._receive(request, house, wheel, int(start))
         finally:
             self._coming.discard(key)
         return web.Response(status=204)
 
     async def _receive(self, request: web.Request, house: Wheelhouse, wheel: Wheel, start: int) -> None:
-        await asyncio.to_thread(house.require_room, wheel.size - start)
         with await asyncio.to_thread(house.begin, wheel, start) as file:
             async for piece in request.content.iter_any():
                 start += len(piece)

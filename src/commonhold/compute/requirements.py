@@ -27,7 +27,7 @@ from commonhold.home import write_private
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 KEPT = 86_400.0  # seconds
-PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color")
+PIP = ("-P", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color")
 WHEEL = ("wheel", "--only-binary", ":all:", "--progress-bar", "raw", "--wheel-dir")
 PLAIN = re.compile(r"\s*(#.*)?|[A-Za-z0-9][^@/\\]*\\?|\s+--hash=\S+\s*\\?")  # a line that names a package, and no place
 STEP = re.compile(r"\s*(Collecting|Downloading|Building|Processing) +(?:wheels? for )?(\S+)(.*)")
@@ -84,7 +84,15 @@ class Resolver:
         found = [self._house.take(wheel) for wheel in sorted(wheels.iterdir())]
         environment = Environment(PYTHON, platform.machine(), tuple(found))
         environment.check()
+        await asyncio.to_thread(self._tidy, environment)
         return environment
+
+    def _tidy(self, environment: Environment) -> None:
+        """What is old gives way: wheels where they are too many, and answers of yesterday."""
+        self._house.make_room(0, {wheel.sha256 for wheel in environment.wheels})
+        for kept in self._folder.glob("*.json"):
+            if time.time() - kept.stat().st_mtime > KEPT:
+                kept.unlink(missing_ok=True)
 
 
 async def _pip(words: Sequence[str], folder: Path, watch: Watcher | None) -> list[str] | None:

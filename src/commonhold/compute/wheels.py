@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,23 +64,19 @@ class Wheelhouse:
         if self.lacking(environment):
             raise NotFound("The packages of its environment are not here any more.", "run it again with --env")
 
-    def make_room(self, environment: Environment) -> None:
-        """Forget what was not used for longest, so that this one fits. Raises NoSpace when it never does."""
+    def make_room(self, size: int, spared: Collection[str] = ()) -> None:
+        """Forget what was not used for longest, so that so many bytes more fit; not these, by their digests.
+
+        Raises NoSpace when they never do.
+        """
         kept, room = self._kept()
-        spared = {wheel.sha256 for wheel in environment.wheels}
         others = [(status, path) for status, path in kept if path.stem not in spared]
-        needed = environment.size - sum(status.st_size for status, path in kept if path.stem in spared)
         for status, path in sorted(others, key=lambda each: each[0].st_mtime):
-            if room >= needed:
+            if room >= size:
                 break
             path.unlink(missing_ok=True)
             room += status.st_size
-        self.require_room(needed)
-
-    def require_room(self, size: int) -> None:
-        """Raise NoSpace when that many bytes more are too many."""
-        _, room = self._kept()
-        if size > room:
+        if room < size:
             raise NoSpace(f"There is room for {max(0, room)} bytes of packages more, and {size} are needed.")
 
     def _kept(self) -> tuple[list[tuple[os.stat_result, Path]], int]:
