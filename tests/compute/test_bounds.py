@@ -13,7 +13,7 @@ PLENTY = Machine(16 * GIB, 12 * GIB)
 LENT = Lent(2 * GIB, 10 * GIB)
 DISK = Disk(100 * GIB, 60 * GIB)
 
-units = st.builds(Unit, st.integers(1, 99), st.booleans(), st.integers(0, 3 * GIB), st.integers(1, 300))
+units = st.builds(Unit, st.integers(1, 99), st.booleans(), st.integers(0, 3 * GIB), st.integers(1, 300), st.just(0))
 uses = st.builds(Use, st.integers(0, GIB), st.integers(1, 20), st.lists(units, max_size=12).map(tuple), st.just(256))
 rooms = st.builds(
     lambda shares, other: Room(sum(shares.values()) + other, shares),

@@ -12,6 +12,8 @@ import pytest
 from commonhold.compute.task import LenderLine, perform
 from commonhold.errors import NotFound, Unreachable
 
+SPEC: dict[str, Any] = {"timeout": None, "fetch": False, "alone": False, "cores": 1, "memory": 0}
+
 
 class AtHand(LenderLine):
     """The other end, for a task that runs in this process: it stores what it finds, and has no second input."""
@@ -41,7 +43,15 @@ def node(tmp_path: Path) -> LenderLine:
 def ran(
     node: LenderLine, *words: str, task: int = 1, fetch: bool = False, timeout: float | None = None
 ) -> dict[str, Any]:
-    spec = {"key": f"1-{task}-1", "words": words, "timeout": timeout, "fetch": fetch, "alone": False, "cores": 1}
+    spec = {
+        "key": f"1-{task}-1",
+        "words": words,
+        "timeout": timeout,
+        "fetch": fetch,
+        "alone": False,
+        "cores": 1,
+        "memory": 0,
+    }
     outcome = perform(node, spec)
     assert [path for path in node.work.rglob("*") if path.is_file()] == []  # nothing stays
     return outcome
@@ -77,7 +87,7 @@ def test_time_ends_it_with_all_its_children(node: LenderLine):
 
 
 def test_the_commands_of_a_job_that_is_over_are_killed_and_no_other_starts(node: LenderLine):
-    spec = {"key": "1-1-1", "words": ["sleep", "600"], "timeout": None, "fetch": False, "alone": False, "cores": 1}
+    spec = SPEC | {"key": "1-1-1", "words": ["sleep", "600"]}
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(perform, node, spec)
         while not node.commands._running:

@@ -38,6 +38,7 @@ class Computing(Asking):
         timeout: float | None = None,
         retries: int = 0,
         cores: int = 1,
+        memory: int = 0,
         env: Requirements | None = None,
         wait: bool = True,
         progress: Callable[[JobEvent], None] | None = None,
@@ -48,12 +49,13 @@ class Computing(Asking):
         (`COMPUTER:SHARE/PATH`, globs too), a file that exists here, a folder of either kind (all files in it), or
         a plain value. New files go to the folder `into`, else to the job's own (`Job.into`). `env` is a file of
         requirements, as pip reads it, or a list of them: these packages travel along, and commands find their `python`
-        and programs first. With `wait` the job is returned when it has ended; tasks that failed are counted in it and
-        told by `log`. Raises Refused when no computer lends, NotFound for inputs that are not there and for packages
-        that have no wheel.
+        and programs first. `memory` is what one task uses at most, in bytes: no more of them run at a computer than fit
+        into what it lends, and one that uses more ends. With `wait` the job is returned when it has ended; tasks that
+        failed are counted in it and told by `log`. Raises Refused when no computer lends (so much), NotFound for inputs
+        that are not there and for packages that have no wheel.
         """
         words = command if isinstance(command, str) else tuple(command)
-        spec = JobSpec(words, (), into, on, timeout, retries, cores)
+        spec = JobSpec(words, (), into, on, timeout, retries, cores, memory)
         return self._loop.run(self._submitter.run(spec, inputs, wait, progress, env))
 
     def executor(

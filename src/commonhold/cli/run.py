@@ -13,7 +13,7 @@ from commonhold.cli.invocation import Invocation
 from commonhold.cli.lists import divided, listed, piped
 from commonhold.cli.output import Output, counted, size
 from commonhold.cli.progress import job_progress
-from commonhold.cli.words import Duration
+from commonhold.cli.words import Duration, Size
 from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, WrongUsage
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     "commonhold run --on tower ./simulate --seed {} ::: 1 2 3",
     "commonhold run --dry-run 'wc -l < {}' :::: files.txt",
     "commonhold run -0 'flac {}' :::: recordings.list",
+    "commonhold run --memory 2GiB --on tower ./render {} ::: tower:scenes",
     "commonhold run --on all uname -a",
     allow_interspersed_args=False,  # what follows the first word belongs to the command, options too
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=Duration(), help="How long one task may take: 90s, 30m, 2h.")
 @click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True, help="Tries after a failure.")
 @click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, help="Cores that one task uses.")
+@click.option("--memory", type=Size(), default=0, metavar="SIZE", help="What one task uses at most: 500MB, 2GiB.")
 @click.option("--env", metavar="FILE", help="Packages that travel along: a file of requirements, as pip reads it.")
 @click.option("-0", "--null", is_flag=True, help="In a list, inputs end with NUL instead of a line's end.")
 @click.option("--dry-run", is_flag=True, help="Only say what each task would run.")

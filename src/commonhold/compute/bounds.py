@@ -17,6 +17,7 @@ MOST_BLAMED = 8  # units of one guest that are ended at once
 WORTH = 128 * 2**20  # bytes: who holds less is not ended because the computer is short of memory
 FLOOR, FLOOR_PART = 512 * 2**20, 20  # the owner's programs keep so many bytes of memory, or that part of it
 RESERVE, RESERVE_PART = 5 * 2**30, 20  # and of the disk
+OWN = 128 * 2**20  # bytes of memory: a worker, and some room
 THREADS, THREADS_EACH = 256, 64  # processes and threads of one guest: in all, and for each of its cores
 
 
@@ -46,6 +47,7 @@ class Unit(NamedTuple):
     group: bool
     memory: int
     processes: int  # and threads
+    asked: int = 0  # bytes that it uses at most, its job says; 0: nobody knows
 
 
 class Use(NamedTuple):
@@ -105,9 +107,15 @@ def threads(cores: int) -> int:
     return THREADS + THREADS_EACH * cores
 
 
+def for_tasks(memory: int) -> int:
+    """Bytes of what is lent that tasks may ask for: what runs them needs some, too."""
+    return max(memory - OWN, memory // 2)
+
+
 def verdicts(uses: Sequence[Use], bounds: Lent, machine: Machine, lender: str) -> list[Overuse]:
     """Who is to be ended now, at the computer called `lender`."""
-    return [*_crowds(uses, lender), *(_hungry(uses, bounds, lender) or _starving(uses, machine, lender))]
+    much = _greedy(uses) or _hungry(uses, bounds, lender) or _starving(uses, machine, lender)
+    return [*_crowds(uses, lender), *much]
 
 
 def near(uses: Sequence[Use], bounds: Lent, machine: Machine) -> bool:
@@ -163,6 +171,16 @@ def _crowds(uses: Sequence[Use], lender: str) -> list[Overuse]:
             why = f"It started more than {use.most_processes} processes and threads, which is what {lender} lends."
             found.append(Overuse(guest, units, why))
     return found
+
+
+def _greedy(uses: Sequence[Use]) -> list[Overuse]:
+    """Tasks that use more than they have asked for: by that they were given their place."""
+    return [
+        Overuse(guest, (unit,), f"It used more than {amount(unit.asked)} of memory, which is what its job asked for.")
+        for guest, use in enumerate(uses)
+        for unit in use.units
+        if 0 < unit.asked < unit.memory
+    ]
 
 
 def _hungry(uses: Sequence[Use], bounds: Lent, lender: str) -> list[Overuse]:

@@ -27,7 +27,8 @@ class Briefing:
         """Get passes for that lender from the doors that own the files, and tell it. Raises what a door refuses."""
         passes = await self._passes(running, seat.fingerprint)
         reldirs = {task: below for task, given in enumerate(running.tasks, 1) if (below := placed(given))}
-        papers = JobPapers(running.target, passes, running.sources, reldirs, running.spec.title)
+        spec = running.spec
+        papers = JobPapers(running.target, passes, running.sources, reldirs, spec.title, spec.memory)
         await session.seating.papers(seat, running.number, papers)
 
     async def _passes(self, running: Running, lender: Fingerprint) -> tuple[PassPaper, ...]:

@@ -42,6 +42,7 @@ class Orders(msgspec.Struct, frozen=True):
     patience: float = 15.0  # seconds of silence after which the scheduler takes a worker for lost
     open_files: int = 4096
     file_size: int = 64 * 2**30  # bytes of one file
+    asked: int = 0  # bytes that tasks may ask for, together
     data: int = 0  # bytes of memory that one process may write to; 0: no limit
     threads: int = 0  # and processes, where the system counts those of a sandbox by themselves; 0: no limit
 

@@ -84,7 +84,7 @@ class Dispatch:
         running, spec = self.running, self.running.spec
         session = await self._handout.enter()
         asked = await self._handout.invite(session, patient=spec.on != "any")
-        refusals = [seat.refusal for seat in asked if seat.refusal]
+        refusals = self._handout.refusals(asked)
         self._means.journal.note(self.number, *refusals)
         seats = [seat for seat in asked if self._handout.fit(seat)]
         if not seats:
@@ -135,7 +135,7 @@ class Dispatch:
                 if self._handout.fit(seat):
                     await self._handout.brief(session, seat)
             await self._handout.give()
-            self._hindrance = " ".join(seat.refusal for seat in seats if seat.refusal)
+            self._hindrance = " ".join(self._handout.refusals(seats))
         except Unreachable as error:
             self._hindrance = error.sentence
         except OSError as error:

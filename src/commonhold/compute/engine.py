@@ -72,7 +72,7 @@ class QuietWorker(_Silent, Worker):
             f"{SCHEME}://{SCHEDULER}",
             host=f"{SCHEME}://{orders.me}",
             nthreads=orders.cores,
-            resources={"cores": orders.cores},
+            resources={"cores": orders.cores, "memory": orders.asked},
             memory_limit=orders.memory,
             name=orders.me,
             local_directory=folder,
@@ -144,7 +144,7 @@ class SchedulerSide:
             return await self._observer.rest(**words)
         raise ValueError(f"no such ask: {what}")
 
-    def _submit(self, specs: list[dict[str, Any]], retries: int, cores: int, on: list[str] | None) -> None:
+    def _submit(self, specs: list[dict[str, Any]], retries: int, cores: int, memory: int, on: list[str] | None) -> None:
         """`specs` as task.perform takes them, each with its own `key`. What was lost once goes first."""
         keys = [spec["key"] for spec in specs]
         futures = self._client.map(
@@ -153,7 +153,7 @@ class SchedulerSide:
             key=keys,
             retries=retries,
             workers=[f"{SCHEME}://{one}" for one in on] if on else None,
-            resources={"cores": cores} if cores > 1 else None,
+            resources=_resources(cores, memory),
             pure=False,
             priority=parts_of(keys[0])[2],
         )
@@ -324,6 +324,12 @@ class WorkerSide:
             self._node.turnstile.use(words["cores"])
         else:
             raise ValueError(f"no such ask: {what}")
+
+
+def _resources(cores: int, memory: int) -> dict[str, int] | None:
+    """What a task takes of its worker: cores that Dask does not count itself, and memory that it has asked for."""
+    wanted = {"cores": cores} if cores > 1 else {}
+    return wanted | ({"memory": memory} if memory else {}) or None
 
 
 class TaskFailed(Exception):

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 
+from commonhold.compute.bounds import amount
+from commonhold.compute.job import JobSpec
 from commonhold.compute.means import Means
-from commonhold.compute.papers import Needs
+from commonhold.compute.papers import Accepted, Needs
 from commonhold.compute.running import Running
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
@@ -62,8 +64,14 @@ class Handout:
     def fit(self, seat: Seat) -> bool:
         """Whether it takes part, and could run at least one of the tasks."""
         wanted = self._running.places.values()
-        there = seat.accepted is not None and seat.accepted.cores >= self._running.spec.cores
+        there = seat.accepted is not None and not unfit(seat.name, seat.accepted, self._running.spec)
         return there and (not wanted or seat.fingerprint in wanted)
+
+    def refusals(self, seats: Iterable[Seat]) -> list[str]:
+        """Why these, or some of them, do not take it."""
+        spec = self._running.spec
+        said = (seat.refusal or (unfit(seat.name, seat.accepted, spec) if seat.accepted else "") for seat in seats)
+        return [why for why in said if why]
 
     def _there(self, place: Fingerprint | None) -> list[Seat]:
         """Who takes part and could run tasks that are for `place` (None: for anybody)."""
@@ -114,7 +122,7 @@ class Handout:
                 orders = self._running.hand_out(tasks)
                 on = [seat.participant for seat in seats] if place else None
                 with suppress(Unreachable):  # its scheduler has just ended: that is heard of in its own way
-                    await session.submit(orders, spec.retries, spec.cores, on)
+                    await session.submit(orders, spec.retries, spec.cores, spec.memory, on)
 
     def nobody_for(self) -> set[Fingerprint | None]:
         """For which places tasks are open that nobody takes (None: any)."""
@@ -143,3 +151,12 @@ class Handout:
         if self.session is not None:
             await self.session.seating.forget(self._running.number)
         await self._means.desk.void(self._job)
+
+
+def unfit(lender: str, lent: Accepted, spec: JobSpec) -> str:
+    """Why that lender can run none of the tasks, or nothing."""
+    if lent.cores < spec.cores:
+        return f"{lender} lends {lent.cores} core{'s' * (lent.cores > 1)}, and each task needs {spec.cores}."
+    if lent.memory < spec.memory:
+        return f"{lender} lends tasks {amount(lent.memory)} of memory, and each needs {amount(spec.memory)}."
+    return ""

@@ -16,6 +16,7 @@ from commonhold.errors import CommonholdError, Refused, WrongUsage
 from commonhold.names import RemotePath, SharePath
 
 MOST_INPUTS = 100_000  # of one job
+MOST_MEMORY = 2**50  # bytes for one task
 Found = tuple[Literal["remote", "local"], str, tuple[str, ...], int]  # kind, text, whole path, of it the folder named
 KEPT_OUTPUT = 65_536  # bytes of a task's output (and of its errors): its head and its tail
 
@@ -71,6 +72,7 @@ class JobSpec(msgspec.Struct, frozen=True):
     timeout: float | None = None  # seconds for each task
     retries: int = 0
     cores: int = 1  # for each task
+    memory: int = 0  # bytes that each task uses at most; 0: nobody knows
     environment: Environment | None = None  # of which all wheels are at the hub before it begins
 
     @property
@@ -84,6 +86,8 @@ class JobSpec(msgspec.Struct, frozen=True):
             raise WrongUsage("There is no command to run.", "commonhold run 'COMMAND' ::: INPUT…")
         if len(self.inputs) > MOST_INPUTS:
             raise WrongUsage(f"A job takes at most {MOST_INPUTS} inputs.", "make several jobs of it")
+        if not 0 <= self.memory <= MOST_MEMORY:
+            raise WrongUsage("No computer has so much memory.")
         if not (0 <= self.retries <= 100 and 1 <= self.cores <= 1024 and (self.timeout is None or self.timeout > 0)):
             raise WrongUsage("Retries, cores or the time-out are out of bounds.")
         if self.into is not None:

@@ -20,7 +20,7 @@ from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb
 from commonhold.authority.watch import Watch
 from commonhold.compute import fairness, sandbox
 from commonhold.compute.allowances import Allowances
-from commonhold.compute.bounds import Lent, threads
+from commonhold.compute.bounds import Lent, for_tasks, threads
 from commonhold.compute.departures import Key
 from commonhold.compute.equipment import Equipment
 from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer, Rest
@@ -123,7 +123,7 @@ class Lending:
         kind = await sandbox.here()
         await self.precedence.look()
         self._require(subject, inquiry, kind)
-        return Accepted(self._cores_for(subject), str(kind))
+        return Accepted(self._cores_for(subject), str(kind), for_tasks(_bounds(self._terms(), 0).memory))
 
     def require_right(self, subject: Subject) -> Permit:
         """Raise Refused unless this subject may run jobs here."""
@@ -202,7 +202,7 @@ class Lending:
         lent.began = True
         self.precedence.changed()
         self._record("lent", **subject.words(), session=offer.session, sandbox=str(kind))
-        return Accepted(cores, str(kind))
+        return Accepted(cores, str(kind), orders["asked"])
 
     def _require(self, subject: Subject, offer: Inquiry, kind: sandbox.Kind) -> Permit:
         permitted = self.require_right(subject)
@@ -288,6 +288,7 @@ def _orders(computer: str, offer: Offer, cores: int, memory: int, kind: sandbox.
         "computer": computer,
         "cores": cores,
         "memory": memory,
+        "asked": for_tasks(memory),
         "data": int(memory * HARDER),
         "threads": int(threads(cores) * HARDER) if sandbox.counts_alone(kind) else 0,
         "idle": True,

@@ -67,6 +67,7 @@ class Offer(Inquiry, frozen=True, kw_only=True):
 class Accepted(msgspec.Struct, frozen=True):
     cores: int
     sandbox: str
+    memory: int = 0  # bytes that tasks may ask for
 
 
 class FunctionsWish(msgspec.Struct, frozen=True):
@@ -150,6 +151,7 @@ class JobPapers(msgspec.Struct, frozen=True):
     inputs: dict[int, Sources]  # by task; those without a file are not here
     reldirs: dict[int, str]  # by task; where below `into` its outputs go, when not at its top
     command: str = ""  # for the lender's owner to see who does what
+    memory: int = 0  # bytes that each task has asked for; 0: none
 
     def pass_for(self, file: RemoteFile, *verbs: Verb) -> str:
         """The pass for that door, or nothing."""

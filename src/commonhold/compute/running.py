@@ -74,6 +74,7 @@ class Running:
             "words": words_for(self.spec.command, self.tasks[task - 1], task),
             "timeout": self.spec.timeout,
             "cores": self.spec.cores,
+            "memory": self.spec.memory,
             "fetch": task in self.sources,
             "alone": task in self._deaths,
         }

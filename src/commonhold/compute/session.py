@@ -130,13 +130,16 @@ class Session:
         async with self._caller.socket(seat.peer, f"/sessions/{self.id}/relay/{target}") as wire:
             yield wire
 
-    async def submit(self, specs: list[dict[str, Any]], retries: int, cores: int, on: list[str] | None) -> None:
+    async def submit(
+        self, specs: list[dict[str, Any]], retries: int, cores: int, memory: int, on: list[str] | None
+    ) -> None:
         """Give tasks to the scheduler. Raises Unreachable when it ends meanwhile."""
         await self.ready()
         assert self._box is not None  # noqa: S101 - open() came first
         for first in range(0, len(specs), AT_ONCE):
             part = specs[first : first + AT_ONCE]
-            await self._box.channel.ask("submit", specs=part, retries=retries, cores=cores, on=on)
+            wish = {"retries": retries, "cores": cores, "memory": memory, "on": on}
+            await self._box.channel.ask("submit", specs=part, **wish)
 
     async def ready(self) -> None:
         """Until the scheduler listens, or has ended."""

@@ -163,6 +163,9 @@ class Stay:
             return None
         if what == "why":
             return self._ward.reasons.get(int(words["group"]), "") if self._ward else ""
+        if what == "began":
+            await self._began(str(words["key"]), int(words["group"]))
+            return None
         if what not in {"fetch", "store"}:
             raise WrongUsage("A worker may ask its node to fetch and to store, and why it ended a task.")
         job, task, turn = parts_of(str(words["key"]))
@@ -173,6 +176,12 @@ class Stay:
             return None
         outcome = msgspec.convert(words["outcome"], Outcome)
         return await self._carry(job, key, self._store(key, task, papers, outcome))
+
+    async def _began(self, key: str, group: int) -> None:
+        """A task whose job says how much memory it uses at most."""
+        papers = await self._papers_of(parts_of(key)[0])
+        if self._ward is not None:
+            self._ward.asked[group] = papers.memory
 
     async def _carry(self, job: int, key: str, work: Coroutine[Any, Any, Any]) -> Any:
         """Do it, unless the job is over before it is done."""

@@ -146,6 +146,9 @@ class LenderLine:
             pass
         shutil.rmtree(folder, ignore_errors=True)
 
+    def tell(self, what: str, **words: Any) -> None:
+        self._loop.call_soon_threadsafe(lambda: self._channel.tell(what, **words))
+
     def ask(self, what: str, **words: Any) -> Any:
         """The node's answer; raises the problem that it reports."""
         return asyncio.run_coroutine_threadsafe(self._channel.ask(what, **words), self._loop).result()
@@ -208,6 +211,8 @@ def _exit_of(node: LenderLine, spec: dict[str, Any], folder: Path, output: Print
         )
     except (FileNotFoundError, PermissionError):
         return {"exit": 127, "problem": f"There is no program “{words[0]}” on this computer."}
+    if spec["memory"]:
+        node.tell("began", key=key, group=process.pid)
     with node.commands.started(key, RunningCommand(process, (output, error))):
         try:
             status = _waited_for(process, timeout)

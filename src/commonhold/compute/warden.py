@@ -44,6 +44,8 @@ class Ward:
         self.stop = stop
         self.why = ""  # it was ended as a whole
         self.reasons: dict[int, str] = {}  # by process group: why that was ended
+        self.asked: dict[int, int] = {}  # by process group: bytes of memory that it uses at most, its job says
+        self._gone: set[int] = set()
         self._box = box
         self._most_processes = bounds.threads(cores)
         self._gauge: gauge.Gauge | None = None
@@ -61,8 +63,20 @@ class Ward:
     def use(self, most_memory: int) -> Use:
         with self._lock, contextlib.suppress(*gauge.TROUBLES):
             if (found := self._measured()) is not None:
-                return found.use(most_memory)._replace(most_processes=self._most_processes)
+                use = self._promised(found.use(most_memory))
+                if any(0 < unit.asked < unit.memory for unit in use.units):
+                    use = self._promised(found.use(0))
+                return use
         return Use(most_processes=self._most_processes)
+
+    def _promised(self, use: Use) -> Use:
+        """With what its tasks have asked for. What is not seen twice has ended; once, it may have just begun."""
+        gone = set(self.asked.copy()) - {unit.number for unit in use.units if unit.group}
+        for group in gone & self._gone:
+            self.asked.pop(group, None)
+        self._gone = gone
+        units = tuple(unit._replace(asked=self.asked.get(unit.number, 0)) for unit in use.units)
+        return use._replace(units=units, most_processes=self._most_processes)
 
     def room(self) -> tuple[Room, bool]:
         """What it takes of the disk; whether some of it cannot be looked at."""
