@@ -235,6 +235,7 @@ class Quota(msgspec.Struct, frozen=True):
     jobs: int = 0
     tasks: int = 0
     most_cores: int | None = None
+    most_memory: int | None = None
     most_jobs: int | None = None
     most_tasks: int | None = None
 

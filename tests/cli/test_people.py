@@ -46,7 +46,13 @@ def test_an_admin_keeps_groups_and_rules_of_the_server_from_a_client(computer, t
 
 
 NO_QUOTA = [("--bytes", "1MB"), ("--none",), ("bob", "--none", "--files", "1"), ("bob", "--bytes", "much")]
-NO_QUOTA += [("--cores", "1"), ("bob", "--cores", "0"), ("bob", "--tasks", "-1"), ("bob", "--none", "--jobs", "1")]
+NO_QUOTA += [
+    ("--cores", "1"),
+    ("bob", "--cores", "0"),
+    ("bob", "--memory", "much"),
+    ("bob", "--tasks", "-1"),
+    ("bob", "--none", "--jobs", "1"),
+]
 
 
 @pytest.mark.parametrize("words", NO_QUOTA)
@@ -77,7 +83,7 @@ def test_a_quota_at_a_server_is_set_seen_kept_and_outlives_a_kill(computer, tmp_
     tower.up()
     laptop.cli("put", tmp_path / "half", "tower:plans/two", code=7)
     own = {"person": "bob", "bytes": 600, "files": 1, "most_bytes": 1000, "most_files": 3, "jobs": 0, "tasks": 0}
-    own |= dict.fromkeys(("most_cores", "most_jobs", "most_tasks"))
+    own |= dict.fromkeys(("most_cores", "most_memory", "most_jobs", "most_tasks"))
     assert laptop.json("quota") == tower.json("quota", "bob") == [own]
     tower.cli("allow", "bob", "run", "compute")
     assert laptop.net.run("head -c 900 /dev/zero > out", into="tower:plans").failed == 1, "results count, too"
@@ -85,19 +91,7 @@ def test_a_quota_at_a_server_is_set_seen_kept_and_outlives_a_kill(computer, tmp_
     laptop.cli("put", tmp_path / "half", "tower:plans/two")
     assert "as much as there is room for" in tower.cli("quota", "bob", "--none").out
     laptop.cli("put", tmp_path / "half", "tower:plans/three")
-    assert laptop.cli("quota").out.splitlines()[1].split() == [
-        "bob",
-        "1.2",
-        "kB",
-        "-",
-        "2",
-        "-",
-        "-",
-        "0",
-        "-",
-        "0",
-        "-",
-    ]
+    assert laptop.cli("quota").out.splitlines()[1].split() == ["bob", "1.2", "kB", *"-2---0-0-"]
 
 
 def test_a_quota_of_processors_at_a_server_is_said_seen_recorded_and_outlives_a_kill(computer):
@@ -110,6 +104,8 @@ def test_a_quota_of_processors_at_a_server_is_said_seen_recorded_and_outlives_a_
     assert said[1] == "bob may compute with at most 1 core, 3 tasks; 0 tasks of 0 jobs are unfinished."
     assert "at most 1 core, 2 jobs, 3 tasks" in tower.cli("quota", "bob", "--jobs", "2").out
 
+    assert "256 MiB of memory at least" in tower.cli("quota", "bob", "--memory", "1MB", code=2).err
+    tower.cli("quota", "bob", "--memory", "2GB")
     refused = laptop.cli("run", "true {}", ":::", *range(4), code=7)
     assert refused.err.splitlines()[0] == (
         "commonhold: bob has 0 of the 3 unfinished tasks that tower's owner ann or one of the admins allows;"
@@ -121,13 +117,15 @@ def test_a_quota_of_processors_at_a_server_is_said_seen_recorded_and_outlives_a_
 
     tower.kill()
     tower.up()
-    assert "bob: at most 1 core, 2 jobs, 3 tasks" in tower.cli("status").out
-    assert laptop.cli("quota").out.splitlines()[1].split()[-5:] == ["1", "0", "2", "0", "3"]
+    assert "bob: at most 1 core, 2.0 GB of memory, 2 jobs, 3 tasks" in tower.cli("status").out
+    assert laptop.cli("quota").out.splitlines()[1].split()[-7:] == ["1", "2.0", "GB", "0", "2", "0", "3"]
     assert laptop.net.run("true {}", ["1", "2", "3"]).done == 3, "what has ended counts no more"
     laptop.cli("run", "true {}", ":::", *range(4), code=7)
     tower.cli("quota", "bob", "--none")
     assert laptop.net.run("true {}", ["1", "2", "3", "4"]).done == 4
-    line = tower.json("audit", "--event", "quota")[1]
+    said = tower.json("audit", "--event", "quota")
+    assert [line["memory"] for line in said] == [None, None, 2_000_000_000, None]
+    line = said[1]
     assert (line["by"], line["who"], line["cores"], line["jobs"], line["tasks"]) == ("ann", "bob", 1, 2, 3)
 
 

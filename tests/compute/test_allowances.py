@@ -101,10 +101,11 @@ def test_what_was_said_is_there_after_a_restart_until_it_is_taken_back(tmp_path)
     def opened() -> Allowances:
         return Allowances(sqlite3.connect(tmp_path / "state.db", isolation_level=None), ANN, lambda: "ann")
 
-    opened().say(BOB, Allowance(cores=2, tasks=100))
+    opened().say(BOB, Allowance(cores=2, memory=2**33, tasks=100))
     again = opened()
-    assert (again.of(BOB), again.persons()) == (Allowance(cores=2, tasks=100), {BOB})
+    assert (again.of(BOB), again.persons()) == (Allowance(cores=2, memory=2**33, tasks=100), {BOB})
     assert (again.cores(BOB, 8), again.cores(BOB, 1), again.cores(CAROL, 8)) == (2, 1, 8)
+    assert (again.memory(BOB, 2**40), again.memory(CAROL, 2**40), again.memory(BOB, 5)) == (2**33, 2**40, 5)
     again.say(BOB, Allowance())
     assert (opened().of(BOB), opened().persons()) == (Allowance(), set())
 
@@ -125,6 +126,24 @@ async def test_tasks_wait_for_the_cores_that_their_person_may_have(town: Town):
     assert at_once(spans(laptop, job.job), (0, 2**63)) == 1
     with pytest.raises(Refused, match="tower lends bob 1 cores, and each call needs 2"):
         await considered(tower, laptop, call_cores=2)
+
+
+async def test_who_holds_more_memory_than_they_may_loses_that_task_and_others_keep_theirs(town: Town):
+    """Less than the owner lends to all: carol's task of the same size goes on."""
+    tower, laptop, desk = town.computers.values()
+    tower.allow("members", Verb.RUN)
+    tower.terms = LendingTerms(cores=2, memory=4 * 2**30)
+    tower.allowances.say(BOB, Allowance(memory=400 * 2**20))
+    holds = "python3 -c 'import time; held = bytearray({}); time.sleep(3)'"
+    small, large = str(20 * 2**20), str(420 * 2**20)
+    theirs = await desk.begin(holds, inputs=values(large), on="tower")
+    job = await laptop.run(holds, inputs=values(small, large), on="tower")
+    assert (job.done, job.failed) == (1, 1)
+    [failed] = [task for task in laptop.journal.tasks(job.job) if task.state is State.FAILED]
+    assert failed.input == large
+    assert "400 MiB of memory" in failed.problem
+    assert "which is what tower lends bob" in failed.problem
+    assert (await desk.ended(theirs)).done == 1
 
 
 async def test_fewer_cores_for_a_person_hold_for_what_runs_already(town: Town):

@@ -172,6 +172,6 @@ async def test_a_scheduler_is_watched_like_a_worker(alone: Computer):
 
 
 def test_without_guests_it_sleeps_and_ends_at_once():
-    found = warden.Warden("tower", lambda: Lent(2**30))
+    found = warden.Warden("tower", lambda: Lent(2**30), lambda person, lent: lent)
     found.close()
     assert found._threads == []

@@ -35,11 +35,12 @@ class Keeping(Doors):
         bytes: int | None = None,  # noqa: A002
         files: int | None = None,
         cores: int | None = None,
+        memory: int | None = None,
         jobs: int | None = None,
         tasks: int | None = None,
     ) -> Quota:
         """How much somebody may have from now on; None is no limit. Raises Refused, NotFound."""
-        limits = {"bytes": bytes, "files": files, "cores": cores, "jobs": jobs, "tasks": tasks}
+        limits = {"bytes": bytes, "files": files, "cores": cores, "memory": memory, "jobs": jobs, "tasks": tasks}
         return self._desk(self._keeper(), "POST", "/quotas", {"person": person, **limits}, answer=Quota)
 
     def _keeper(self) -> str:

@@ -47,7 +47,9 @@ EVENTS: dict[str, Event] = {
     # rules, groups, accounts
     "rule": Event("by effect who verb door until?", "who may, or may not, was said; or a rule was struck"),
     "group": Event("by? change group who", "a group changed"),
-    "quota": Event("by who bytes files cores jobs tasks", "how much somebody may have here was said; null is no limit"),
+    "quota": Event(
+        "by who bytes files cores memory jobs tasks", "how much somebody may have here was said; null is no limit"
+    ),
     "share": Event("door folder", "a folder was offered"),
     "unshare": Event("door", "a folder is offered no more"),
     "account": Event("by person until?", "an account was made"),

@@ -18,6 +18,9 @@ def storing(quota: Quota) -> str:
 
 
 def computing(quota: Quota) -> str:
-    """`2 cores, 5 jobs, 1000 tasks`; nothing without a limit."""
+    """`2 cores, 4.0 GB of memory, 5 jobs, 1000 tasks`; nothing without a limit."""
     limits = ((quota.most_cores, "core"), (quota.most_jobs, "job"), (quota.most_tasks, "task"))
-    return ", ".join(counted(most, what) for most, what in limits if most is not None)
+    said = [counted(most, what) for most, what in limits if most is not None]
+    if quota.most_memory is not None:
+        said.insert(quota.most_cores is not None, f"{size(quota.most_memory)} of memory")
+    return ", ".join(said)

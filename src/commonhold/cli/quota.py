@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from commonhold.answers import Quota
     from commonhold.api import Network
 
-HEADS = ("PERSON", "STORED", "LIMIT", "FILES", "LIMIT", "CORES", "JOBS", "LIMIT", "TASKS", "LIMIT")
+WHAT = ("bytes", "files", "cores", "memory", "jobs", "tasks")
+HEADS = ("PERSON", "STORED", "LIMIT", "FILES", "LIMIT", "CORES", "MEMORY", "JOBS", "LIMIT", "TASKS", "LIMIT")
 
 
 @declare(
@@ -25,13 +26,14 @@ HEADS = ("PERSON", "STORED", "LIMIT", "FILES", "LIMIT", "CORES", "JOBS", "LIMIT"
     "commonhold quota",
     "commonhold quota bob",
     "commonhold quota bob --bytes 10GB --files 20000",
-    "commonhold quota bob --cores 2 --jobs 5 --tasks 1000",
+    "commonhold quota bob --cores 2 --memory 4GB --jobs 5 --tasks 1000",
     "commonhold quota bob --none",
 )
 @click.argument("person", required=False)
 @click.option("--bytes", "octets", type=Size(), help="The most that may be stored: 500kB, 10GB, 2GiB.")
 @click.option("--files", type=click.IntRange(0), metavar="N", help="The most files and folders.")
 @click.option("--cores", type=click.IntRange(1), metavar="N", help="The most cores at a time, for commands.")
+@click.option("--memory", type=Size(), help="The most memory of all that runs for them together.")
 @click.option("--jobs", type=click.IntRange(0), metavar="N", help="The most unfinished jobs at a server.")
 @click.option("--tasks", type=click.IntRange(0), metavar="N", help="The most tasks of these, running or waiting.")
 @click.option("--none", is_flag=True, help="No limit any more.")
@@ -41,16 +43,17 @@ def command(
     octets: int | None,
     files: int | None,
     cores: int | None,
+    memory: int | None,
     jobs: int | None,
     tasks: int | None,
     none: bool,
 ) -> None:
     """Limits what one person may store at this computer's doors, results of jobs too, and have of its processors; in
     client-server at the server's. The owner has no limit. What was there before counts for nobody, and what is
-    deleted counts no more. Beyond --cores tasks wait; what is beyond the others is refused, with exit code 7.
-    Whoever does not keep the rules sees only their own line.
+    deleted counts no more. Beyond --cores tasks wait, beyond --memory the task that takes most of it ends; what is
+    beyond the others is refused, with exit code 7. Whoever does not keep the rules sees only their own line.
     """
-    named = {"bytes": octets, "files": files, "cores": cores, "jobs": jobs, "tasks": tasks}
+    named = {"bytes": octets, "files": files, "cores": cores, "memory": memory, "jobs": jobs, "tasks": tasks}
     changes = {what: most for what, most in named.items() if most is not None}
     if (none and changes) or ((none or changes) and person is None):
         raise WrongUsage("A quota is for one person: a limit, or none.", "commonhold quota bob --bytes 10GB")
@@ -71,7 +74,7 @@ def _change(network: Network, person: str, changes: dict[str, int]) -> Quota:
     if not changes:
         return network.set_quota(person)
     before = next((each for each in network.quotas() if each.person.casefold() == person.casefold()), None)
-    kept = {what: getattr(before, f"most_{what}", None) for what in ("bytes", "files", "cores", "jobs", "tasks")}
+    kept = {what: getattr(before, f"most_{what}", None) for what in WHAT}
     return network.set_quota(person, **(kept | changes))
 
 
@@ -92,6 +95,7 @@ def _row(quota: Quota) -> tuple[str, ...]:
         f"{quota.files:,}",
         _most(quota.most_files),
         _most(quota.most_cores),
+        "-" if quota.most_memory is None else size(quota.most_memory),
         f"{quota.jobs:,}",
         _most(quota.most_jobs),
         f"{quota.tasks:,}",

@@ -1,6 +1,7 @@
 """How much of a computer's processors one person may have: said by whoever keeps its rules, kept on the disk.
 
-Cores are divided (portions.py): tasks wait for one. What is asked for beyond the jobs and tasks that a person may have
+Cores are divided (portions.py): tasks wait for one. Who holds too much memory loses the task that holds the most
+(warden.py). What is asked for beyond the jobs and tasks that a person may have
 at a server at a time is refused. Nobody needs to say anything: without a limit of their own
 people have those below, which keep one of them from filling the server's memory. The owner has none.
 """
@@ -18,10 +19,12 @@ from commonhold.errors import NoSpace
 from commonhold.names import PersonId
 
 MOST_JOBS = 100  # of one person, that have not ended
+LEAST_MEMORY = 256 * 2**20  # bytes
 MOST_TASKS = 200_000  # of these jobs, that wait or run
 
 TABLE = """
-CREATE TABLE IF NOT EXISTS allowance (person TEXT PRIMARY KEY, cores INTEGER, jobs INTEGER, tasks INTEGER) STRICT
+CREATE TABLE IF NOT EXISTS allowance
+    (person TEXT PRIMARY KEY, cores INTEGER, memory INTEGER, jobs INTEGER, tasks INTEGER) STRICT
 """
 
 
@@ -29,6 +32,7 @@ class Allowance(msgspec.Struct, frozen=True):
     """Of one person, at a time; None is no limit of their own."""
 
     cores: int | None = None
+    memory: int | None = None  # bytes
     jobs: int | None = None
     tasks: int | None = None
 
@@ -42,7 +46,7 @@ class Allowances:
         self._owner = owner
         self._keeper = keeper
         connection.execute(TABLE)
-        rows = connection.execute("SELECT person, cores, jobs, tasks FROM allowance").fetchall()
+        rows = connection.execute("SELECT person, cores, memory, jobs, tasks FROM allowance").fetchall()
         self._said = {PersonId(person): Allowance(*limits) for person, *limits in rows}
 
     def of(self, person: PersonId | None) -> Allowance:
@@ -59,14 +63,19 @@ class Allowances:
             self._db.execute("DELETE FROM allowance WHERE person = ?", (person,))
             self._said.pop(person, None)
             return
-        row = (person, allowance.cores, allowance.jobs, allowance.tasks)
-        self._db.execute("INSERT OR REPLACE INTO allowance VALUES (?, ?, ?, ?)", row)
+        row = (person, allowance.cores, allowance.memory, allowance.jobs, allowance.tasks)
+        self._db.execute("INSERT OR REPLACE INTO allowance VALUES (?, ?, ?, ?, ?)", row)
         self._said[person] = allowance
 
     def cores(self, person: PersonId | None, cores: int) -> int:
         """Of so many cores, those that this person may have."""
         most = self.of(person).cores
         return cores if most is None or person == self._owner else min(cores, most)
+
+    def memory(self, person: PersonId | None, memory: int) -> int:
+        """Of so many bytes, those that this person's tasks may hold together. From any thread."""
+        most = self.of(person).memory
+        return memory if most is None or person == self._owner else min(memory, most)
 
     def require(self, person: PersonId, name: str, journal: Journal, jobs: int, tasks: int) -> None:
         """Raise NoSpace when so many jobs and tasks more, at the hub that keeps this journal, are too many."""

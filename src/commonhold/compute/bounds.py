@@ -183,7 +183,12 @@ def _greedy(uses: Sequence[Use]) -> list[Overuse]:
     ]
 
 
-def _hungry(uses: Sequence[Use], bounds: Lent, lender: str) -> list[Overuse]:
+def beyond(uses: Sequence[Use], memory: int, lender: str, person: str) -> list[Overuse]:
+    """Who is to be ended of one person's guests, who may have so many bytes of memory together."""
+    return _hungry(uses, Lent(memory), lender, f" {person}")
+
+
+def _hungry(uses: Sequence[Use], bounds: Lent, lender: str, whom: str = "") -> list[Overuse]:
     """More than is lent, in the guest that holds the most."""
     excess = sum(use.memory for use in uses) - bounds.memory
     lent = f"{amount(bounds.memory)} of memory"
@@ -191,9 +196,9 @@ def _hungry(uses: Sequence[Use], bounds: Lent, lender: str) -> list[Overuse]:
 
     def why(held: int) -> str:
         if held + workers > bounds.memory:
-            return f"It used more than {lent}, which is what {lender} lends."
+            return f"It used more than {lent}, which is what {lender} lends{whom}."
         return (
-            f"What was running on {lender} used more than {lent} together, which is what {lender} lends;"
+            f"What was running on {lender} used more than {lent} together, which is what {lender} lends{whom};"
             f" of this task it was {amount(held)}, the most."
         )
 

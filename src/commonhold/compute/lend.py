@@ -94,7 +94,7 @@ class Lending:
         self.precedence = Precedence(self.stays, terms, door.owner, presence)
         self._keeping: asyncio.Task[None] | None = None
         self.portions = Portions(self._cores, allowances.cores)
-        self.warden = Warden(computer, lambda: _bounds(terms(), equipment.kept))
+        self.warden = Warden(computer, lambda: _bounds(terms(), equipment.kept), allowances.memory)
         self._closed = False
 
     async def start(self) -> None:
@@ -123,7 +123,7 @@ class Lending:
         kind = await sandbox.here()
         await self.precedence.look()
         self._require(subject, inquiry, kind)
-        return Accepted(self._cores_for(subject), str(kind), for_tasks(_bounds(self._terms(), 0).memory))
+        return Accepted(self._cores_for(subject), str(kind), for_tasks(self._memory_for(subject)))
 
     def require_right(self, subject: Subject) -> Permit:
         """Raise Refused unless this subject may run jobs here."""
@@ -135,6 +135,9 @@ class Lending:
     def _cores_for(self, subject: Subject) -> int:
         """Those that this person may have, when nobody else wants them."""
         return self._allowances.cores(subject.person, self._cores())
+
+    def _memory_for(self, subject: Subject) -> int:
+        return self._allowances.memory(subject.person, _bounds(self._terms(), 0).memory)
 
     def person_of(self, computer: Fingerprint) -> PersonId | None:
         """Whose computer that is."""
@@ -184,7 +187,7 @@ class Lending:
         cores = lent.cores = self._cores_for(subject)
         try:
             await asyncio.to_thread(lent.prepare)
-            orders = _orders(self.computer, offer, cores, _bounds(self._terms(), 0).memory, kind)
+            orders = _orders(self.computer, offer, cores, self._memory_for(subject), kind)
             environment = await lent.equip(offer.environment, kind)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1, environment)
             lent.watch(cores)

@@ -97,7 +97,7 @@ class Stay:
             with suppress(RuntimeError):  # the node ends
                 loop.call_soon_threadsafe(self._stop, key, why)
 
-        self._ward = self._warden.watch(Ward(self.box, self._folder, cores, stop))
+        self._ward = self._warden.watch(Ward(self.box, self._folder, cores, stop, self.subject))
 
     def _stop(self, key: str, why: str) -> None:
         """That task takes too much: its command, or what is fetched for it."""

@@ -18,11 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from commonhold.authority.authority import Subject
 from commonhold.compute import bounds, gauge
 from commonhold.compute.bounds import Disk, Eviction, Lent, Room, Unit, Use
 from commonhold.compute.footprint import Measurer
 from commonhold.compute.sandbox import Kind, Sandbox
 from commonhold.compute.task import WORK
+from commonhold.names import PersonId
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +40,11 @@ HIDES = "It made folders that cannot be looked at, or too deep to."
 class Ward:
     """One sandbox that is watched. `stay` is the folder whose `room` it has."""
 
-    def __init__(self, box: Sandbox, stay: Path, cores: int, stop: Callable[[str, str], None]) -> None:
-        """`stop` is told the key of a task to end, and why, in a thread of ours."""
+    def __init__(
+        self, box: Sandbox, stay: Path, cores: int, stop: Callable[[str, str], None], of: Subject | None = None
+    ) -> None:
+        """`stop` is told the key of a task to end, and why, in a thread of ours. `of`: whose guest it is."""
+        self.of = of
         self.stay = stay
         self.stop = stop
         self.why = ""  # it was ended as a whole
@@ -135,9 +140,10 @@ class Ward:
 class Warden:
     """Of one computer, called `lender`. Its threads end with `close`; without guests they sleep."""
 
-    def __init__(self, lender: str, lent: Callable[[], Lent]) -> None:
-        """`lent` is asked at each look, in threads of ours."""
+    def __init__(self, lender: str, lent: Callable[[], Lent], memory: Callable[[PersonId | None, int], int]) -> None:
+        """`lent` is asked at each look, in threads of ours; `memory` tells, of so many bytes, those of one person."""
         self._lender = lender
+        self._memory = memory
         self._lent = lent
         self._wards: list[Ward] = []
         self._changed = threading.Condition()
@@ -199,9 +205,18 @@ class Warden:
         uses = [ward.use(lent.memory) for ward in wards]
         for verdict in bounds.verdicts(uses, lent, machine, self._lender):
             wards[verdict.guest].end(verdict.why, *verdict.units)
+        self._look_at_persons(wards, uses, lent.memory)
         near = bounds.near(uses, lent, machine)
         spent = time.monotonic() - began
         return max(NEAR_PAUSE, spent) if near else max(PAUSE, SHARE * spent)
+
+    def _look_at_persons(self, wards: list[Ward], uses: list[Use], lent: int) -> None:
+        """Who may have less memory than is lent to all."""
+        for person in {ward.of.person: ward.of for ward in wards if ward.of is not None}.values():
+            if (most := self._memory(person.person, lent)) < lent:
+                theirs = [place for place, ward in enumerate(wards) if ward.of and ward.of.person == person.person]
+                for verdict in bounds.beyond([uses[place] for place in theirs], most, self._lender, str(person)):
+                    wards[theirs[verdict.guest]].end(verdict.why, *verdict.units)
 
 
 class Notice(NamedTuple):

@@ -13,7 +13,7 @@ from commonhold.answers import Quota
 from commonhold.authority.authority import Subject, Verb
 from commonhold.authority.gate import SUBJECT
 from commonhold.authority.passes import Passes
-from commonhold.compute.allowances import Allowance
+from commonhold.compute.allowances import LEAST_MEMORY, Allowance
 from commonhold.errors import NotFound, WrongUsage
 from commonhold.files.quota import Limit, Payer, QuotaLedger
 from commonhold.names import PersonId
@@ -31,6 +31,7 @@ class QuotaWish(msgspec.Struct, frozen=True):
     bytes: int | None = None
     files: int | None = None
     cores: int | None = None
+    memory: int | None = None
     jobs: int | None = None
     tasks: int | None = None
 
@@ -39,10 +40,12 @@ class QuotaWish(msgspec.Struct, frozen=True):
             raise WrongUsage("A quota is a number of bytes, files, jobs or tasks.", "--bytes 10GB --files 10000")
         if self.cores is not None and not 1 <= self.cores < MOST:
             raise WrongUsage("Whoever may run has one core at least.", "commonhold deny WHO run compute")
+        if self.memory is not None and not LEAST_MEMORY <= self.memory < MOST:
+            raise WrongUsage("Whoever may run has 256 MiB of memory at least: some of it goes to what runs the tasks.")
 
     @property
     def allowance(self) -> Allowance:
-        return Allowance(self.cores, self.jobs, self.tasks)
+        return Allowance(self.cores, self.memory, self.jobs, self.tasks)
 
 
 class QuotaDesk:
@@ -111,6 +114,7 @@ class QuotaDesk:
             bytes=wish.bytes,
             files=wish.files,
             cores=wish.cores,
+            memory=wish.memory,
             jobs=wish.jobs,
             tasks=wish.tasks,
         )
@@ -122,12 +126,12 @@ class QuotaDesk:
         if self._processors is None:
             return stored
         may, has = self._processors.allowances.of(person), self._processors.unended(person)
-        return structs.replace(
-            stored, jobs=has.jobs, tasks=has.tasks, most_cores=may.cores, most_jobs=may.jobs, most_tasks=may.tasks
-        )
+        limits = {f"most_{what}": most for what, most in structs.asdict(may).items()}
+        return structs.replace(stored, jobs=has.jobs, tasks=has.tasks, **limits)
 
 
 def limits(quota: Quota) -> bool:
     """Whether it limits anything."""
-    most = (quota.most_bytes, quota.most_files, quota.most_cores, quota.most_jobs, quota.most_tasks)
-    return any(each is not None for each in most)
+    stored = (quota.most_bytes, quota.most_files)
+    computed = (quota.most_cores, quota.most_memory, quota.most_jobs, quota.most_tasks)
+    return any(each is not None for each in (*stored, *computed))
