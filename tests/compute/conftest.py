@@ -147,7 +147,7 @@ class Computer:
         self.book.on_change[:] = [self.watch.look]
         self.switchboard = Switchboard()
         shelves = Shelves(self.town, self)
-        self.equipment = Equipment(self.folder / "environments", self.name, lambda: self.terms.disk)
+        self.equipment = Equipment(self.folder / "environments", self.name, self.owner, lambda: self.terms.disk)
         state = sqlite3.connect(self.folder / "state.db", isolation_level=None)
         self.allowances = Allowances(state, self.owner, lambda: f"{self.name}'s owner")
         self.lending = Lending(

@@ -108,16 +108,18 @@ async def test_a_wheel_for_a_newer_system_is_named(alone, tmp_path):
         await alone.run("true", environment=made)
 
 
-async def test_what_is_too_large_for_what_is_lent_is_refused_and_a_bomb_too(alone, tmp_path):
-    alone.terms = type(alone.terms)(cores=2, memory=2**30, disk=2**21)
-    large = stocked(alone, wheel(tmp_path / "w", "large", files={"large.py": os.urandom(2**21)}))
-    with pytest.raises(Refused, match="tower lends 1048576 bytes for it, and the environment needs more"):
-        await alone.run("true", environment=large)
-    bomb = stocked(alone, wheel(tmp_path / "w", "bomb", files={"bomb.py": b"#" * 2**26}))
+async def test_what_is_too_large_for_what_is_lent_is_refused_and_a_bomb_too(town, tmp_path):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    laptop.terms = type(laptop.terms)(cores=2, memory=2**30, disk=2**21)
+    large = stocked(tower, wheel(tmp_path / "w", "large", files={"large.py": os.urandom(2**21)}))
+    with pytest.raises(Refused, match="laptop has 1048576 bytes for environments, and this one needs more"):
+        await tower.run("true", environment=large, on="laptop")
+    bomb = stocked(tower, wheel(tmp_path / "w", "bomb", files={"bomb.py": b"#" * 2**26}))
     assert bomb.size < 2**18
     with pytest.raises(Refused, match="unpacked, and at most 1048576 are lent"):
-        await alone.run("true", environment=bomb)
-    assert not list((alone.folder / "environments").glob("*/*-*/whole"))
+        await tower.run("true", environment=bomb, on="laptop")
+    assert not list((laptop.folder / "environments").glob("*/*-*/whole"))
 
 
 # What must not happen

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.compute.conftest import ANN, BOB, guests_of
+from tests.compute.conftest import ANN, BOB, CAROL, guests_of
 from tests.compute.packages import environment, wheel
 
 from commonhold.compute import equipment, sandbox
@@ -49,7 +49,7 @@ class Lender:
         self.folder = folder / "environments"
         self.shop = Shop(folder / "shop")
         self.most = 0
-        self.equipment = Equipment(self.folder, "tower", lambda: self.most)
+        self.equipment = Equipment(self.folder, "tower", CAROL, lambda: self.most)
 
     def offered(self, name: str, size: int = 10) -> Environment:
         content = f"version = {name!r}\n#".encode() + os.urandom(size // 2).hex().encode()
@@ -100,7 +100,7 @@ async def test_what_broke_off_goes_on_where_it_was(lender):
     with pytest.raises(Unreachable, match="The hub is gone"):
         await lender.gets(made)
     lender.shop.breaks_at = None
-    lender.equipment = Equipment(lender.folder, "tower", lambda: 0)  # the lender's node began anew, too
+    lender.equipment = Equipment(lender.folder, "tower", CAROL, lambda: 0)  # the lender's node began anew, too
     await lender.equipment.start()
     await lender.gets(made)
     assert [start for _, start in lender.shop.reads] == [0, 50_000]
@@ -130,9 +130,21 @@ async def test_what_is_not_used_for_longest_gives_way_and_what_is_in_use_stays(l
 
 async def test_more_than_is_lent_is_refused_before_anything_is_fetched(lender):
     lender.most = 200_000
-    with pytest.raises(NoSpace, match="tower lends 100000 bytes for it, and the environment needs more"):
+    with pytest.raises(NoSpace, match="tower has 100000 bytes for environments, and this one needs more"):
         await lender.gets(lender.offered("large", size=400_000))
     assert lender.shop.reads == []
+
+
+async def test_what_guests_have_is_lent_and_what_the_owner_has_is_not(lender):
+    """Of a lent disk that is small its owner still has all that is free, and guests lose nothing by it."""
+    lender.most = 200_000
+    large = lender.offered("large", size=400_000)
+    await lender.gets(large, CAROL)
+    assert lender.equipment.kept == 0
+    lender.most = 2**28
+    await lender.gets(lender.offered("small"), ANN)
+    assert 0 < lender.equipment.kept < 2**26
+    assert (await lender.enter(large, CAROL)).is_dir()
 
 
 async def test_nobody_waits_for_one_that_nobody_asks_for_any_more(lender, monkeypatch):
@@ -158,7 +170,7 @@ async def test_what_a_killed_node_left_half_done_is_cleared_and_what_is_whole_st
     half = place.with_name(place.name[:-4] + "0000")
     (half / "environment").mkdir(parents=True)
     (place.parent / ".0123" / "room").mkdir(parents=True)
-    again = Equipment(lender.folder, "tower", lambda: 0)
+    again = Equipment(lender.folder, "tower", CAROL, lambda: 0)
     await again.start()
     assert {each.name for each in place.parent.iterdir()} == {"wheels", place.name}
 

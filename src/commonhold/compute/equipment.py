@@ -48,10 +48,14 @@ class Source(Protocol):
 class Equipment:
     """`FOLDER/PERSON/KIND-DIGEST` is one environment."""
 
-    def __init__(self, folder: Path, computer: str, most: Callable[[], int]) -> None:
-        """`most` says how many bytes of the disk the terms lend in all, 0 if they say nothing. They may take half."""
+    def __init__(self, folder: Path, computer: str, owner: PersonId, most: Callable[[], int]) -> None:
+        """`most` says how many bytes of the disk the terms lend in all, 0 if they say nothing: guests' may take half.
+
+        Those of the computer's `owner` are no guest's, and bound by what is free alone.
+        """
         self._folder = folder
         self._computer = computer
+        self._owner = owner
         self._most = most
         self._sizes: dict[Path, int] = {}  # of those that are whole
         self._used: Counter[Path] = Counter()
@@ -59,8 +63,13 @@ class Equipment:
 
     @property
     def kept(self) -> int:
-        """Bytes that all of them take of the disk."""
-        return sum(list(self._sizes.values()))  # a copy: those who watch the disk ask in a thread of theirs
+        """Bytes that those of guests take of the disk."""
+        return sum(self._of(owner=False).values())
+
+    def _of(self, owner: bool) -> dict[Path, int]:
+        """Those of the owner, or of all others, with their sizes."""
+        known = list(self._sizes.items())  # who watches the disk asks in a thread of their own
+        return {place: size for place, size in known if (place.parent.name == self._owner) is owner}
 
     async def start(self) -> None:
         """Clear what a node that was killed left half done."""
@@ -129,17 +138,20 @@ class Equipment:
     def room_for(self, environment: Environment, place: Path) -> int:
         """Remove what was not used for longest. -> Bytes that it may have unpacked. Raises NoSpace."""
         self._forget(place)
-        free = shutil.disk_usage(self._folder).free
-        most = min(self._most() // 2 or MOST_KEPT, (free + self.kept) // SHARE_OF_DISK)
+        own = place.parent.name == self._owner
+        sizes = self._of(owner=own)
+        lent = 0 if own else self._most() // 2
+        most = min(lent or MOST_KEPT, (shutil.disk_usage(self._folder).free + sum(sizes.values())) // SHARE_OF_DISK)
         wanted = min(most, UNPACKED * environment.size + LITTLE)
-        for each in sorted(self._sizes, key=lambda each: each.stat().st_mtime):
-            if self.kept + wanted <= most:
+        for each in sorted(sizes, key=lambda each: each.stat().st_mtime):
+            if sum(sizes.values()) + wanted <= most:
                 break
             if not self._used[each]:
                 self._forget(each)
-        room = most - self.kept
+                del sizes[each]
+        room = most - sum(sizes.values())
         if room < environment.size:
-            raise NoSpace(f"{self._computer} lends {max(room, 0)} bytes for it, and the environment needs more.")
+            raise NoSpace(f"{self._computer} has {max(room, 0)} bytes for environments, and this one needs more.")
         return room
 
 

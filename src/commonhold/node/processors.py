@@ -63,7 +63,7 @@ class Processors:
         folders.restore({job.job: journal.person(job.job) for job in journal.jobs()})
         self.door_desk = DoorDesk(passes, shares, caller, directory.peer, here)
         self.readings = Readings(passes, shares)
-        self._equipment = Equipment(home.environments, settings.computer, lambda: terms().disk)
+        self._equipment = Equipment(home.environments, settings.computer, shares.owner, lambda: terms().disk)
         self.allowances = Allowances(state, shares.owner, desk.authority.keeper)
         self.lending = self._lending(home, settings, terms, watch, directory, desk, caller, record)
         outfitting = Outfitting(self.lending, self._equipment, caller, Wheelhouses(home.wheels, shares.owner))
