@@ -28,6 +28,7 @@ def plus(number):
 def shop(tmp_path_factory):
     """Where pip looks: gem, which no computer has, in two versions, with a program."""
     folder = tmp_path_factory.mktemp("shop")
+    wheel(folder, "pandas", "9.0", {"pandas.py": "__version__ = '9.0'\n"})
     for version in ("1.0", "2.0"):
         files = {"gem.py": f"version = {version!r}\n{SOURCE}"}
         wheel(folder, "gem", version, files, {"gem": "gem:main"})
@@ -68,6 +69,16 @@ def test_functions_import_what_no_computer_has(network):
     ):
         futures = [executor.submit(version_of, 0) for executor in (one, other, one)]
         assert [future.result() for future in futures] == ["1.0", "2.0", "1.0"]
+
+
+def test_what_is_not_here_is_no_matter_to_functions_that_bring_it_along(network, recwarn):
+    """Dask would warn of each package that has another version here, or is not here at all."""
+    tower, _ = network
+    with tower.net.executor("laptop", env=["pandas"]) as executor:
+        assert executor.submit(lambda: __import__("pandas").__version__).result() == "9.0"
+    assert not [each for each in recwarn if "Mismatch" in each.category.__name__]
+    with tower.net.dask("laptop", env=["pandas"]):
+        assert [each for each in recwarn if "Mismatch" in each.category.__name__]
 
 
 def test_dask_computes_with_it(network, tmp_path, monkeypatch):

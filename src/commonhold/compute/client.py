@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from typing import Any
 
 from distributed import Client
+from distributed.versions import VersionMismatchWarning
 
 from commonhold.compute.certificates import Papers
 from commonhold.compute.engine import security
@@ -25,6 +27,13 @@ class LentClient(Client):
         papers = holding.papers
         secure = security(Papers(papers.authority, papers.certificate, papers.key))
         super().__init__(WIRES.add(holding), security=secure, set_as_default=set_as_default)  # type: ignore[no-untyped-call]
+
+    async def _ensure_connected(self, timeout: Any = None) -> None:  # noqa: ASYNC109 - Dask's own
+        """Dask compares what is installed at both ends. Functions bring their own packages along, or are told of it."""
+        with warnings.catch_warnings():
+            if not self._set_as_default:
+                warnings.simplefilter("ignore", VersionMismatchWarning)
+            await super()._ensure_connected(timeout)  # type: ignore[no-untyped-call]
 
     async def _reconnect(self) -> None:
         """The connection to the scheduler broke. It ended with its session, so there is nothing to come back to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from commonhold.names import Fingerprint, PersonId
 from commonhold.transport import Caller, Peer
 from commonhold.wire import convert
 
+STUCK_AFTER = 1200.0  # seconds without a byte more: unpacking may take fifteen minutes
 ANSWERS_WITHIN = 15.0  # seconds that a lender is waited for, which answers every five
 
 
@@ -91,7 +93,7 @@ class Outfitting:
 
     async def equip(self, peer: Peer | None, subject: Subject, inquiry: Inquiry, note: Callable[[str], object]) -> None:
         """Until that lender (None: this computer) has the environment unpacked. Raises why it will not."""
-        told = False
+        told, left, since = False, -1, time.monotonic()
         while inquiry.environment is not None:
             if peer is None:
                 equipped = await self._prepare(subject, inquiry, _Here(self.wheelhouses.of(inquiry.person)))
@@ -99,6 +101,10 @@ class Outfitting:
                 equipped = await self._asked(peer, inquiry)
             if equipped.ready:
                 break
+            if equipped.left != left:
+                left, since = equipped.left, time.monotonic()
+            if time.monotonic() - since > STUCK_AFTER:
+                raise Unreachable("The environment does not get any further there.")
             if not told:
                 name = peer.name if peer is not None else self._lending.computer
                 note(f"{name} gets the environment first: {inquiry.environment.size / 1e6:.1f} MB.")
