@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from commonhold.authority.authority import ROOT, Verb
 from commonhold.errors import Unreachable
 from commonhold.files import unfinished
+from commonhold.files.incoming import Resumed
 from commonhold.files.quota import Limit
 from commonhold.files.share import Share
 from commonhold.files.used import copy, send
@@ -214,3 +216,30 @@ async def test_put_goes_on_by_itself_and_in_a_later_command(tower, tmp_path, mon
         await copies.put(local, there, SharePath(("again",)))
     assert next(each.done_bytes for each in seen if each.done_bytes) >= had
     assert (share.root / "again").read_bytes() == DATA
+
+
+async def test_what_breaks_off_has_its_room_while_it_is_put_aside(tower, monkeypatch):
+    """The sync takes its time: who hangs up meanwhile begins no other upload in the same room."""
+    share = tower.offer("photos", laptop=Verb.WRITE)
+    tower.ledger.set_limit(BOB, Limit(bytes=4 * 2**20))
+    leaving, go_on_leaving, leave = threading.Event(), threading.Event(), Resumed.leave
+
+    def late(upload: Resumed) -> bool:
+        leaving.set()
+        assert go_on_leaving.wait(20)
+        return leave(upload)
+
+    monkeypatch.setattr(Resumed, "leave", late)
+    await broken(tower, "laptop", "/dav/photos/a", 0, 2 * 2**20)
+    await asyncio.to_thread(leaving.wait, 20)
+    assert (await tower.ask("laptop", "PUT", "/dav/photos/b", DATA)).status == 507
+    go_on_leaving.set()
+    first = await offset(tower, "laptop", "/dav/photos/a")
+    too_much = bytes(4 * 2**20 - first + 1)
+    assert (await tower.ask("laptop", "PUT", "/dav/photos/b", too_much)).status == 507, "what has come counts"
+    assert (await tower.ask("laptop", "PUT", "/dav/photos/b", too_much[1:])).status == 201, "and no more than that"
+    assert (await tower.ask("laptop", "DELETE", "/dav/photos/b")).status == 204
+    assert (await go_on(tower, "laptop", "/dav/photos/a", first)).status == 201
+    assert tower.ledger.used(BOB).bytes == len(DATA)
+    assert (await tower.ask("laptop", "PUT", "/dav/photos/b", bytes(4 * 2**20 - len(DATA)))).status == 201
+    assert not waiting(share)

@@ -78,8 +78,12 @@ class Resuming:
                 return problem(error, 409, **{OFFSET: str(had)})
             await self._access.run(self._make_way, begun)
             begun = begun._replace(size=first)
-            with await self._room(request, permit, begun, unseen) as storing:
+            storing = await self._room(request, permit, begun, unseen)
+            try:
                 return await self._go_on(request, share, permit, begun, storing, ask, underway, unseen)
+            finally:
+                if not underway.leaving:
+                    storing.release()
         finally:
             if not underway.leaving:
                 self._end(begun.key, underway)
@@ -116,27 +120,36 @@ class Resuming:
             loop = asyncio.get_running_loop()
 
             def leave(opening: Future[Resumed]) -> None:
+                kept = False
                 try:
-                    self._leave(begun, whole, opening)
+                    kept = self._leave(begun, whole, opening, storing)
                 finally:
+                    if not kept:
+                        storing.release()
                     loop.call_soon_threadsafe(self._end, begun.key, underway)
 
             underway.leaving = True
             opening.add_done_callback(lambda _: self._access.threads.submit(leave, opening))
             raise
 
-    def _leave(self, begun: Beginning, whole: bool, opening: Future[Resumed]) -> None:
-        """It broke off: what has come stays. What was whole and refused, or is not what was noted, does not. Blocks."""
+    def _leave(self, begun: Beginning, whole: bool, opening: Future[Resumed], storing: Storing) -> bool:
+        """It broke off: what has come stays, and its room is held. What was whole and refused, or is not what was
+
+        noted, does not. Returns whether it stays; blocks.
+        """
         if opening.cancelled():
-            return
+            return False
         error = opening.exception()
         if error is None and not whole:
             with suppress(CommonholdError, OSError):
                 if opening.result().leave() and (known := self._unfinished.find(begun.key)) is not None:
-                    self._hold(known)
-                    return
+                    self._held[begun.key] = storing
+                    with suppress(NoSpace):  # less than was held: no less, where the limit is another since
+                        self._access.ledger.hold(storing, storing.net(known.size))
+                    return True
         if error is None or isinstance(error, Damaged):
             self._unfinished.drop(begun.key)
+        return False
 
     def _begun(self, request: web.Request, share: Share, permit: Permit, total: int) -> Beginning:
         """Bound to who sends it, from where, and to where it goes: another's token opens nothing."""
