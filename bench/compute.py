@@ -50,8 +50,8 @@ priority; its output, exit status and files kept; its state in the hub's journal
 told**. Files travel over TLS with their SHA-256, and outputs are on the disk when a task counts as done; the others
 read and write one folder here.
 
-Where a goal is missed: each task passes Dask's scheduler and worker, both Python, and is told in the journal; a
-command is started by Python. Files of a job go through the doors that own them, one request each, as other
+Where a goal is missed: a command is started by Python, in a process that its owner's programs go before, and is told
+in the journal. Files of a job go through the doors that own them, one request each, as other
 people's would."""
 
 

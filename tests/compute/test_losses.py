@@ -147,6 +147,8 @@ async def test_who_may_run_no_more_finds_the_job_failed_after_a_restart_with_the
 
 async def test_a_job_waits_for_a_lender_that_was_lost_and_goes_on_when_it_is_back(town: Town):
     tower, laptop = town.computers["tower"], town.computers["laptop"]
+    tower.patience = tower.patience._replace(waiting=60)
+    await tower.restart()
     laptop.allow(ANN, Verb.RUN)
     tower.share("out")
     job = await tower.begin(WRITES, inputs=TEN, into="tower:out", on="laptop")

@@ -16,7 +16,8 @@ AHEAD = 2  # batches for each process: one runs, the next is there when it ends
 class BatchPace:
     """Of one function. Nothing is known of it at first: its first calls travel alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, moment: float = MOMENT) -> None:
+        self._moment = moment
         self._seconds = 0.0  # of a call, lately
         self._bytes = 0.0
         self._known = False
@@ -32,6 +33,6 @@ class BatchPace:
         """How many of the waiting calls go together now. The last ones are divided among all processes."""
         if not self._known:
             return 1
-        fit = min(MOMENT / max(self._seconds, 1e-9), LARGEST / max(self._bytes, 1e-9), MOST)
+        fit = min(self._moment / max(self._seconds, 1e-9), LARGEST / max(self._bytes, 1e-9), MOST)
         fair = -(-waiting // (AHEAD * processes))
         return max(1, min(int(fit), fair))

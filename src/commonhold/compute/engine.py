@@ -1,8 +1,8 @@
 """Dask inside a sandboxed process: the scheduler's side and the worker's side of a session.
 
-Outcomes of tasks travel as events on the connection that a worker has with its scheduler anyway,
-just before Dask's own word that the task is finished: gathering each result by itself would cost two
-more round trips for each task. Nothing but the keys of tasks stays in the workers' memory.
+What Dask knows as a task is a batch of ours (stock.py). Outcomes travel as events on the connection that a worker
+has with its scheduler anyway, before Dask's own word that the batch is finished: gathering each result by itself
+would cost two more round trips. Nothing but the keys of batches stays in the workers' memory.
 
 Dask's HTTP servers (metrics, dashboard; without any password) never start.
 """
@@ -13,25 +13,31 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar, cast
 
 import dask
+import msgspec
 from distributed import Client, Future, Scheduler, Security, Worker, get_worker
 from distributed.core import Status
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.metrics import time
+from distributed.scheduler import TaskState, WorkerState
 
 from commonhold.compute import task
 from commonhold.compute.certificates import Papers
 from commonhold.compute.channel import SCHEDULER, Channel, Orders
 from commonhold.compute.comm import SCHEME, Wiring, participant, register
 from commonhold.compute.job import parts_of
+from commonhold.compute.series import MOMENT, Series, Word, size_of
+from commonhold.compute.stock import Label, Lot, Stock
 
 OUTCOMES = "outcomes"  # the topic of the events that carry them
 # Seconds. Changes are told in batches, each of them one transaction in the node's journal: one commit can
 # take 10 ms on a busy disk. The more there are at once, the longer the next batch gathers.
 REPORT_PAUSE, LONGEST_PAUSE = 0.005, 0.25
+LONGEST_PORTION = 2**21  # characters of outcomes in one line
 WANTS_EVERY = 0.25  # seconds between two words to the lender on how many cores are wanted
 SHORTEN_EVERY = 1.0  # seconds between two looks whether tasks print too much
 GIVEN_UP = 15  # seconds that a worker looks for its scheduler
@@ -42,7 +48,7 @@ SETTINGS: dict[str, Any] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.comm.timeouts.connect": "10s",
-    "distributed.admin.low-level-log-length": 100,  # outcomes pass through this log
+    "distributed.admin.low-level-log-length": 20,  # outcomes pass through this log, many at a time
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.dashboard.status.task-stream-length": 1,
     "dataframe.convert-string": False,
@@ -61,6 +67,12 @@ class QuietScheduler(_Silent, Scheduler):
         if self.observer is not None:
             self.observer.withdraw(self.coerce_address(address), words["stimulus_id"])
         return await super().remove_worker(address, **words)
+
+    def is_rootish(self, ts: TaskState) -> bool:
+        """Whether a task waits here, and at no worker, until one has room: who comes then has work at once."""
+        if self.observer is not None and self.observer.knows(ts.key):
+            return not (ts.resource_restrictions or ts.worker_restrictions)
+        return bool(super().is_rootish(ts))
 
 
 class QuietWorker(_Silent, Worker):
@@ -118,18 +130,19 @@ class SchedulerSide:
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
-        self._futures: dict[str, Future[Any]] = {}
+        self._stock = Stock()
+        self._futures: dict[str, Future[Any]] = {}  # by batch
 
     async def start(self, channel: Channel) -> None:
         secure = security(self._orders)
         places: dict[str, Any] = {"host": [f"{SCHEME}://{SCHEDULER}", None], "protocol": [SCHEME, "inproc"]}
         self._scheduler = await QuietScheduler(**places, security=secure, dashboard=False)
-        self._observer = self._scheduler.observer = Observer(self._scheduler, channel, self._futures)
-        self._scheduler.add_plugin(self._observer)
         inner = self._scheduler.listeners[1].contact_address
         words: dict[str, Any] = {"asynchronous": True, "security": secure, "set_as_default": False}
         self._client = await Client(inner, **words)  # type: ignore[no-untyped-call]
-        self._observer.client = self._client.id
+        kept = self._scheduler, channel, self._stock, self._futures
+        self._observer = self._scheduler.observer = Observer(*kept, self._client.id, self._give)
+        self._scheduler.add_plugin(self._observer)
         self._working = [
             asyncio.create_task(self._observer.report()),
             asyncio.create_task(self._observer.listen(self._orders.patience)),
@@ -145,72 +158,137 @@ class SchedulerSide:
         raise ValueError(f"no such ask: {what}")
 
     def _submit(self, specs: list[dict[str, Any]], retries: int, cores: int, memory: int, on: list[str] | None) -> None:
-        """`specs` as task.perform takes them, each with its own `key`. What was lost once goes first."""
-        keys = [spec["key"] for spec in specs]
-        futures = self._client.map(
-            perform,
-            specs,
-            key=keys,
-            retries=retries,
-            workers=[f"{SCHEME}://{one}" for one in on] if on else None,
-            resources=_resources(cores, memory),
-            pure=False,
-            priority=parts_of(keys[0])[2],
-        )
-        self._futures.update(zip(keys, futures, strict=True))
+        """`specs` as task.perform takes them, each with its own `key`."""
+        job, _, turn = parts_of(specs[0]["key"])
+        self._stock.add(Label(job, turn, retries, cores, memory, tuple(on or ())), specs)
+        self._give()
+
+    def _give(self) -> None:
+        """Batches to the workers, as far as these have room."""
+        for lot in self._stock.next(self._places):
+            label = lot.label
+            self._futures[lot.name] = self._client.submit(
+                perform,
+                lot.name,
+                msgspec.json.encode(list(lot.specs.values())),
+                label.retries > 0,
+                key=lot.name,
+                retries=label.retries,
+                workers=[f"{SCHEME}://{one}" for one in label.on] or None,
+                resources=_resources(label),
+                pure=False,
+                priority=label.turn,
+            )
+
+    def _places(self, label: Label) -> int:
+        """How many such tasks can run at a time."""
+        fit = {f"{SCHEME}://{one}" for one in label.on} or self._scheduler.workers.keys()
+        workers = [worker for worker in self._scheduler.workers.values() if worker.address in fit]
+        return sum(_room(worker, label) for worker in workers if worker.status is not Status.closed)
 
     async def _cancel(self, keys: list[str]) -> None:
-        await self._client.cancel([self._futures.pop(key) for key in keys if key in self._futures], force=True)
+        futures = [self._futures.pop(name) for name in self._stock.drop(keys)]
+        await self._client.cancel(futures, force=True)
+        self._give()
 
 
 class Observer(SchedulerPlugin):
-    """Sees each change of each task in the scheduler and tells the node, in batches."""
+    """Sees each change of each batch in the scheduler, hears of its tasks, and tells the node, in portions."""
 
     name: ClassVar[str] = "commonhold"
 
-    def __init__(self, scheduler: Scheduler, channel: Channel, futures: dict[str, Future[Any]]) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        channel: Channel,
+        stock: Stock,
+        futures: dict[str, Future[Any]],
+        client: str,
+        give: Callable[[], None],
+    ) -> None:
+        """`client` wants the batches; `give` hands out more of them."""
         self._scheduler = scheduler
         self._channel = channel
+        self._stock = stock
         self._futures = futures
-        self._outcomes: dict[str, dict[str, Any]] = {}
+        self._client = client
+        self._give = give
+        self._giving = False
+        self._tried: dict[str, dict[str, Any]] = {}  # outcomes of tasks that Dask may try again
         self._changes: list[dict[str, Any]] = []
         self._some = asyncio.Event()
         self._excused: dict[str, float] = {}  # workers that are, or were, frozen: until when, by the same clock
         self._silent = ""  # the worker that is just being given up
-        self.client = ""  # who wants the tasks
 
     def log_event(self, topic: str, msg: Any) -> None:
-        if topic == OUTCOMES:
-            self._outcomes[msg["key"]] = msg
+        if topic != OUTCOMES:
+            return
+        word = msgspec.json.decode(msg, type=Word)
+        if (lot := self._stock.lot(word.batch)) is None:
+            return  # it was dropped, or lost with its worker: its tasks may be out anew by now
+        for outcome in word.ended:
+            if outcome["key"] in lot.specs:
+                self._ended(lot, outcome)
+        self._wait(self._stock.put_back(lot, word.back))
+        self._give_soon()
+
+    def knows(self, name: object) -> bool:
+        """Whether that is a batch of ours."""
+        return isinstance(name, str) and self._stock.lot(name) is not None
+
+    def _ended(self, lot: Lot, outcome: dict[str, Any]) -> None:
+        key = outcome["key"]
+        if outcome["exit"] != 0 and lot.label.retries:
+            self._tried[key] = outcome
+            return
+        self._tried.pop(key, None)
+        self._stock.end(lot, key, outcome["seconds"], size_of(outcome))
+        self._note(key=key, state="failed" if outcome["exit"] != 0 else "done", outcome=outcome)
 
     def transition(self, key: Any, start: str, finish: str, *_: Any, **words: Any) -> None:
-        if key not in self._futures:
+        lot = self._stock.lot(key)
+        if lot is None:
             return
         if finish == "processing":
-            self._note(key=key, state="running", at=self._where(key))
+            where = self._where(key)
+            for one in lot.specs:
+                self._note(key=one, state="running", at=where)
         elif start == "processing" and finish in {"released", "waiting", "queued", "no-worker"}:
-            self._note(key=key, state="waiting")
-        elif finish == "memory":
-            self._note(key=key, state="done", outcome=self._outcomes.pop(key, {}))
-            self._futures.pop(key).release()  # type: ignore[no-untyped-call]
-        elif finish == "erred":
-            self._erred(key, words)
+            self._wait(lot.specs)
+        elif finish in {"memory", "erred"}:
+            self._over(key, str(words.get("exception_text")))
 
-    def _erred(self, key: str, words: dict[str, Any]) -> None:
-        outcome = self._outcomes.pop(key, None)
-        if outcome is None:
-            outcome = {"problem": f"It could not be run: {str(words.get('exception_text'))[:500]}.", "exit": None}
-        self._note(key=key, state="failed", outcome=outcome)
-        self._futures.pop(key).release()  # type: ignore[no-untyped-call]
+    def _over(self, name: str, trouble: str) -> None:
+        """That batch: what it has not told of could not be run, or has been tried often enough."""
+        outcome = {"problem": f"It could not be run: {trouble[:500]}.", "exit": None}
+        for key in self._stock.close(name):
+            self._note(key=key, state="failed", outcome=self._tried.pop(key, outcome))
+        self._futures.pop(name).release()  # type: ignore[no-untyped-call]
+        self._give_soon()
+
+    def _wait(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._note(key=key, state="waiting")
 
     def _where(self, key: str) -> str:
         """The participant that the scheduler gave it to."""
         worker = self._scheduler.tasks[key].processing_on
         return worker.address.removeprefix(f"{SCHEME}://") if worker else ""
 
+    def _give_soon(self) -> None:
+        """When Dask has done what it does just now."""
+        if not self._giving:
+            self._giving = True
+            asyncio.get_running_loop().call_soon(self._give_now)
+
+    def _give_now(self) -> None:
+        self._giving = False
+        self._give()
+
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self._excused.pop(worker, None)  # of an earlier one
         self._note(joined=worker.removeprefix(f"{SCHEME}://"))
+        self._give_soon()
 
     def withdraw(self, address: str, stimulus: str) -> None:
         """A worker is about to be removed: its tasks of ours are not for Dask to run again, but for the hub.
@@ -225,11 +303,14 @@ class Observer(SchedulerPlugin):
         self._scheduler.running.discard(worker)
         self._scheduler.idle.pop(address, None)
         self._scheduler.idle_task_count.discard(worker)
-        keys = [str(task.key) for task in worker.processing if task.key in self._futures]
-        futures = [self._futures.pop(key) for key in keys]
-        self._scheduler.client_releases_keys(keys, self.client, stimulus)
+        names = [str(task.key) for task in worker.processing if task.key in self._futures]
+        keys = [key for name in names for key in self._stock.close(name)]
+        futures = [self._futures.pop(name) for name in names]
+        self._scheduler.client_releases_keys(names, self._client, stimulus)
         for future in futures:
             future.release()  # type: ignore[no-untyped-call]
+        for key in keys:
+            self._tried.pop(key, None)
         self._note(left=address.removeprefix(f"{SCHEME}://"), keys=keys, silent=address == self._silent)
 
     async def rest(self, who: str, seconds: float, leaving: bool) -> None:
@@ -270,8 +351,29 @@ class Observer(SchedulerPlugin):
             await self._some.wait()
             self._some.clear()
             changes, self._changes = self._changes, []
-            self._channel.tell("changes", changes=changes)
+            for part in _portions(changes):
+                self._channel.tell("changes", changes=part)
             await asyncio.sleep(min(REPORT_PAUSE * len(changes), LONGEST_PAUSE))
+
+
+def _room(worker: WorkerState, label: Label) -> int:
+    """How many such tasks it can run at a time."""
+    by_memory = int(worker.resources["memory"]) // label.memory if label.memory else worker.nthreads
+    return min(worker.nthreads // label.cores, by_memory)
+
+
+def _portions(changes: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """In order, each of them short enough for one line of the channel: JSON may need six bytes for a character."""
+    part: list[dict[str, Any]] = []
+    size = 0
+    for change in changes:
+        part.append(change)
+        size += size_of(change.get("outcome", {}))
+        if size > LONGEST_PORTION:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 class WorkerSide:
@@ -326,21 +428,32 @@ class WorkerSide:
             raise ValueError(f"no such ask: {what}")
 
 
-def _resources(cores: int, memory: int) -> dict[str, int] | None:
+def _resources(label: Label) -> dict[str, int] | None:
     """What a task takes of its worker: cores that Dask does not count itself, and memory that it has asked for."""
-    wanted = {"cores": cores} if cores > 1 else {}
-    return wanted | ({"memory": memory} if memory else {}) or None
+    wanted = {"cores": label.cores} if label.cores > 1 else {}
+    return wanted | ({"memory": label.memory} if label.memory else {}) or None
 
 
 class TaskFailed(Exception):
     """The task's command failed; raised so that Dask tries it again as often as the job says."""
 
 
-def perform(spec: dict[str, Any]) -> None:
-    """What Dask calls for each task. The outcome goes to the scheduler as an event, ahead of the end."""
+def perform(batch: str, specs: bytes, again: bool) -> None:
+    """What Dask calls for each batch: its tasks in JSON. Outcomes go to the scheduler as events, ahead of the end.
+
+    `again`: the one that is in it is tried again when it fails.
+    """
     worker = cast("QuietWorker", get_worker())
     assert worker.node is not None  # noqa: S101 - a session is for commands or for functions
-    outcome = task.perform(worker.node, spec)
-    worker.log_event(OUTCOMES, outcome | {"key": spec["key"]})
-    if outcome["exit"] != 0:
-        raise TaskFailed(spec["key"])
+
+    def tell(word: Word) -> None:
+        worker.log_event(OUTCOMES, msgspec.json.encode(word))
+
+    series = Series(batch, msgspec.json.decode(specs), tell)
+    if series.several:
+        worker.loop.add_callback(worker.loop.call_later, MOMENT, series.hurry)
+    while (spec := series.next()) is not None:
+        outcome = task.perform(worker.node, spec)
+        series.ended(outcome | {"key": spec["key"]})
+        if again and outcome["exit"] != 0:
+            raise TaskFailed(spec["key"])
