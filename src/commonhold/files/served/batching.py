@@ -26,10 +26,11 @@ from commonhold.files.served.problem import problem
 from commonhold.files.served.upload import go_on, write_small
 from commonhold.files.share import Share, Taken
 from commonhold.names import SharePath
+from commonhold.thrift import give_back
 from commonhold.transport import answer_groups
 
-MOST = 512  # files that are made durable together
-LARGEST_GROUP = 4 * 2**20  # bytes of them: no more of a request is in memory, however long it is
+MOST = 256  # files that are made durable together
+LARGEST_GROUP = 2 * 2**20  # bytes of them: no more of a request is in memory, however long it is
 MOST_FOLDERS = 256  # on the way to them: all are asked for, and open at the same time
 DEEPEST = 64  # folders on the way to one file; what lies deeper goes by itself
 MOMENT = 0.05  # seconds without a byte after which what has come is stored: the other side may wait for the answer
@@ -42,6 +43,12 @@ class Batching:
         self._giving = Giving(access)
 
     async def post(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
+        try:
+            return await self._post(request, name, path)
+        finally:
+            give_back()
+
+    async def _post(self, request: web.Request, name: str, path: SharePath) -> web.StreamResponse:
         if request.content_type == ASKED:
             return await self._giving.answer(request, name, path)
         if request.content_type != FILES:

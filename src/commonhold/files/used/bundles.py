@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
@@ -43,11 +43,13 @@ from commonhold.files.used.tally import Counts
 from commonhold.files.used.together import each
 from commonhold.files.used.tree import Errand, Manner
 from commonhold.names import SharePath
+from commonhold.thrift import give_back
 from commonhold.transport import json_lines
 
 MOST = 400  # files of one request
-MOST_BYTES = 4 * 2**20  # of one request, which is in memory
+MOST_BYTES = 2 * 2**20  # of one request, which is in memory
 LONGEST_PATHS = 2**19  # bytes of all paths in one question
+CHUNK = 256 * 1024  # bytes of it that are handed to the network at a time: what encrypts them has as many once more
 REQUESTS = 2  # under way: one is stored while the next is made
 ALONE = 12  # files under way that go by themselves
 SOURCE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not make us wait
@@ -103,6 +105,8 @@ class Bundling(OneByOne):
         except CommonholdError as error:  # each asks for itself, and hears what is said of it
             self._able = self._able and error.status not in {404, 405, 415}
             again = []
+        finally:
+            give_back()
         return [*again, *left.values()]
 
     async def bundle(self, left: dict[int, Errand]) -> list[Errand]:
@@ -117,13 +121,13 @@ class BundlePutter(Bundling, Putter):
     """From the disk here to a share."""
 
     async def bundle(self, left: dict[int, Errand]) -> list[Errand]:
-        body, packed, alone = await self.run(self._pack, list(left.values()))
+        chunks, packed, alone = await self.run(self._pack, list(left.values()))
         left.clear()
         left.update(enumerate(job for job, _ in packed))
         if not packed:
             return alone
-        async with self.there.request("POST", SharePath(), {"Content-Type": FILES}, body) as answer:
-            del body
+        headers = {"Content-Type": FILES, "Content-Length": str(sum(map(len, chunks)))}
+        async with self.there.request("POST", SharePath(), headers, _one_by_one(chunks)) as answer:
             async for line in json_lines(answer):
                 answered = _line(line)
                 if (job := left.pop(answered.number, None)) is None:
@@ -139,9 +143,10 @@ class BundlePutter(Bundling, Putter):
                     self.counts.arrived(job.target, job.source.size)
         return alone
 
-    def _pack(self, jobs: Sequence[Errand]) -> tuple[bytes, list[tuple[Errand, Origin | None]], list[Errand]]:
+    def _pack(self, jobs: Sequence[Errand]) -> tuple[deque[bytes], list[tuple[Errand, Origin | None]], list[Errand]]:
         """The stream; whose files are in it, and what each is a copy of there; what must go by itself, or fails so."""
         pieces, packed, alone = [MAGIC], list[tuple[Errand, Origin | None]](), []
+        chunks, size = deque[bytes](), 0
         place = str(self.there.peer.fingerprint), str(self.there.share)
         for job in jobs:
             if (read := _read(job.source.path)) is None:
@@ -156,8 +161,11 @@ class BundlePutter(Bundling, Putter):
             digest = hashlib.sha256(data).digest()
             pieces += begin(Sent(job.target, len(data), digest, moment(modified), etag, new=not etag)), data
             packed.append((job, known))
-        pieces.append(END)
-        return b"".join(pieces), packed, alone
+            if (size := size + len(data)) >= CHUNK:
+                chunks.append(b"".join(pieces))
+                pieces, size = [], 0
+        chunks.append(b"".join([*pieces, END]))
+        return chunks, packed, alone
 
 
 class BundleGetter(Bundling, Getter):
@@ -228,6 +236,12 @@ def _read(source: str) -> tuple[bytes, int, Origin | None] | None:
         return None
     whole = (len(data), after.st_size, after.st_mtime_ns) == (before.st_size, before.st_size, before.st_mtime_ns)
     return (data, before.st_mtime_ns, known) if whole else None
+
+
+async def _one_by_one(chunks: deque[bytes]) -> AsyncIterator[bytes]:
+    """What is sent is kept no longer."""
+    while chunks:
+        yield chunks.popleft()
 
 
 def _line(line: object) -> Answered:
