@@ -23,10 +23,9 @@ from commonhold.compute.requirements import Requirements, Resolver
 from commonhold.compute.shipping import Shipping
 from commonhold.compute.wheels import OWN, Wheelhouse
 from commonhold.errors import CommonholdError, PartlyFailed
-from commonhold.files.disk import explained
+from commonhold.files.disk import HERE, explained
 from commonhold.files.used import remote
 from commonhold.files.used.bundles import BundlePutter
-from commonhold.files.used.part import HERE
 from commonhold.files.used.remote import Remote
 from commonhold.files.used.sides import LocalSide, RemoteSide
 from commonhold.files.used.tally import Counts, Progress

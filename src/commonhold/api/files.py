@@ -123,8 +123,8 @@ class Files(Membership):
     ) -> Report:
         """Copy remote files, or with `recursive` folders, to this computer; verified by SHA-256, renamed when whole.
 
-        Several go into the folder `local`, made when it is not there. Of a folder that ends with a slash, what is in it
-        goes to `local`. A transfer that broke is taken up where it stopped.
+        Several, and what goes to a `local` with a slash at its end, go into that folder, made when it is not there. Of
+        a folder that ends with a slash, what is in it goes to `local`. What broke is taken up where it stopped.
         """
         goal = Path(local).expanduser()
 
@@ -133,7 +133,7 @@ class Files(Membership):
             there = copies.remote(self._caller, await self._peer(target.computer), target.share)
             await copies.get(there, target.path, goal, into)
 
-        return self._copying(where, one, self._manner(recursive, progress, how), several=lambda: _local_folder(goal))
+        return self._copying(where, str(local), one, self._manner(recursive, progress, how))
 
     def put(
         self,
@@ -155,8 +155,7 @@ class Files(Membership):
             await self._require_outside(source, there, goal.path)
             await copies.put(source, there, goal.path, into)
 
-        manner = self._manner(recursive, progress, how)
-        return self._copying(local, one, manner, several=lambda: self._remote_folder(goal))
+        return self._copying(local, where, one, self._manner(recursive, progress, how))
 
     def cp(
         self,
@@ -193,7 +192,7 @@ class Files(Membership):
             there = copies.remote(self._caller, await self._peer(goal.computer), goal.share)
             await work(copies, here, source.path, there, goal.path, into)
 
-        return self._copying(where, one, manner, several=lambda: self._remote_folder(goal))
+        return self._copying(where, to, one, manner)
 
     def _manner(self, recursive: bool, progress: FileProgress | None, how: CopyOptions) -> Manner:
         ignore = how.get("ignore", ())
@@ -214,35 +213,27 @@ class Files(Membership):
     def _copying(
         self,
         sources: str | Path | Sequence[str | Path],
+        to: str,
         one: Callable[[Copies, str, bool | None], Awaitable[None]],
         manner: Manner,
-        several: Callable[[], Awaitable[None]],
     ) -> Report:
-        """One copy after the other; `several` makes the folder that they all go into."""
+        """One copy after the other, into a folder if there are several, or `to` says with a slash that it is one."""
         words = [str(sources)] if isinstance(sources, str | Path) else list(map(str, sources))
         if manner.delete and len(words) != 1:
             raise WrongUsage("A mirror is of one folder.", "name one folder with --delete")
-        return self._loop.run(self._copy_each(words, one, manner, several))
+        return self._loop.run(self._copy_each(words, one, manner, True if len(words) > 1 or to.endswith("/") else None))
 
     async def _copy_each(
         self,
         words: list[str],
         one: Callable[[Copies, str, bool | None], Awaitable[None]],
         manner: Manner,
-        several: Callable[[], Awaitable[None]],
+        into: bool | None,
     ) -> Report:
         with Copies(manner) as copies:
-            if len(words) > 1 and not manner.dry_run:
-                await several()
             for word in words:
-                into = True if len(words) > 1 else None
                 await _told(copies.counts, word, len(words), one(copies, word, False if word.endswith("/") else into))
             return _whole(copies.counts)
-
-    async def _remote_folder(self, where: RemotePath) -> None:
-        if where.path.parts:
-            peer = await self._peer(where.computer)
-            await remote.mkdir(self._caller, peer, where.share, where.path, parents=True)
 
     async def _require_outside(self, source: Path, there: Remote, goal: SharePath) -> None:
         """Raise WrongUsage when a folder would be copied into itself: the share lies on this very computer."""
@@ -287,12 +278,6 @@ async def _told(counts: Counts, word: str, of: int, work: Awaitable[None]) -> No
             raise
         counts.strict = False
         counts.fail(word, error)
-
-
-async def _local_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise Conflict(f"{folder} is a file, and several were to go into it.", "choose another name")
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _whole(counts: Counts) -> Report:

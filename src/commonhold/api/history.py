@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from msgspec.structs import replace
+
 from commonhold.api.files import Files
 from commonhold.errors import CommonholdError, Refused, WrongUsage
 from commonhold.files import webdav
 from commonhold.files.past import HistoryPolicy, Undone, Version
-from commonhold.names import RemotePath
+from commonhold.names import RemotePath, folded
 from commonhold.wire import convert
 
 T = TypeVar("T")
@@ -41,7 +43,8 @@ class History(Files):
         """
         if at is not None and version is not None:
             raise WrongUsage("A time and a version are two ways to say which.", "give one of them")
-        return self._history("POST", where, {"version": version, "at": at, "to": to}, answer=Version)
+        inside = None if to is None else _inside(where, to)
+        return self._history("POST", where, {"version": version, "at": at, "to": inside}, answer=Version)
 
     def undo(
         self, person: str | None = None, since: datetime | None = None, where: str = "", dry_run: bool = False
@@ -102,7 +105,8 @@ class History(Files):
 
     def _undo(self, where: str, person: str | None, since: datetime | None, dry_run: bool) -> list[Undone]:
         body = {"person": person, "since": since, "dry_run": dry_run}
-        return self._history("POST", where, body, root="/undo/", answer=list[Undone])
+        changes = self._history("POST", where, body, root="/undo/", answer=list[Undone])
+        return [replace(each, computer=RemotePath.parse(where).computer) for each in changes]
 
     def _history(self, method: str, where: str, body: object = None, root: str = ROOT, *, answer: type[T]) -> T:
         return convert(self._loop.run(self._ask_history(method, where, body, root)), answer)
@@ -113,3 +117,16 @@ class History(Files):
             raise WrongUsage("A history is that of a share, or of something in it.", "write COMPUTER:SHARE/PATH")
         address = webdav.href(target.share, str(target.path), root=root)
         return await self._caller.ask(await self._peer(target.computer), method, address, body)
+
+
+def _inside(where: str, to: str) -> str:
+    """A path in the share of `where`, given as such or in full. Raises WrongUsage for one of another share."""
+    if ":" not in to.partition("/")[0]:
+        return to
+    there, goal = RemotePath.parse(where), RemotePath.parse(to)
+    if [*map(folded, (there.computer, there.share))] != [*map(folded, (goal.computer, goal.share))]:
+        raise WrongUsage(
+            f"What comes back stays in its share, and “{to}” is not in {there.computer}:{there.share}.",
+            "restore it there, and copy it with: commonhold cp",
+        )
+    return str(goal.path)

@@ -8,6 +8,7 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
+from commonhold.cli.severally import severally
 from commonhold.errors import WrongUsage
 
 
@@ -20,5 +21,4 @@ def command(invocation: Invocation, remote: tuple[str, ...]) -> None:
             "cat prints the file itself, which is no JSON document.", f"commonhold cat {shlex.join(remote)}"
         )
     with invocation.network() as network:
-        for each in remote:
-            invocation.out.content(network.cat(each))
+        severally(remote, lambda each: invocation.out.content(network.cat(each)))

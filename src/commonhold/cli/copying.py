@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,6 +11,7 @@ import click
 from commonhold.cli.output import Output, counted, size
 from commonhold.cli.progress import files_progress
 from commonhold.cli.words import Size
+from commonhold.errors import WrongUsage
 from commonhold.thrift import hold_little
 
 if TYPE_CHECKING:
@@ -75,3 +76,18 @@ def _left_out(report: Report) -> list[str]:
 def is_glob(word: str) -> bool:
     """Whether a remote path may stand for several."""
     return any(character in word for character in "*?[")
+
+
+def is_remote(word: str) -> bool:
+    """Whether it names another computer, as scp tells it: a colon before any slash."""
+    return ":" in word.partition("/")[0]
+
+
+def require_remote(words: Iterable[str]) -> None:
+    """Raise WrongUsage for a word that names nothing at another computer."""
+    for word in words:
+        if not is_remote(word):
+            raise WrongUsage(
+                f"“{word}” names no other computer.",
+                "between others it is COMPUTER:SHARE/PATH; from here to there put, from there to here get",
+            )

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from commonhold.cli.command import command as declare
-from commonhold.cli.copying import copy, copying, how
+from commonhold.cli.copying import copy, copying, how, require_remote
 from commonhold.cli.invocation import Invocation
 
 
@@ -25,6 +25,7 @@ def command(invocation: Invocation, /, source: tuple[str, ...], target: str, **o
     straight, where the first lets the second read them, else through this one, without being stored here. They are on
     the other's disk when this is done.
     """
+    require_remote((*source, target))
     with invocation.network() as network:
         copy(
             invocation.out,

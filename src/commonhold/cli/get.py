@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from commonhold.cli.command import command as declare
-from commonhold.cli.copying import copy, copying, how
+from commonhold.cli.copying import copy, copying, how, is_remote
 from commonhold.cli.invocation import Invocation
+from commonhold.errors import WrongUsage
 
 
 @declare(
@@ -27,20 +28,25 @@ def command(invocation: Invocation, /, words: tuple[str, ...], **options: Any) -
     to LOCAL.
     """
     *remote, last = words
-    local = "."
+    local = ""
     if remote and not is_remote(last):
         local = last
     else:
         remote.append(last)
+    for word in remote:
+        if not is_remote(word):
+            raise WrongUsage(
+                f"“{word}” names no other computer.", "get fetches COMPUTER:SHARE/PATH; from here to there it is put"
+            )
+    if options["delete"] and not local and remote[0].endswith("/"):
+        raise WrongUsage(
+            "All in this folder that is not at the other end would go.",
+            "name the folder that is to be the mirror; this one is .",
+        )
     with invocation.network() as network:
         copy(
             invocation.out,
             "get",
-            lambda progress: network.get(remote, local, progress=progress, **how(options)),
+            lambda progress: network.get(remote, local or ".", progress=progress, **how(options)),
             tried=options["dry_run"],
         )
-
-
-def is_remote(word: str) -> bool:
-    """Whether it names another computer, as scp tells it: a colon before any slash."""
-    return ":" in word.partition("/")[0]

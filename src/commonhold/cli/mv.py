@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from commonhold.cli.command import command as declare
-from commonhold.cli.copying import copy
+from commonhold.cli.copying import copy, require_remote
 from commonhold.cli.invocation import Invocation
 
 
@@ -20,5 +20,6 @@ def command(invocation: Invocation, source: tuple[str, ...], target: str) -> Non
     """Nothing that is there is replaced. Between two computers each file is deleted at the first when it is on the disk
     of the second, with the same digest, and only if nobody has changed it meanwhile.
     """
+    require_remote((*source, target))
     with invocation.network() as network:
         copy(invocation.out, "mv", lambda progress: network.mv(list(source), target, progress=progress), done="moved")

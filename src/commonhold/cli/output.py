@@ -118,7 +118,11 @@ class Output:
         from commonhold.wire import to_json  # noqa: PLC0415 - late: --help needs no msgspec
 
         self._answered = True
-        click.echo(to_json(value).decode())
+        try:
+            text = to_json(value)
+        except UnicodeEncodeError:  # the name of a file here may be no text
+            text = to_json(_sayable(value))
+        click.echo(text.decode())
 
     def console(self) -> Console:
         """Standard error as a terminal that draws progress."""
@@ -177,3 +181,17 @@ def size(count: int) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 file`, `2 files`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _sayable(value: object) -> object:
+    """The same with a mark in the place of what is no text."""
+    import msgspec  # noqa: PLC0415 - late: --help needs none
+
+    def said(each: object) -> object:
+        if isinstance(each, str):
+            return each.encode(errors="surrogateescape").decode(errors="replace")
+        if isinstance(each, dict):
+            return {said(key): said(inner) for key, inner in each.items()}
+        return [said(inner) for inner in each] if isinstance(each, list) else each
+
+    return said(msgspec.to_builtins(value, enc_hook=str))

@@ -56,4 +56,5 @@ def command(invocation: Invocation, remote: str, person: str | None, since: date
 
 def _line(change: Undone, dry_run: bool) -> str:
     doing = "would be taken back" if dry_run else "is taken back"
-    return f"{local(change.when)}  {change.share}/{change.path}: {change.was} by {change.person}; {doing}"
+    where = f"{change.computer}:{change.share}/{change.path}"
+    return f"{local(change.when)}  {where}: {change.was} by {change.person}; {doing}"

@@ -19,6 +19,7 @@ QUICK = 0.004  # seconds
 FEW = 100  # files that are synced one by one: syncing the whole disk waits for what strangers wrote, too
 
 LOOK = "see what is there with: commonhold ls"
+HERE = "this computer"  # instead of a share: the disk of whoever copies
 
 T = TypeVar("T")
 
@@ -74,6 +75,23 @@ ANSWERS: dict[int, tuple[type[CommonholdError], str, str]] = {
     },
 }
 
+# Where it is one's own disk, one can look and mend oneself.
+AT_HOME: dict[int, tuple[type[CommonholdError], str, str]] = {
+    **dict.fromkeys(
+        (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO),
+        (NotFound, "There is no “{name}” on this computer.", "look with: ls"),
+    ),
+    errno.ENOSPC: (
+        NoSpace,
+        "The disk of this computer is full; “{name}” was left as it was.",
+        "make room there; the same command takes up what is missing",
+    ),
+    errno.EDQUOT: (NoSpace, "Your room on this disk is used up; “{name}” was left as it was.", "make room there"),
+    errno.EACCES: (Refused, "The system does not let you open “{name}”.", "look at its permissions with: ls -l"),
+    errno.EPERM: (Refused, "The system does not let you change “{name}”.", "look at its permissions with: ls -l"),
+    errno.EROFS: (Refused, "“{name}” lies on a disk of this computer that can only be read.", "choose another place"),
+}
+
 
 @contextmanager
 def explained(name: object, where: str) -> Iterator[None]:
@@ -85,8 +103,9 @@ def explained(name: object, where: str) -> Iterator[None]:
 
 
 def explanation(error: OSError, name: object, where: str) -> CommonholdError:
-    kind, sentence, hint = ANSWERS.get(
-        error.errno or 0, (CommonholdError, f"“{{name}}” in {{where}} failed: {error.strerror or error}.", "")
+    number = error.errno or 0
+    kind, sentence, hint = (AT_HOME.get(number) if where == HERE else None) or ANSWERS.get(
+        number, (CommonholdError, f"“{{name}}” in {{where}} failed: {error.strerror or error}.", "")
     )
     return kind(sentence.format(name=name, where=where), hint)
 

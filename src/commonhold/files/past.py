@@ -32,6 +32,7 @@ class Undone(msgspec.Struct, frozen=True):
     person: str
     undone: bool = True
     reason: str = ""  # why it was not
+    computer: str = ""  # where that share is
 
 
 class HistoryPolicy(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -70,7 +71,10 @@ class Shares:
         chosen = ShareName(folder.name) if name is None else name
         for other in self._offered.values():
             if other.root == folder:
-                raise Conflict(f"{folder} is shared already, as {other.door.name}.", "unshare that first")
+                raise Conflict(
+                    f"{folder} is shared already, as {other.door.name}.",
+                    f"let others use it with: commonhold allow WHO read {shlex.quote(other.door.name)}",
+                )
         if chosen.casefold() in self._offered:
             raise Conflict(f"There is a share {chosen} already.", "choose another name with --name")
         share = Share(Door("share", secrets.token_hex(16), chosen, self.owner), folder, self.catalogue, self.locks)

@@ -13,11 +13,10 @@ from typing import TypeVar
 
 from commonhold.errors import Changed, CommonholdError, Damaged, Unreachable
 from commonhold.files import webdav
-from commonhold.files.disk import explained
+from commonhold.files.disk import HERE, explained
 from commonhold.files.used.conflict import names, sha256_of
 from commonhold.files.used.fetch import Fetch
 from commonhold.files.used.origin import Origin
-from commonhold.files.used.part import HERE
 from commonhold.files.used.remote import Remote, etag_of
 from commonhold.files.used.send import Send
 from commonhold.files.used.tally import Counts

@@ -6,6 +6,7 @@ a time over kept connections; every file is atomic and durable by itself, and th
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,18 +18,18 @@ from typing import Self
 from msgspec import structs
 
 from commonhold.errors import CommonholdError, Conflict, NotFound, Refused, Unreachable, WrongUsage
-from commonhold.files.disk import explained
+from commonhold.files.disk import HERE, explained
 from commonhold.files.entry import Entry
 from commonhold.files.used import ignoring
 from commonhold.files.used.bundles import BundleGetter, BundlePutter
 from commonhold.files.used.carriers import Cloner, Passer
 from commonhold.files.used.crossing import Crosser
 from commonhold.files.used.globs import is_glob, named
+from commonhold.files.used.goals import Goals
 from commonhold.files.used.ignoring import Ignoring
 from commonhold.files.used.moving import Mover, bare
 from commonhold.files.used.pace import Pace
-from commonhold.files.used.part import HERE
-from commonhold.files.used.remote import Remote
+from commonhold.files.used.remote import Remote, mkdir
 from commonhold.files.used.sides import Item, LocalSide, RemoteSide
 from commonhold.files.used.tally import Counts, Progress, Report
 from commonhold.files.used.tree import Manner, Top, Tree
@@ -48,6 +49,7 @@ class Copies:
         self.counts = Counts(manner.progress)
         self._pace = Pace(manner.limit) if manner.limit else None
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="copy")
+        self._goals = Goals()
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +79,12 @@ class Copies:
                 async for entry in entries:
                     target = local / (SharePath.parse(entry.path).name or there.share) if inside else local
                     with self._counted(path, entry):
-                        yield await self._top(there, entry, str(target), _here(side, target))
+                        if inside and self._goals.taken(str(target), f"{there.peer.name}:{there.share}/{entry.path}"):
+                            continue
+                        top = await self._top(there, entry, str(target), _here(side, target))
+                        if not self.manner.dry_run:
+                            _require_place(target, inside=inside, folder=top.source.kind == "folder")
+                        yield top
 
         tree = Tree(RemoteSide(there), side, BundleGetter(there, self._threads, self.counts, self.manner), *self._how())
         await tree.run(tops())
@@ -97,6 +104,8 @@ class Copies:
         if not folder and not stat.S_ISREG(status.st_mode):
             raise WrongUsage(f"{local} is no ordinary file.", "name a file or folder")
         target, before = await self._target(there, path, local.resolve().name, folder, into)
+        if target != path and self._goals.taken(str(target), str(local.resolve())):
+            return
         await self._foresee(there, target, before, into)
         item = side.item(str(local), status)
         self._require_mirrorable(item)
@@ -162,6 +171,9 @@ class Copies:
                 name = SharePath.parse(entry.path).name or here.share
                 with self._counted(path, entry):
                     target, before = await self._target(there, goal, name, entry.kind != "file", into)
+                    source = f"{here.peer.name}:{here.share}/{entry.path}"
+                    if target != goal and self._goals.taken(str(target), source):
+                        continue
                     _require_elsewhere(here, entry, there, target)
                     await self._foresee(there, target, before, into)
                     yield await self._top(here, entry, str(target), before)
@@ -239,11 +251,16 @@ class Copies:
     async def _target(
         self, there: Remote, path: SharePath, name: str, folder: bool, into: bool | None
     ) -> tuple[SharePath, Item | None]:
-        """Where something of that name goes that is copied to `path`, and the file that is there."""
+        """Where something of that name goes that is copied to `path`, and the file that is there.
+
+        What goes `into` a folder that is not there has it made.
+        """
         before = await _seen(there, path) if path.parts else Entry("", "folder", 0, None, "")
         if before and before.kind == "file" and (folder or into):
             goes = f"{name} is a folder" if folder else f"{name} was to go into it"
             raise Conflict(f"“{path}” is a file, and {goes}.", "choose another name")
+        if into and before is None and not self.manner.dry_run:
+            await mkdir(there.caller, there.peer, there.share, path, parents=True)
         if into or (into is None and before and before.kind == "folder"):
             path = path / name
             before = None if folder else await _seen(there, path)
@@ -303,6 +320,19 @@ def _named_alike(item: Item, before: Item | None) -> Item | None:
     if before is None or before.name == item.name:
         return before
     return structs.replace(before, modified=-1)
+
+
+def _require_place(target: Path, *, inside: bool, folder: bool) -> None:
+    """Raise NotFound or Conflict when there is no folder for it here; what goes `inside` one has it made."""
+    above = target.parent
+    if above.exists() and not above.is_dir():
+        raise Conflict(f"{above} is a file, and {target.name} was to go into it.", "choose another name")
+    if inside:
+        with explained(above, HERE):
+            above.mkdir(parents=True, exist_ok=True)
+    elif not folder and not above.exists():
+        making = f"make it first: mkdir -p {shlex.quote(str(above))}"
+        raise NotFound(f"There is no folder {above} here to put it in.", making)
 
 
 def _here(side: LocalSide, target: Path) -> Item | None:

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from commonhold.errors import CommonholdError
-from commonhold.files.disk import FEW, explanation, sync_disk, sync_folder, together
+from commonhold.files.disk import FEW, HERE, explanation, sync_disk, sync_folder, together
 from commonhold.files.used.conflict import keep
-from commonhold.files.used.part import HERE, Arrived, part_name
+from commonhold.files.used.part import Arrived, part_name
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

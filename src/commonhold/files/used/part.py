@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from commonhold.errors import Conflict
-from commonhold.files.disk import explained, sync_folder
+from commonhold.files.disk import HERE, explained, sync_folder
 from commonhold.files.used.conflict import keep
 from commonhold.files.used.origin import Origin
 from commonhold.names import LONGEST_COMPONENT
 
-HERE = "this computer"
 ENDING = ".commonhold-part"
 CHUNK = 2**20
 _RESUMABLE = re.compile(r"[0-9a-f]{8,64}")  # other etags might not be fit for a file's name

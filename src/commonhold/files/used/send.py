@@ -14,9 +14,8 @@ from typing import BinaryIO
 from msgspec import structs
 
 from commonhold.errors import Conflict, Damaged, Unreachable, WrongUsage
-from commonhold.files.disk import explained
+from commonhold.files.disk import HERE, explained
 from commonhold.files.used.origin import Origin
-from commonhold.files.used.part import HERE
 from commonhold.files.used.remote import Remote, Unsent, Written
 from commonhold.names import SharePath
 

@@ -15,10 +15,9 @@ from typing import Literal, Protocol, Self
 
 import msgspec
 
-from commonhold.files.disk import explained
+from commonhold.files.disk import HERE, explained
 from commonhold.files.entry import Entry
 from commonhold.files.used.origin import Origin
-from commonhold.files.used.part import HERE
 from commonhold.files.used.remote import Remote
 from commonhold.names import HIDDEN, SharePath
 from commonhold.trees import erase_in
