@@ -133,3 +133,24 @@ def test_undo_says_where(laptop, photos):
 def test_a_folder_that_is_shared_already_is_opened_by_a_rule(tower, photos):
     seen = tower("share", photos, "--to", "bob", code=6).stderr
     assert "hint: let others use it with: commonhold allow WHO read photos" in seen
+
+
+def test_of_several_places_it_is_said_which_is_where(laptop, photos, mine):
+    (mine / "own.txt").touch()
+    seen = laptop("ls", "tower:photos/2026", "laptop:mine", "tower:photos/none", code=8)
+    assert seen.stdout == "laptop:mine/own.txt\ntower:photos/2026/dog.txt\n"
+    assert "1 of 3 failed; the first, tower:photos/none" in seen.stderr
+    assert laptop("ls", "tower:photos/2026", "tower:photos/*.txt").stdout == "2026/dog.txt\ncat.txt\n"
+    assert laptop.json("ls", "tower:photos", "tower:photos/none", code=8)["failed"][0]["path"] == "tower:photos/none"
+
+
+def test_a_trial_tells_of_both_what_would_go_and_what_would_not(laptop, photos, tmp_path):
+    (tmp_path / "odd").mkdir()
+    for name in ("a:b", "fine"):
+        (tmp_path / "odd" / name).touch()
+    words = "put", "-r", "--dry-run", tmp_path / "odd", "tower:photos"
+    seen = laptop(*words, code=8)
+    assert seen.stdout == "copy  odd/fine\n"
+    assert "1 of 2 files failed" in seen.stderr
+    assert laptop.json(*words, code=8)["to_copy"] == ["odd/fine"]
+    assert not (photos / "odd").exists()

@@ -286,9 +286,10 @@ def _whole(counts: Counts) -> Report:
     two versions of a file are kept.
     """
     report = counts.report()
-    done = report.files + report.same + report.removed + report.folders
+    done = report.files + report.same + report.removed + report.folders + len(report.to_copy) + len(report.to_delete)
     fields = ("files", "bytes", "same", "removed", "folders", "links", "devices", "straight")
     more: dict[str, object] = {name: getattr(report, name) for name in fields}
+    more |= {name: paths for name in ("to_copy", "to_delete") if (paths := getattr(report, name))}
     kept = [{"path": path, "kept": kept} for path, kept in report.kept]
     if report.failed:
         failed = [{"path": path, "error": sentence} for path, sentence in report.failed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,7 +11,7 @@ import click
 from commonhold.cli.output import Output, counted, size
 from commonhold.cli.progress import files_progress
 from commonhold.cli.words import Size
-from commonhold.errors import WrongUsage
+from commonhold.errors import CommonholdError, WrongUsage
 from commonhold.thrift import hold_little
 
 if TYPE_CHECKING:
@@ -48,14 +48,17 @@ def how(options: dict[str, Any]) -> dict[str, Any]:
 def copy(out: Output, verb: str, work: Callable[[Any], Report], done: str = "copied", tried: bool = False) -> None:
     """Do it with one bar for all, and say what was done; or what would be, if it was only `tried`."""
     hold_little()
-    with files_progress(out, verb) as progress:
-        report = work(progress)
+    try:
+        with files_progress(out, verb) as progress:
+            report = work(progress)
+    except CommonholdError as error:
+        if tried and not out.json:
+            out.lines(_planned(error.more.get("to_copy", ()), error.more.get("to_delete", ())))
+        raise
     if tried:
         out.answer(report)
         if not out.json:
-            out.lines(
-                itertools.chain((f"copy  {p}" for p in report.to_copy), (f"delete  {p}" for p in report.to_delete))
-            )
+            out.lines(_planned(report.to_copy, report.to_delete))
             doing = f"{len(report.to_copy)} would be copied, {len(report.to_delete)} deleted"
             out.lines([f"Nothing was done; {'; '.join([doing, *_left_out(report)])}."])
         return
@@ -66,6 +69,10 @@ def copy(out: Output, verb: str, work: Callable[[Any], Report], done: str = "cop
     more += [f"{report.removed} deleted"] if report.removed else []
     more += _left_out(report)
     out.answer(report, f"{' and '.join(what)} {done}{amount}{''.join(f'; {each}' for each in more)}.")
+
+
+def _planned(to_copy: Iterable[str], to_delete: Iterable[str]) -> Iterator[str]:
+    return itertools.chain((f"copy  {path}" for path in to_copy), (f"delete  {path}" for path in to_delete))
 
 
 def _left_out(report: Report) -> list[str]:

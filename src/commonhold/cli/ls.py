@@ -10,6 +10,8 @@ from commonhold.cli.command import command as declare
 from commonhold.cli.copying import is_glob
 from commonhold.cli.invocation import Invocation
 from commonhold.cli.output import local, size
+from commonhold.cli.severally import severally
+from commonhold.errors import CommonholdError
 
 if TYPE_CHECKING:
     from commonhold.files.entry import Entry
@@ -33,13 +35,27 @@ def command(invocation: Invocation, remote: tuple[str, ...], recursive: bool, lo
     """Without REMOTE it lists the computers; `COMPUTER:` lists that computer's shares."""
     whole = recursive or len(remote) > 1 or any(map(is_glob, remote))
     line = _document if invocation.out.json else _long if long else _short
+    tops = {each: each.partition("/")[0] for each in remote if ":" in each}
+    several = len(set(tops.values())) > 1
+    found: list[tuple[str, str]] = []
+
+    def look(each: str) -> None:
+        top = f"{tops[each]}{'' if tops[each].endswith(':') else '/'}" if several else ""
+        for entry in network.entries(each, recursive=recursive):
+            # Of each only its line is kept, which is a fifth of it: a folder may have hundreds of thousands.
+            found.append((f"{top}{entry.path}", line(entry, f"{top}{entry.path if whole else entry.name}")))
+
     with invocation.network() as network:
-        # Of each only its line is kept, which is a fifth of it: a folder may have hundreds of thousands.
-        found = [
-            (entry.path, line(entry, entry.path if whole else entry.name))
-            for each in remote or [""]
-            for entry in network.entries(each, recursive=recursive)
-        ]
+        try:
+            severally(remote or [""], look)
+        except CommonholdError:
+            if not invocation.out.json:
+                _print(invocation, found)
+            raise
+    _print(invocation, found)
+
+
+def _print(invocation: Invocation, found: list[tuple[str, str]]) -> None:
     found.sort()
     invocation.out.lines(text for _, text in found)
 

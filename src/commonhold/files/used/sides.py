@@ -84,6 +84,10 @@ class Side(Protocol):
         """Take away a file, if it is still that one; or a folder with all that is in it."""
         ...
 
+    def foresee(self, path: str) -> None:
+        """Raise what is known beforehand to forbid a new file there."""
+        ...
+
 
 class RemoteSide:
     """A share of another computer."""
@@ -103,6 +107,9 @@ class RemoteSide:
 
     async def remove(self, item: Item) -> None:
         await self._there.remove(SharePath.parse(item.path), item.etag if item.kind == "file" else "")
+
+    def foresee(self, path: str) -> None:
+        SharePath.parse(path).require_portable()
 
 
 class LocalSide:
@@ -149,6 +156,9 @@ class LocalSide:
 
     async def remove(self, item: Item) -> None:
         await asyncio.get_running_loop().run_in_executor(self._threads, _remove, Path(item.path), item.kind)
+
+    def foresee(self, path: str) -> None:
+        """A disk here is asked when it comes to that."""
 
 
 def _make(folder: Path) -> bool:

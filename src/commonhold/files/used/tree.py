@@ -217,9 +217,17 @@ class Tree:
         if before is not None and not self._manner.checksum and self._same(item, before):
             self._counts.found_same(item.size)
         elif self._manner.dry_run:
-            self._counts.to_copy.append(target)
+            self._try(item, target, before)
         else:
             self._jobs.put(Errand(item, target, before))
+
+    def _try(self, item: Item, target: str, before: Item | None) -> None:
+        try:
+            if before is None:
+                self._target.foresee(target)
+            self._counts.to_copy.append(target)
+        except CommonholdError as error:
+            self._counts.fail(item.path, error)
 
     def _same(self, item: Item, before: Item) -> bool:
         if item.etag and item.etag == before.etag:
