@@ -154,3 +154,13 @@ def test_a_trial_tells_of_both_what_would_go_and_what_would_not(laptop, photos, 
     assert "1 of 2 files failed" in seen.stderr
     assert laptop.json(*words, code=8)["to_copy"] == ["odd/fine"]
     assert not (photos / "odd").exists()
+
+
+def test_two_spellings_of_one_name_are_told_and_make_no_copies(laptop, photos, tmp_path):
+    (tmp_path / "odd").mkdir()
+    for name in ("\u00fc", "u\u0308", "fine"):
+        (tmp_path / "odd" / name).write_text(name)
+    for _ in range(2):
+        seen = laptop("put", "-r", tmp_path / "odd", "tower:photos", code=8).stderr
+        assert "is called “ü” too" in seen
+        assert len(names(photos / "odd")) == 2

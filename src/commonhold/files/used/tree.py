@@ -176,10 +176,15 @@ class Tree:
         return found
 
     async def _scan(self, folder: _Folder, there: dict[str, bytes]) -> None:
-        found = False
+        found, spelled = False, set[int]()
         async for item in self._source.entries(folder.source):
             found = True
             name = unicodedata.normalize("NFC", item.name)
+            if not (self._target.keeps_origins or name.isascii()):  # a share has one file where a disk may have two
+                if hash(name) in spelled:
+                    self._counts.fail(item.path, _twin(name))
+                    continue
+                spelled.add(hash(name))
             packed = there.pop(name, None)
             if folder.ignoring and folder.ignoring(folder.below + name, item.kind == "folder"):
                 continue
@@ -284,3 +289,10 @@ class Tree:
 
     def _left_out(self, item: Item, below: str) -> bool:
         return bool(self._ignoring and self._ignoring(f"{below}/{item.name}", item.kind == "folder"))
+
+
+def _twin(name: str) -> CommonholdError:
+    return Conflict(
+        f"Another file beside it is called “{name}” too, in other characters that look alike.",
+        "give one of them another name",
+    )
