@@ -105,6 +105,24 @@ def test_with_bubblewrap_the_outer_process_is_none_of_the_guests():
         assert outer in frost.inside(outer, Kind.LIMITS)
 
 
+def test_what_was_frozen_when_its_node_was_killed_is_ended_at_the_next_start(tmp_path):
+    words = [sys.executable, "-c", SPINS, "-m", "commonhold.compute.inside", "3"]
+    ours, others = (
+        subprocess.Popen([*words, str(tmp_path / home / "lent" / "stay" / "room")], start_new_session=True)
+        for home in ("hóme", "other")
+    )
+    try:
+        for each in (ours, others):
+            os.kill(each.pid, signal.SIGSTOP)
+        frost.end_forgotten(tmp_path / "hóme" / "lent")
+        assert ours.wait(30) == -signal.SIGKILL
+        assert others.poll() is None
+    finally:
+        for each in (ours, others):
+            each.kill()
+            each.wait()
+
+
 def test_what_has_ended_is_frozen(tmp_path):
     process = subprocess.Popen(["true"])
     process.wait()

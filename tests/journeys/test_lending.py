@@ -223,6 +223,17 @@ def test_hours_that_end_freeze_what_runs_and_it_goes_on_when_they_come_back(towe
     assert any("what runs there waits, for a minute at most" in note for note in ended.notes)
 
 
+def test_a_node_that_is_killed_takes_what_is_frozen_along(tower, laptop):
+    job, process = begun(tower, f"72{os.getpid()}")
+    laptop.net.lend(hours=later())
+    until(lambda: [each for each in laptop.net.status().guests if each.state == "frozen"], "it is frozen")
+    laptop.kill()
+    until(lambda: not lives(process), "it is ended")
+    tower.net.cancel(job)
+    laptop.up()
+    assert laptop.net.lend().hours, "the terms hold still"
+
+
 def test_a_minute_after_the_hours_have_ended_the_tasks_run_elsewhere(tower, laptop):
     job = tower.net.run("sleep 2; echo {}", list("abcdefgh"), wait=False).job
     until(lambda: {"laptop", "tower"} <= {task.computer for task in tower.net.log(job)}, "both compute")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from commonhold.compute.sandbox import Kind
+from commonhold.compute.sandbox import PROGRAM, Kind, end_session
 
 WITHIN = 0.5  # seconds: who starts processes faster than they are stopped is not frozen
 PAUSE = 0.002  # seconds until what was told to stop has done so
@@ -42,6 +42,18 @@ def freeze(outer: int, kind: Kind) -> bool:
 def thaw(outer: int, kind: Kind) -> None:
     """Let them go on."""
     _signal(inside(outer, kind), signal.SIGCONT)
+
+
+def end_forgotten(folder: Path) -> None:
+    """End what was frozen below `folder` when its node was killed: it cannot see that, while it is frozen.
+
+    Of sandboxes without bubblewrap, whose programs name their folder; the others die with their node.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if PROGRAM in words and any(Path(word).is_relative_to(folder) for word in words):
+                end_session(process.pid)
 
 
 def inside(outer: int, kind: Kind) -> list[int]:

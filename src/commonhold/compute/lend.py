@@ -18,7 +18,7 @@ import psutil
 
 from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb, permit
 from commonhold.authority.watch import Watch
-from commonhold.compute import fairness, sandbox
+from commonhold.compute import fairness, frost, sandbox
 from commonhold.compute.allowances import Allowances
 from commonhold.compute.bounds import Lent, for_tasks, threads
 from commonhold.compute.departures import Key
@@ -99,6 +99,8 @@ class Lending:
 
     async def start(self) -> None:
         """Clear what a node that was killed left behind."""
+        if self._folder.exists() and any(self._folder.iterdir()):
+            await asyncio.to_thread(frost.end_forgotten, self._folder)
         await asyncio.to_thread(erase, self._folder)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._keeping = asyncio.create_task(self.precedence.keep())
