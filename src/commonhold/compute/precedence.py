@@ -27,6 +27,7 @@ from commonhold.names import PersonId
 log = logging.getLogger(__name__)
 
 LOOK, REST = 0.3, 5.0  # seconds between two looks while somebody computes here, and while nobody does
+AGAIN = 1.0  # seconds between two looks whether what is frozen is so still: each costs 9 ms
 HELD = 60.0  # seconds that a guest is kept frozen
 HUB_WITHIN = 0.4  # seconds that its hub has to take tasks back, before they are ended
 
@@ -79,9 +80,11 @@ class Precedence:
                 await asyncio.sleep(LOOK)
 
     def _pause(self) -> float | None:
-        if any(self._guests()):
+        """None where nothing but other terms can change anything."""
+        terms = self._terms()
+        if (terms.when == "idle" or terms.hours) and any(self._guests()):
             return LOOK
-        return REST if self._terms().when == "idle" else None
+        return REST if terms.when == "idle" else None
 
     def _guests(self) -> list[tuple[Key, Stay]]:
         return [each for each in self._stays.items() if each[1].subject.person != self._owner or self._owner is None]
@@ -97,15 +100,17 @@ class Precedence:
                 await self._thaw(stay)
         elif fewer or terms.when == "never" or (stay.frozen is not None and now - stay.frozen >= self.held):
             await self._give_back(key, stay, why or fewer)
-        else:
+        elif stay.frozen is None or now - stay.looked_at >= AGAIN:
             await self._freeze(key, stay, why)
 
     async def _freeze(self, key: Key, stay: Stay, why: str) -> None:
         """Again at each look: it may only just have begun, and a signal may have come from elsewhere."""
         if not await self._still(stay):
             await self._give_back(key, stay, why)
-        elif stay.frozen is None:
-            stay.frozen = asyncio.get_running_loop().time()
+            return
+        stay.looked_at = asyncio.get_running_loop().time()
+        if stay.frozen is None:
+            stay.frozen = stay.looked_at
             log.info("session %s is frozen: this computer %s", key[0], why)
             self._spawn(self._tell(stay, Rest("frozen", why, self.held)))
 

@@ -61,6 +61,7 @@ class Stay:
         self.began = False  # its worker runs
         self.cores = 0  # that it was given
         self.frozen: float | None = None  # since when, by the loop's clock
+        self.looked_at = 0.0  # when it was last made sure of, by the same clock
         self.closed = ""  # why nothing is lent to it any more
         self.tell: Callable[[Rest], Awaitable[None]] = _unheard  # its hub
         self.commands: dict[int, str] = {}  # by job: what its hub says that it is
