@@ -21,8 +21,9 @@ class Lends(Asking):
         """Change the terms of lending, or with nothing named show them. It is on the disk when this returns.
 
         `who` (persons, groups, `members`, `guests`) may run here from now on, by the rule that `allow` would say.
-        `when` is `always` or `never`. 0 cores are all; 0 bytes of memory or disk half of what there is, or is free;
-        `hours` are `19-7` or `always`. Raises Refused (a client lends nothing), WrongUsage, NotFound.
+        `when` is `always`, `idle` or `never`, which ends guests. 0 cores are all; 0 bytes of memory or disk are
+        half of what there is, or is free; `hours` are `19-7` or `always`. Raises Refused (a client lends nothing),
+        WrongUsage, NotFound.
         """
         terms = {"when": when, "cores": cores, "memory": memory, "disk": disk, "hours": hours}
         if not who and all(value is None for value in terms.values()):
