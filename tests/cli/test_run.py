@@ -10,8 +10,9 @@ import pytest
 from commonhold.cli.jobs import _row
 from commonhold.cli.lists import divided, listed
 from commonhold.cli.log import heading
-from commonhold.cli.progress import Tally
-from commonhold.cli.run import ending, failure, left, tally
+from commonhold.cli.progress import Tally, fetched
+from commonhold.cli.run import ending, failure, left, tally, tell_packages
+from commonhold.compute.environment import Packages
 from commonhold.compute.job import Job, State, Task
 from commonhold.errors import WrongUsage
 
@@ -171,3 +172,31 @@ def test_who_stops_waiting_is_told_how_to_find_the_job_again():
         "commonhold log -f 12",
     )
     assert left([]).sentence == "Interrupted."
+
+
+def test_what_is_done_for_packages_is_said_with_how_far_it_is():
+    event = {"event": "environment", "doing": "downloading numpy", "done_bytes": 0, "total_bytes": 0}
+    assert fetched(event) == "downloading numpy"
+    assert fetched(event | {"done_bytes": 3_100_000, "total_bytes": 16_600_000}) == "downloading numpy, 3.1 of 16.6 MB"
+    assert "\x1b" not in fetched(event | {"doing": "downloading \x1b[2Jnumpy"})  # an index's word, on a terminal
+
+
+@pytest.mark.parametrize(
+    ("to_send", "said"),
+    [(0, "All of it is at tower, from where"), (2_500_000, "2.5 MB of it would be sent to tower, from where")],
+)
+def test_a_plan_tells_of_the_packages(to_send, said):
+    told = Told()
+    tell_packages(told, Packages("ab", "3.11", "x86_64", ("numpy 2.4.0", "six 1.17.0"), 17_000_000, "tower", to_send))
+    assert told.lines[0] == "Its environment: numpy 2.4.0, six 1.17.0; 17.0 MB for Python 3.11 on x86_64."
+    assert told.lines[1].startswith(said)
+
+
+class Told:
+    """What is said beside the answer."""
+
+    def __init__(self):
+        self.lines = []
+
+    def remark(self, line):
+        self.lines.append(line)

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from tests.compute.conftest import ANN, BOB, Computer, needs_bubblewrap
 from tests.compute.packages import PYTHON, environment, wheel
+from tests.compute.test_equipment import Shop
 from tests.compute.test_functions import held, hub_of
 
 from commonhold.authority.authority import Verb
 from commonhold.compute import sandbox
 from commonhold.compute.environment import Environment, Wheel
+from commonhold.compute.job import Input
 from commonhold.compute.shipping import Shipping
 from commonhold.compute.wheels import Wheelhouse
 from commonhold.errors import Damaged, NoSpace, NotFound, Refused, Unreachable, WrongUsage
@@ -85,6 +87,20 @@ async def test_functions_have_a_session_for_each_environment(town, tmp_path):
         assert one.papers.session != other.papers.session
         async with held(town, tower, tower, environment=old) as again:
             assert again.papers.session == one.papers.session
+
+
+async def test_who_has_it_begins_and_waits_for_nobody_who_gets_it_first(town, tmp_path):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    made = stocked(tower, wheel(tmp_path / "wheels", "helper", "7.0"))
+    assert await said(tower, VERSION, made, on="laptop") == "7.0\n"
+    slow = Shop(tmp_path / "wheels")
+    slow.waits = True
+    await tower.equipment.prepare(ANN, made, await sandbox.here(), slow)  # at tower it comes, and does not arrive
+    inputs = tuple(Input("value", str(number)) for number in range(8))
+    job = await tower.run(f"{VERSION} #", environment=made, inputs=inputs)
+    assert job.done == 8
+    assert {task.computer for task in tower.journal.tasks(job.job)} == {"laptop"}
 
 
 # Whom it fits

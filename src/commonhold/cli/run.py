@@ -134,8 +134,8 @@ def tell_packages(out: Output, packages: Packages) -> None:
     """What would travel along: which packages, for which computers, and how much of it is not at the hub yet."""
     known = ", ".join(packages.packages) or "no package"
     out.remark(f"Its environment: {known}; {size(packages.size)} for Python {packages.python} on {packages.machine}.")
-    sent = f"{size(packages.to_send)} of it would be sent" if packages.to_send else "All of it is there"
-    out.remark(f"{sent}, to {packages.hub}, from where lenders fetch what they have not unpacked yet.")
+    sent = f"{size(packages.to_send)} of it would be sent to" if packages.to_send else "All of it is at"
+    out.remark(f"{sent} {packages.hub}, from where lenders fetch what they have not unpacked yet.")
 
 
 def left(number: Sequence[int]) -> Interrupted:
