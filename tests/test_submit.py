@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonhold.errors import CommonholdError, NotFound, WrongUsage
+from commonhold.errors import CommonholdError, Conflict, NotFound, WrongUsage
 from commonhold.files.used.globs import matches
-from commonhold.inputs import Inputs
+from commonhold.inputs import MOST_DOUBTS, Inputs
 
 PARTS = st.text("ab.", min_size=1, max_size=3).filter(lambda part: part.strip("."))
 PATHS = st.lists(PARTS, min_size=1, max_size=5).map("/".join)
@@ -118,6 +118,37 @@ async def test_local_files_keep_their_folders_below_what_they_share(tmp_path):
     assert [str(given.uploaded) for given in found] == ["in/one.txt", "in/b/two.txt"]
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("docs/gone.txt", "There is no file “docs/gone.txt” here"),
+        ("docs/*.png", "No file here fits “docs/*.png”"),
+        ("*.png", "No file here fits"),
+        ("nas:photos/a.jpg", "There is no computer nas in the network"),
+        ("http://nas/photos/a.jpg", ""),
+        ("nowhere/at/all", ""),
+        ("2*3", ""),
+        ("12", ""),
+        ("a: b/c", ""),
+        ("10:30", ""),
+        ("", ""),
+    ],
+)
+async def test_a_value_that_looks_as_if_a_file_was_meant_is_told(value, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    looking = inputs("tower")
+    assert [given.kind for given in await looking.of([value])] == ["value"]
+    assert bool(looking.doubts) == bool(told)
+    assert told in "".join(looking.doubts)
+
+
+async def test_of_many_doubts_some_are_told():
+    looking = inputs("tower")
+    await looking.of([f"nas:x/{number}" for number in range(100)])
+    assert len(looking.doubts) == MOST_DOUBTS
+
+
 async def test_a_computer_is_no_input():
     with pytest.raises(WrongUsage) as refused:
         await inputs("tower").of(["tower:"])
@@ -203,3 +234,11 @@ def _taking(path):
             path.unlink(missing_ok=True)
 
     return hear
+
+
+def test_a_place_that_takes_no_files_is_found_before_anything_runs(one):
+    for into, kind in (("one:nowhere", NotFound), ("one:nowhere/deep", NotFound), ("one:docs/2025/a.txt", Conflict)):
+        with pytest.raises(kind):
+            one.net.run("echo x > y", into=into)
+    assert one.net.jobs() == []
+    assert one.net.run("echo x > y", into="one:docs/new/folder").done == 1

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import glob
+import itertools
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -25,6 +27,8 @@ from commonhold.transport import Caller, Peer
 
 AT_ONCE = 8  # questions to other computers
 FEW = 4  # files of one folder that are asked for one by one; of more the folder is listed
+MOST_DOUBTS = 3  # that are told
+LONGEST_DOUBT = 200  # characters of a value that may be meant as a path
 LOOK = "look with commonhold ls"
 
 
@@ -37,6 +41,7 @@ class Inputs:
         self._find = find
         self._computers = {folded(name): name for name in computers}
         self._ignoring = Ignoring()
+        self.doubts: list[str] = []  # values that look as if a file had been meant
 
     async def of(self, words: Sequence[str]) -> tuple[Input, ...]:
         """Remote files (globs expanded there), files that are here, else plain values; in the order given.
@@ -54,6 +59,8 @@ class Inputs:
             made += [Input("value", word)] if piece is None else [next(known) for _ in piece]
         if len(made) > MOST_INPUTS:
             raise _too_many()
+        values = (word for word, piece in zip(words, pieces, strict=True) if piece is None)
+        self.doubts = list(itertools.islice(filter(None, map(doubt, values)), MOST_DOUBTS))
         return tuple(made)
 
     def _target(self, word: str) -> RemotePath | None:
@@ -177,6 +184,20 @@ class Inputs:
 
     async def _share(self, target: RemotePath) -> Remote:
         return Remote(self._caller, await self._find(target.computer), target.share)
+
+
+def doubt(value: str) -> str:
+    """What is odd about a plain value that looks as if a file had been meant; nothing of most."""
+    computer, colon, path = value.partition(":")
+    if colon and re.fullmatch(r"[\w-]+", computer) and re.fullmatch(r"[^/\s]+/.*", path):
+        return f"There is no computer {computer} in the network: “{value}” is taken as a plain value."
+    if "://" in value or len(value) > LONGEST_DOUBT or not value.isprintable():
+        return ""
+    if WILD & set(value) and {"/", "."} & set(value):
+        return f"No file here fits “{value}”: it is taken as a plain value."
+    if "/" in value.strip("/") and os.path.isdir(os.path.dirname(os.path.expanduser(value))):  # noqa: PTH111, PTH112, PTH120
+        return f"There is no file “{value}” here: it is taken as a plain value."
+    return ""
 
 
 def _local(path: str, depth: int | None = None) -> Found:

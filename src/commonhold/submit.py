@@ -5,10 +5,12 @@ The hub is the computer whose node runs the jobs of this person: this one, or th
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import unicodedata
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,17 @@ from msgspec import structs, to_builtins
 from commonhold.answers import KnownComputer, Status
 from commonhold.compute.environment import Environment, Packages
 from commonhold.compute.holding import Hub
-from commonhold.compute.job import Input, Job, JobSpec, Plan, Task, planned
+from commonhold.compute.job import Input, Job, JobSpec, Plan, State, Task, planned
 from commonhold.compute.relay import Wire
 from commonhold.compute.requirements import Requirements, Resolver
+from commonhold.compute.said import FollowLine, Said
 from commonhold.compute.shipping import Shipping
 from commonhold.compute.wheels import OWN, Wheelhouse
-from commonhold.errors import CommonholdError, PartlyFailed
+from commonhold.errors import CommonholdError, Conflict, PartlyFailed, Refused
 from commonhold.files.disk import HERE, explained
-from commonhold.files.used import remote
 from commonhold.files.used.bundles import BundlePutter
 from commonhold.files.used.remote import Remote
-from commonhold.files.used.sides import LocalSide, RemoteSide
+from commonhold.files.used.sides import Item, LocalSide, RemoteSide
 from commonhold.files.used.tally import Counts, Progress
 from commonhold.files.used.together import each
 from commonhold.files.used.tree import Manner, Top, Tree
@@ -49,7 +51,7 @@ class HubThere:
     async def ask(self, method: str, path: str, body: object = None) -> Any:
         return await self._caller.ask(self._peer, method, path, body)
 
-    async def stream(self, method: str, path: str, body: object = None) -> AsyncIterator[Any]:
+    async def stream(self, method: str, path: str, body: object = None) -> AsyncGenerator[Any, None]:
         data = None if body is None else to_json(body)
         async with self._caller.request(self._peer, method, path, data=data) as answer:
             async for item in json_lines(answer):
@@ -97,24 +99,36 @@ class Submitter:
         requirements: Requirements | None = None,
     ) -> Job:
         """A job of `spec` over the inputs that `words` name: ended, or with `wait` off only begun."""
-        spec = await self._specified(spec, words)
+        spec = await self._specified(spec, words, progress)
         spec = structs.replace(spec, environment=await self.environment(requirements, progress))
-        if spec.into is not None and (folder := RemotePath.parse(spec.into)).path.parts:
-            await remote.mkdir(self._caller, await self._find(folder.computer), folder.share, folder.path, parents=True)
+        if spec.into is not None:
+            await self._make_place(RemotePath.parse(spec.into))
         hub = await self.hub()
         job = convert(await hub.ask("POST", "/jobs", spec), Job)
         if progress is not None:
             progress({"event": "job", "job": to_builtins(job)})
-        if local := [given for given in spec.inputs if given.kind == "local"]:
-            there = Remote(self._caller, await self._find((await self._status()).jobs_at), job.share)
-            try:
-                await InputsUpload(there, job.job, progress).run(local)
-            except CommonholdError:
-                with suppress(CommonholdError):
-                    await hub.ask("POST", f"/jobs/{job.job}/cancel")  # it never begins
-                raise
-        job = convert(await hub.ask("POST", f"/jobs/{job.job}/start"), Job)
-        return await self._follow(hub, job.job, progress) if wait else job
+        local = [given for given in spec.inputs if given.kind == "local"]
+        return await self._bring(hub, job.job, local, wait, progress, new=True)
+
+    async def _bring(
+        self,
+        hub: Hub,
+        job: int,
+        local: Sequence[Input],
+        wait: bool,
+        progress: Callable[[JobEvent], None] | None,
+        *,
+        new: bool,
+    ) -> Job:
+        """Bring these inputs, of which a job that is not `new` may have some, and begin it."""
+        async with _held(hub, job):
+            if local:
+                there = Remote(self._caller, await self._find((await self._status()).jobs_at), f".job-{job}")
+                await InputsUpload(there, job, progress).run(local, new)
+            if progress is not None:
+                progress({"event": "begin", "job": job})
+            begun = convert(await hub.ask("POST", f"/jobs/{job}/start"), Job)
+        return await self._follow(hub, job, progress) if wait else begun
 
     async def plan(self, spec: JobSpec, words: Sequence[str], requirements: Requirements | None) -> list[Plan]:
         """What such a job would do, task by task; nothing is done."""
@@ -125,11 +139,29 @@ class Submitter:
             await self._find(RemotePath.parse(spec.into).computer)
         return [planned(spec, given, number) for number, given in enumerate(spec.inputs or (None,), 1)]
 
-    async def _specified(self, spec: JobSpec, words: Sequence[str]) -> JobSpec:
+    async def _make_place(self, into: RemotePath) -> None:
+        """Make sure that new files can go there, before anything is computed for them. Raises what the door says."""
+        there = Remote(self._caller, await self._find(into.computer), into.share)
+        if not into.path.parts:
+            with suppress(Conflict):  # it is the share itself: who may not add to it hears so
+                await there.mkdir(into.path)
+            return
+        for length in range(1, len(into.path.parts) + 1):
+            await there.mkdir(SharePath(into.path.parts[:length]), exist_ok=True)
+        with suppress(Refused):  # whoever may only add is told nothing of what is there
+            if (await there.stat(into.path)).kind == "file":
+                raise Conflict(f"{into} is a file.", "name a folder with --into")
+
+    async def _specified(
+        self, spec: JobSpec, words: Sequence[str], progress: Callable[[JobEvent], None] | None = None
+    ) -> JobSpec:
         members = convert(await self._node.ask("GET", "/api/members"), list[KnownComputer])
         inputs = Inputs(self._caller, self._find, [member.computer for member in members])
         spec = structs.replace(spec, inputs=await inputs.of(words))
         spec.check()
+        if progress is not None:
+            for doubt in inputs.doubts:
+                progress({"event": "note", "job": 0, "note": doubt})
         return spec
 
     async def jobs(self) -> list[Job]:
@@ -140,18 +172,42 @@ class Submitter:
         hub = await self.hub()
         return convert(await hub.ask("GET", f"/jobs/{number}"), Job)
 
-    async def log(self, job: int, task: int | None) -> list[Task]:
+    async def log(self, job: int, task: int | None, state: State | None = None, said: bool = False) -> list[Task]:
+        """All its tasks, or that one, or those in a state, or those that `said` something."""
         hub = await self.hub()
-        return convert(await hub.ask("GET", f"/jobs/{job}/log" + (f"?task={task}" if task else "")), list[Task])
+        wanted = {"task": task or "", "state": state or "", "said": "1" if said else ""}
+        query = "&".join(f"{name}={value}" for name, value in wanted.items() if value)
+        async with aclosing(hub.stream("GET", f"/jobs/{job}/log" + (f"?{query}" if query else ""))) as lines:
+            return [convert(line, Task) async for line in lines]
+
+    async def listen(self, job: int, task: int | None) -> AsyncGenerator[Said | Task, None]:
+        """What its tasks say, as they say it, and each task that has ended; until the job has, or that task."""
+        hub = await self.hub()
+        told = FollowLine()
+        async with aclosing(hub.stream("GET", f"/jobs/{job}/said" + (f"?task={task}" if task else ""))) as lines:
+            async for line in lines:
+                told = convert(line, FollowLine)
+                if about := told.said or told.task:
+                    yield about
+        if told.job is None or (task is None and told.job.ended is None):
+            raise _silent(job)
 
     async def cancel(self, job: int) -> Job:
         hub = await self.hub()
         return convert(await hub.ask("POST", f"/jobs/{job}/cancel"), Job)
 
     async def again(self, job: int, wait: bool, progress: Callable[[JobEvent], None] | None) -> Job:
-        """What failed or was cancelled of that job, once more: ended, or with `wait` off only begun."""
+        """What failed or was cancelled of that job, once more: ended, or with `wait` off only begun.
+
+        Of one that never had all its inputs, those that are missing are brought.
+        """
         hub = await self.hub()
         begun = convert(await hub.ask("POST", f"/jobs/{job}/again"), Job)
+        if begun.state == "collecting":
+            if progress is not None:
+                progress({"event": "job", "job": to_builtins(begun)})
+            local = convert(await hub.ask("GET", f"/jobs/{job}/inputs"), list[Input])
+            return await self._bring(hub, job, local, wait, progress, new=False)
         return await self._follow(hub, job, progress) if wait else begun
 
     async def follow(self, job: int, progress: Callable[[JobEvent], None] | None) -> Job:
@@ -167,7 +223,7 @@ class Submitter:
             if event.get("event") == "job":
                 last = convert(event["job"], Job)
         if last is None or last.ended is None:
-            raise CommonholdError(f"The node that runs job {job} stopped telling about it.", f"commonhold log {job}")
+            raise _silent(job)
         return last
 
     async def hub(self) -> Hub:
@@ -180,22 +236,51 @@ class Submitter:
         return convert(await self._node.ask("GET", "/api/status"), Status)
 
 
+@asynccontextmanager
+async def _held(hub: Hub, job: int) -> AsyncIterator[None]:
+    """Meanwhile the hub knows that somebody brings the job's inputs: what nobody brings has stopped."""
+    known = asyncio.Event()
+
+    async def hold() -> None:
+        with suppress(CommonholdError):
+            async with aclosing(hub.stream("GET", f"/jobs/{job}/collecting")) as lines:
+                async for _ in lines:
+                    known.set()
+        known.set()
+
+    holding = asyncio.create_task(hold())
+    try:
+        await known.wait()
+        yield
+    finally:
+        holding.cancel()
+        await asyncio.wait({holding})
+
+
+def _silent(job: int) -> CommonholdError:
+    return CommonholdError(f"The node that runs job {job} stopped telling about it.", f"commonhold log {job}")
+
+
 class InputsUpload:
     """Brings local inputs to the job's own folder: many small ones in one request."""
 
     def __init__(self, there: Remote, job: int, progress: Callable[[JobEvent], None] | None) -> None:
         self._there, self._job, self._progress = there, job, progress
 
-    async def run(self, given: Sequence[Input]) -> None:
-        """Raises PartlyFailed with what could not be brought, or its own error; Unreachable."""
+    async def run(self, given: Sequence[Input], new: bool = True) -> None:
+        """Of a job that is not `new` some may be there: what has not changed since is not brought again.
+
+        Raises PartlyFailed with what could not be brought, or its own error; Unreachable.
+        """
         wanted = {str(one.uploaded): one.text for one in given}  # what was named twice goes once
         await self._make_folders({one.uploaded.parent for one in given})
+        before = {} if new else await self._before()
         manner, counts = Manner(), Counts(self._tell if self._progress else None)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as threads:
             here = LocalSide(threads, self._there)
             carrier = BundlePutter(self._there, threads, counts, manner)
             tree = Tree(here, RemoteSide(self._there), carrier, manner, counts, AT_ONCE)
-            await tree.run(self._tops(here, wanted, counts))
+            await tree.run(self._tops(here, wanted, counts, before))
         if counts.failed:
             sentence = counts.failed[0][1]
             (kind, error), *others = counts.errors.items()
@@ -217,7 +302,14 @@ class InputsUpload:
         for _, level in sorted(levels.items()):
             await each(level, make, AT_ONCE)
 
-    async def _tops(self, here: LocalSide, wanted: dict[str, str], counts: Counts) -> AsyncIterator[Top]:
+    async def _before(self) -> dict[str, Item]:
+        """What an earlier try has brought."""
+        entries = self._there.walk(SharePath(("in",)), recursive=True)
+        return {unicodedata.normalize("NFC", entry.path): Item.of(entry) async for entry in entries}
+
+    async def _tops(
+        self, here: LocalSide, wanted: dict[str, str], counts: Counts, before: dict[str, Item]
+    ) -> AsyncIterator[Top]:
         for target, source in wanted.items():
             try:
                 with explained(source, HERE):
@@ -225,7 +317,7 @@ class InputsUpload:
             except CommonholdError as error:
                 counts.fail(source, error)
                 continue
-            yield Top(item, target)
+            yield Top(item, target, before.get(unicodedata.normalize("NFC", target)))
 
     def _tell(self, progress: Progress) -> None:
         if self._progress is not None:

@@ -256,7 +256,10 @@ def test_jobs_and_log_tell_it_again(laptop):
     assert "said y" in whole
     one = laptop("log", number, 2)
     assert (one.stdout, one.stderr) == ("said y\n", "cried y\n")
-    assert laptop("log", "-f", number).stdout == whole
+    followed = laptop("log", "-f", number)
+    assert sorted(followed.stdout.splitlines()) == ["x\tsaid x", "y\tsaid y"]
+    assert {"x\tcried x", "y\tcried y"} < set(followed.stderr.splitlines())
+    assert f"Job {number} ended as done: 2 done" in followed.stderr
     assert [task["input"] for task in laptop.json("log", number)] == ["x", "y"]
     laptop("log", number, 9, code=3)
     laptop("log", 999, code=3)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
 
-from commonhold.cli.jobs import _row
+from commonhold.cli.jobs import age, details, drawing, row
 from commonhold.cli.lists import divided, listed
 from commonhold.cli.log import heading
 from commonhold.cli.progress import Tally, fetched
-from commonhold.cli.run import ending, failure, left, tally, tell_packages
+from commonhold.cli.run import Underway, ending, failure, tally, tell_packages
 from commonhold.compute.environment import Packages
 from commonhold.compute.job import Job, State, Task
 from commonhold.errors import WrongUsage
@@ -132,10 +135,47 @@ def test_the_log_names_each_task():
 
 
 def test_a_long_command_does_not_break_the_table():
-    row = _row(a_job(done=1, command="echo\n" + "x" * 200))
-    assert row[0] == "12"
-    assert len(row[-1]) == 60
-    assert "\n" not in row[-1]
+    cells = row(a_job(done=1, command="echo\n" + "x" * 200), NOON, bar=False)
+    assert cells[0] == "12"
+    assert len(cells[-1]) == 60
+    assert "\n" not in cells[-1]
+
+
+def test_the_table_shows_how_far_a_job_is_and_where_it_runs():
+    job = structs.replace(a_job(done=60, failed=1), total=100, computers=("desk", "laptop", "nas", "tower"))
+    job = structs.replace(job, state=State.RUNNING, created=NOON - timedelta(minutes=5))
+    assert row(job, NOON, bar=False) == ("12", "running", "60/100", "1", "desk, laptop, nas, …", "5 min", "wc -l")
+    assert row(job, NOON, bar=True)[2] == "██████▒░░░ 60/100"
+    waiting = Job(13, State.COLLECTING, "true", "ann", ".job-13", "", "any", created=NOON)
+    assert row(waiting, NOON, bar=True)[2:6] == ("-", "0", "-", "now")
+
+
+@given(st.integers(1, 10**5), st.integers(0, 10**5), st.integers(0, 10**5))
+def test_a_bar_has_one_length_and_shows_whatever_there_is(total, done, failed):
+    done = min(done, total)
+    failed = min(failed, total - done)
+    drawn = drawing(structs.replace(a_job(done, failed), total=total))
+    assert len(drawn) == 10
+    assert ("▒" in drawn) == bool(failed)
+    assert drawn.startswith("░") == (not done and not failed)
+    if done + failed == total:
+        assert "░" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0, "now"), (59, "now"), (60, "1 min"), (7199, "1 h"), (86400, "1 d"), (10**7, "115 d")]
+)
+def test_ages_are_told_in_one_unit(seconds, told):
+    assert age(NOON - timedelta(seconds=seconds), NOON) == told
+
+
+def test_of_one_job_all_is_told_that_there_is():
+    job = structs.replace(a_job(done=2, failed=1), computers=("tower",), notes=("desk was lost.",), ended=NOON)
+    told = dict(details(job))
+    assert told["tasks"] == "3: 2 done, 1 failed"
+    assert told["note"] == "desk was lost."
+    assert "into" not in told
+    assert dict(details(structs.replace(job, total=0)))["tasks"] == "none yet"
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "twelve"])
@@ -164,14 +204,19 @@ def test_progress_tells_of_uploads_until_the_job_begins():
     assert (tally.uploading, tally.total, tally.words()) == (False, 9, "1 running")
 
 
-def test_who_stops_waiting_is_told_how_to_find_the_job_again():
-    stopped = left([12])
-    assert (stopped.exit_code, stopped.sentence, stopped.hint) == (
-        130,
-        "Interrupted; job 12 goes on.",
-        "commonhold log -f 12",
-    )
-    assert left([]).sentence == "Interrupted."
+def test_who_stops_waiting_is_told_what_becomes_of_the_job_and_how_to_find_it_again():
+    way = Underway()
+    assert (way.left().exit_code, way.left().sentence) == (130, "Interrupted; nothing was begun.")
+    way.hear({"event": "job", "job": {"job": 12, "state": "collecting"}})
+    way.hear({"event": "upload", "job": 12, "done_files": 1, "total_files": 9})
+    assert way.left().sentence == "Interrupted; job 12 has not begun."
+    assert way.left().hint == "commonhold again 12 brings what is missing of its inputs, and runs it"
+    way.hear({"event": "begin", "job": 12})
+    assert way.left().sentence == "Interrupted; job 12 goes on."
+    assert way.left().hint == "commonhold log -f 12 follows it, commonhold cancel 12 ends it"
+    running = Underway()
+    running.hear({"event": "job", "job": {"job": 12, "state": "running"}})
+    assert running.left().sentence == "Interrupted; job 12 goes on."
 
 
 def test_what_is_done_for_packages_is_said_with_how_far_it_is():

@@ -6,14 +6,15 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.compute.conftest import ANN, BOB
 
 from commonhold.authority.events import check
 from commonhold.compute.job import Input, JobSpec, Outcome, State
-from commonhold.compute.journal import SCHEMA, STOPPED, TAKEN_UP, Journal
+from commonhold.compute.journal import BROKE_OFF, PAGE, SCHEMA, STOPPED, TAKEN_UP, Journal
 from commonhold.errors import NotFound
-from commonhold.names import Fingerprint
+from commonhold.names import ComputerName, Fingerprint
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TWO = (Input("value", "1"), Input("value", "2"))
@@ -146,3 +147,52 @@ def test_what_is_not_there_is_said(journal: Journal):
         journal.job(7)
     with pytest.raises(NotFound, match="no task 9"):
         journal.tasks(begun(journal), 9)
+
+
+def test_an_ended_job_is_told_without_its_tasks_and_with_where_it_ran(tmp_path: Path):
+    journal = opened(tmp_path / "state.db")
+    job = begun(journal)
+    for task, computer in ((1, "laptop"), (2, "desk")):
+        journal.move(job, task, State.RUNNING, ComputerName(computer))
+    assert journal.job(job).computers == ("desk", "laptop")
+    journal.move(job, 1, State.DONE, "laptop", Outcome(exit=0))
+    journal.move(job, 2, State.FAILED, "desk", Outcome(exit=1))
+    journal.end(job, State.FAILED)
+    ended = journal.job(job)
+    assert (ended.total, ended.done, ended.failed, ended.computers) == (2, 1, 1, ("desk", "laptop"))
+    assert opened(tmp_path / "state.db").job(job) == ended
+    journal.reopen(job)
+    assert (journal.job(job).waiting, journal.job(job).done, journal.job(job).computers) == (1, 1, ("laptop",))
+
+
+def test_inputs_are_kept_apart_and_what_an_older_version_wrote_is_read(tmp_path: Path):
+    db = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    db.executescript(
+        SCHEMA.replace(" inputs TEXT NOT NULL DEFAULT '',", "").replace("    summary TEXT NOT NULL DEFAULT '',", "")
+    )
+    spec = JobSpec("echo {}", TWO, retries=3)
+    old = "INSERT INTO job (person, person_name, spec, state, created) VALUES ('a', 'ann', ?, 'done', ?)"
+    db.execute(old, (msgspec.json.encode(spec).decode(), NOON.isoformat()))
+    journal = opened(tmp_path / "state.db")
+    assert journal.spec(1) == spec
+    assert journal.spec(journal.add(ANN, "ann", None, spec)) == spec
+
+
+def test_tasks_are_read_some_at_a_time_and_those_that_are_asked_for(journal: Journal):
+    inputs = tuple(Input("value", str(number)) for number in range(2 * PAGE + 1))
+    job = journal.add(ANN, "ann", None, JobSpec("echo {}", inputs))
+    journal.begin(job, "tower:out", [(each, None) for each in inputs])
+    for task, (state, output) in {3: (State.FAILED, ""), 5: (State.DONE, "hi"), 2 * PAGE: (State.FAILED, "x")}.items():
+        journal.move(job, task, State.RUNNING)
+        journal.move(job, task, state, "", Outcome(exit=0, output=output))
+    assert [len(page) for page in journal.pages(job)] == [PAGE, PAGE, 1]
+    assert [task.task for page in journal.pages(job, [State.FAILED]) for task in page] == [3, 2 * PAGE]
+    assert [task.task for page in journal.pages(job, said=True) for task in page] == [5, 2 * PAGE]
+
+
+def test_a_job_that_never_had_its_inputs_collects_them_again(journal: Journal):
+    job = journal.add(ANN, "ann", None, JobSpec("echo {}", TWO))
+    journal.end(job, State.STOPPED, BROKE_OFF)
+    journal.collect(job)
+    assert (journal.job(job).state, journal.job(job).ended) == (State.COLLECTING, None)
+    assert journal.unended(ANN) == (1, 2)

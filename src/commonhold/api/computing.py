@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from commonhold.api.asking import Asking
 from commonhold.compute.environment import Packages
 from commonhold.compute.holding import Holding
-from commonhold.compute.job import Job, JobSpec, Plan, Task
+from commonhold.compute.job import Job, JobSpec, Plan, State, Task
 from commonhold.compute.requirements import Requirements
+from commonhold.compute.said import Said
+from commonhold.errors import WrongUsage
 from commonhold.home import Home
 from commonhold.submit import JobEvent, Submitter
 
@@ -139,9 +141,24 @@ class Computing(Asking):
         return self._loop.run(self._submitter.cancel(job))
 
     def again(self, job: int, wait: bool = True, progress: Callable[[JobEvent], None] | None = None) -> Job:
-        """Run what failed or was cancelled of a job once more, under its number. Raises Conflict when nothing did."""
+        """Run what failed or was cancelled of a job once more, under its number. Raises Conflict when nothing did.
+
+        Of a job that never had all its local inputs, what is missing is brought.
+        """
         return self._loop.run(self._submitter.again(job, wait, progress))
 
-    def log(self, job: int, task: int | None = None) -> list[Task]:
-        """What the tasks of a job printed, and how they ended."""
-        return self._loop.run(self._submitter.log(job, task))
+    def log(self, job: int, task: int | None = None, *, state: str | None = None, said: bool = False) -> list[Task]:
+        """What the tasks of a job printed, and how they ended: all, one, those in a `state`, or that `said` something.
+
+        Raises NotFound, and WrongUsage for a state that there is none.
+        """
+        if state is not None and state not in set(State):
+            raise WrongUsage(f"“{state}” is no state of a task.", ", ".join(State))
+        return self._loop.run(self._submitter.log(job, task, State(state) if state else None, said))
+
+    def listen(self, job: int, task: int | None = None) -> Iterator[Said | Task]:
+        """What the tasks of a job say, as they say it (`Said`), and each that has ended (`Task`, without its text).
+
+        First what has ended already; the end is that of the job, or of the one task. Raises NotFound.
+        """
+        return self._loop.iterate(self._submitter.listen(job, task))

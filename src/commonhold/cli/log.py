@@ -2,41 +2,122 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
+from commonhold.cli.output import Output, counted
+from commonhold.cli.run import tally
+from commonhold.errors import Interrupted
 
 if TYPE_CHECKING:
     from commonhold.api import Network
     from commonhold.compute.job import Task
+    from commonhold.compute.said import Said
 
-LOOK_AGAIN = 0.5  # seconds between two looks at a job that goes on
+LONGEST = 8_192  # characters of a line that has no end yet: then what there is of it is shown
 
 
 @declare("log", "commonhold log 12", "commonhold log 12 3", "commonhold log -f 12")
 @click.argument("job", type=click.IntRange(min=1))
 @click.argument("task", type=click.IntRange(min=1), required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what they print as they print it, until they end.")
 def command(invocation: Invocation, job: int, task: int | None, follow: bool) -> None:
-    """Of one TASK it prints just that: output to standard output, errors to standard error."""
+    """Those that failed come first. Of one TASK it prints just that: output to standard output, errors to the other.
+
+    With -f lines of several tasks follow one another as they come, each behind its task's input and a tab (as of
+    GNU parallel with --tag); how each task ended is told on standard error. Ctrl-C ends the following, and no job.
+    """
     out = invocation.out
     with invocation.network() as network:
+        if follow:
+            try:
+                _follow(network, out, job, task)
+            except KeyboardInterrupt:
+                raise Interrupted("Interrupted; the job goes on.", f"commonhold log -f {job}") from None
+            return
         if out.json:
-            if follow:
-                for _ in _as_they_end(network, job, task):
-                    pass
             out.answer(network.log(job, task))
             return
-        for record in _as_they_end(network, job, task) if follow else network.log(job, task):
-            if task is None:
-                out.answer(None, heading(record))
-            out.text(record.output, closed=task is None)
-            out.text(record.error, err=task is not None, closed=task is None)
+        if task is None:
+            _tell(network, out, job)
+            return
+        for record in network.log(job, task):
+            out.text(record.output, closed=False)
+            out.text(record.error, err=True, closed=False)
+            if record.state == "failed":
+                out.remark(heading(record))
+
+
+def _tell(network: Network, out: Output, number: int) -> None:
+    """What failed first; tasks that are done and said nothing are only counted."""
+    job = network.job(number)
+    failed = network.log(number, state="failed") if job.failed else []
+    spoken = [task for task in network.log(number, said=True) if task.state != "failed"]
+    for record in [*failed, *spoken]:
+        out.answer(None, heading(record))
+        out.text(record.output)
+        out.text(record.error)
+    silent = job.done - sum(task.state == "done" for task in spoken)
+    counts = [(silent, "done without a word"), (job.running, "running"), (job.waiting, "waiting")]
+    rest = ", ".join(f"{count} {words}" for count, words in [*counts, (job.cancelled, "cancelled")] if count)
+    if rest:
+        out.remark(f"Of {counted(job.total, 'task')}: {rest}")
+    if job.ended is None:
+        out.remark(f"commonhold log -f {number} follows what they print")
+
+
+def _follow(network: Network, out: Output, job: int, task: int | None) -> None:
+    lines = Interleaving(out, alone=task is not None)
+    for told in network.listen(job, task):
+        if not out.json:
+            lines.hear(told)
+    if out.json:
+        out.answer(network.log(job, task))
+    elif task is None:
+        ended = network.job(job)
+        out.remark(f"Job {job} ended as {ended.state}: {tally(ended)}")
+
+
+class Interleaving:
+    """What several tasks say at the same time, in whole lines; of one that is `alone`, all as it comes."""
+
+    def __init__(self, out: Output, alone: bool) -> None:
+        self._out = out
+        self._alone = alone
+        self._open: dict[tuple[int, str], tuple[str, str]] = {}  # by task and stream: its tag, and the line so far
+
+    def hear(self, told: Said | Task) -> None:
+        from commonhold.compute.said import Said  # noqa: PLC0415 - late: --help needs no msgspec
+
+        if not isinstance(told, Said):
+            self._end(told)
+            return
+        cut = f"… {told.left_out} bytes left out …\n" if told.left_out else ""
+        if self._alone:
+            self._out.text(f"\n{cut}{told.text}" if cut else told.text, err=told.stream == "error", closed=False)
+            return
+        key, tag = (told.task, told.stream), " ".join((told.input or told.computer).split("\n"))
+        begun = self._open.pop(key, (tag, ""))[1]
+        *whole, rest = (begun + ("\n" if begun and cut else "") + cut + told.text).split("\n")
+        if len(rest) > LONGEST:
+            whole, rest = [*whole, rest], ""
+        if rest:
+            self._open[key] = tag, rest
+        self._print(tag, whole, key[1])
+
+    def _end(self, task: Task) -> None:
+        for key in [key for key in self._open if key[0] == task.task]:
+            tag, rest = self._open.pop(key)
+            self._print(tag, [rest], key[1])
+        if not self._alone or task.state == "failed":
+            self._out.remark(heading(task))
+
+    def _print(self, tag: str, lines: list[str], stream: str) -> None:
+        for line in lines:
+            self._out.text(f"{tag}\t{line}\n", err=stream == "error")
 
 
 def heading(task: Task) -> str:
@@ -45,20 +126,3 @@ def heading(task: Task) -> str:
     if task.exit:
         words.append(f"with exit status {task.exit}")
     return " ".join(word for word in words if word) + (f": {task.problem}" if task.problem else "")
-
-
-def _as_they_end(network: Network, job: int, task: int | None) -> Iterator[Task]:
-    """The tasks of a job, each when it has ended, until there is no more to come."""
-    told: set[int] = set()
-    ended = -1
-    while True:
-        now = network.job(job)
-        if now.done + now.failed != ended:  # the log of a large job is not asked for nothing
-            ended = now.done + now.failed
-            for record in network.log(job, task):
-                if record.ended is not None and record.task not in told:
-                    told.add(record.task)
-                    yield record
-        if now.ended is not None or (task is not None and task in told):
-            return
-        time.sleep(LOOK_AGAIN)

@@ -96,7 +96,8 @@ class Output:
         """What another program printed: harmless on a terminal, as it is elsewhere; `closed`: ends with its line."""
         watched = (sys.stderr if err else sys.stdout).isatty()
         open_line = bool(text) and not text.endswith("\n")
-        click.echo(shown(text) if watched else text, nl=open_line and (closed or watched), err=err)
+        # color: what is no terminal gets every byte; click would take out some of what a terminal obeys.
+        click.echo(shown(text) if watched else text, nl=open_line and (closed or watched), err=err, color=True)
 
     def error(self, error: CommonholdError, usage: str = "") -> None:
         """Print an error; with `--json` also as the document, unless the result was one already."""

@@ -144,6 +144,8 @@ class Tally:
         if event["event"] == "upload":
             self.uploads, self.uploaded = event["total_files"], event["done_files"]
             self.uploading = True
+        elif event["event"] == "begin":
+            self.uploading = False
         elif event["event"] == "job":
             self.total = event["job"]["total"] or None
             self.uploading = False

@@ -98,20 +98,51 @@ def perform(
     network: Network, out: Output, begin: Callable[[Callable[[JobEvent], None]], Job]
 ) -> tuple[Job, list[Task]]:
     """The job when it has ended, and those of its tasks that failed. Ctrl-C ends the waiting."""
-    number: list[int] = []  # of the job, once it goes on without us
+    way = Underway()
     with job_progress(out) as show:
 
         def hear(event: JobEvent) -> None:
-            if event["event"] == "job" and event["job"]["state"] != "collecting" and not number:
-                number.append(event["job"]["job"])
+            way.hear(event)
+            if event["event"] == "note" and not way.number:
+                out.remark(event["note"])
             if show is not None:
                 show(event)
 
         try:
             job = begin(hear)
         except KeyboardInterrupt:
-            raise left(number) from None
-    return job, [task for task in network.log(job.job) if task.state == "failed"] if job.failed else []
+            raise way.left() from None
+        except CommonholdError:
+            if way.number and not way.begun:
+                out.remark(f"Job {way.number} has not begun; {AGAIN.format(way.number)}")
+            raise
+    return job, network.log(job.job, state="failed") if job.failed else []
+
+
+AGAIN = "commonhold again {} brings what is missing of its inputs, and runs it"
+
+
+class Underway:
+    """How far the job of this command is: until it has begun, it needs us."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.begun = False
+
+    def hear(self, event: JobEvent) -> None:
+        if event["event"] == "job":
+            self.number = event["job"]["job"]
+            self.begun = self.begun or event["job"]["state"] != "collecting"
+        self.begun = self.begun or event["event"] == "begin"
+
+    def left(self) -> Interrupted:
+        """Ctrl-C ends the waiting; a job that has begun is its node's, and goes on."""
+        if not self.number:
+            return Interrupted("Interrupted; nothing was begun.")
+        if not self.begun:
+            return Interrupted(f"Interrupted; job {self.number} has not begun.", AGAIN.format(self.number))
+        hint = f"commonhold log -f {self.number} follows it, commonhold cancel {self.number} ends it"
+        return Interrupted(f"Interrupted; job {self.number} goes on.", hint)
 
 
 def tell_plan(out: Output, plans: Sequence[Plan], on: str, packages: Packages | None) -> None:
@@ -136,13 +167,6 @@ def tell_packages(out: Output, packages: Packages) -> None:
     out.remark(f"Its environment: {known}; {size(packages.size)} for Python {packages.python} on {packages.machine}.")
     sent = f"{size(packages.to_send)} of it would be sent to" if packages.to_send else "All of it is at"
     out.remark(f"{sent} {packages.hub}, from where lenders fetch what they have not unpacked yet.")
-
-
-def left(number: Sequence[int]) -> Interrupted:
-    """Ctrl-C ends the waiting; a job that has begun is its node's, and goes on."""
-    if not number:
-        return Interrupted("Interrupted.")
-    return Interrupted(f"Interrupted; job {number[0]} goes on.", f"commonhold log -f {number[0]}")
 
 
 def tally(job: Job) -> str:

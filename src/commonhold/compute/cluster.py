@@ -14,15 +14,17 @@ from commonhold.authority.authority import Subject
 from commonhold.authority.watch import Watch
 from commonhold.compute.allowances import Allowances
 from commonhold.compute.briefing import Briefing
+from commonhold.compute.collecting import Collecting
 from commonhold.compute.dispatch import Dispatch
 from commonhold.compute.job import Input, Job, JobSpec, State, parts_of
-from commonhold.compute.journal import Journal
+from commonhold.compute.journal import BROKE_OFF, Journal
 from commonhold.compute.lend import Lending
 from commonhold.compute.means import Means, Patience
 from commonhold.compute.news import News
 from commonhold.compute.opening import Opening
 from commonhold.compute.papers import Clock, Farewell, JobFolders, Needs, PassDesk
 from commonhold.compute.running import Running
+from commonhold.compute.said import Listening, Piece
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
 from commonhold.compute.warm import WARM, WarmSessions
@@ -76,7 +78,7 @@ class Cluster:
             patience,
         )
         self._dispatches: dict[int, Dispatch] = {}
-        self._collecting: dict[int, Subject] = {}  # jobs not begun yet, and whose they are
+        self.collecting = Collecting(lambda number: self._never_began(number, State.STOPPED, BROKE_OFF))
         self._background: set[asyncio.Task[Any]] = set()
         self._clearing: dict[int, asyncio.Task[None]] = {}  # jobs that have just ended
 
@@ -92,6 +94,7 @@ class Cluster:
 
     async def close(self) -> None:
         """All sandboxes end. Jobs that run are taken up at the next start."""
+        self.collecting.close()
         await asyncio.gather(*(dispatch.close() for dispatch in list(self._dispatches.values())))
         if ending := [*self._background, *self._clearing.values()]:
             await asyncio.wait(ending, timeout=CLOSE_WITHIN)
@@ -116,7 +119,7 @@ class Cluster:
         self._allowances.require(subject.person, name, self.journal, 1, max(1, len(spec.inputs)))
         number = self.journal.add(subject.person, subject.person_name, subject.computer, spec)
         await self._folders.make(number, subject.person)
-        self._collecting[number] = subject
+        self.collecting.add(number, subject)
         return self.journal.job(number)
 
     async def begin(self, number: int) -> Job:
@@ -125,8 +128,10 @@ class Cluster:
         When no computer takes it or a right is missing, the job has failed, with the reason in its
         notes, and that reason is raised. Conflict when it was begun already.
         """
-        self.journal.job(number)
-        subject = self._collecting.pop(number, None)
+        state = self.journal.job(number).state
+        subject = self.collecting.take(number)
+        if state is State.STOPPED:
+            raise Conflict(f"Job {number} has stopped, since its inputs came no further.", f"commonhold again {number}")
         if subject is None:
             raise Conflict(f"Job {number} was started already.", f"commonhold log {number}")
         return await self._begin(number, subject)
@@ -135,8 +140,7 @@ class Cluster:
         try:
             dispatch = self._dispatch(self._running(number, subject))
         except CommonholdError as error:
-            self.journal.end(number, State.FAILED, error.sentence)
-            self.news.tell(number, self.news.snapshot(number))
+            self._never_began(number, State.FAILED, error.sentence)
             raise
         dispatch.start(anew=True)
         await dispatch.begun
@@ -144,9 +148,8 @@ class Cluster:
 
     async def cancel(self, number: int) -> Job:
         """End it: what waits or runs is cancelled, what is done stays. Conflict when it has ended."""
-        if self._collecting.pop(number, None):
-            self.journal.end(number, State.CANCELLED)
-            self.news.tell(number, self.news.snapshot(number))
+        if self.collecting.take(number):
+            self._never_began(number, State.CANCELLED)
         elif dispatch := self._dispatches.get(number):
             dispatch.stop(State.CANCELLED)
         else:
@@ -154,17 +157,18 @@ class Cluster:
             raise Conflict(f"Job {number} has ended already: {ended.state}.", f"commonhold log {number}")
         return self.journal.job(number)
 
-    async def again(self, number: int) -> Job:
+    async def again(self, number: int, computer: Fingerprint | None = None) -> Job:
         """Run what failed or was cancelled of it, under its number; what is done stays.
 
-        Conflict for one that runs, has nothing left to do, or never had its inputs. Raises Refused when its person
-        may not run here any more.
+        One that never had all its inputs collects them again, for `computer` to bring: only where it was made they
+        are. Conflict for one that runs, or has nothing left to do. Raises Refused when its person may not run here any
+        more.
         """
         job = self.journal.job(number)
         if job.ended is None:
             raise Conflict(f"Job {number} has not ended yet.", f"commonhold cancel {number}")
         if job.total == 0 and job.state is not State.FAILED:
-            raise Conflict(f"Job {number} never had all its inputs.", "commonhold run … makes a new one")
+            return self._collect_again(number, computer)
         if job.total and job.done == job.total:
             raise Conflict(f"All tasks of job {number} are done.", f"commonhold log {number}")
         if clearing := self._clearing.get(number):
@@ -178,6 +182,25 @@ class Cluster:
         self.news.tell(number, self.news.snapshot(number))
         self._dispatch(running).start(anew=False)
         return self.journal.job(number)
+
+    def _collect_again(self, number: int, computer: Fingerprint | None) -> Job:
+        subject, inputs = self._subject(number), self.journal.spec(number).inputs
+        if computer != self.journal.submitter(number) and any(given.kind == "local" for given in inputs):
+            raise Conflict(f"Inputs of job {number} are files of another computer.", "type it where the job was made")
+        person, name = self.journal.person(number), subject.person_name
+        self._allowances.require(person, name, self.journal, 1, max(1, len(inputs)))
+        self.journal.collect(number)
+        self.collecting.add(number, subject)
+        return self.journal.job(number)
+
+    def _never_began(self, number: int, state: State, *notes: str) -> None:
+        self.journal.end(number, state, *notes)
+        self.news.tell(number, self.news.snapshot(number))
+
+    async def said(self, number: int, asked: Listening) -> list[Piece]:
+        """What is new of the tasks of that job that run now."""
+        dispatch = self._dispatches.get(number)
+        return await dispatch.said(asked) if dispatch is not None else []
 
     def _take_up(self, number: int) -> None:
         running = self._laid_out(number)

@@ -36,6 +36,7 @@ class Dispatch:
         self.begun.add_done_callback(lambda begun: begun.exception())  # nobody may be waiting for it
         self._means = means
         self._handout = Handout(running, means)
+        self.said = self._handout.said
         self._minutes = Minutes(running, means, self._ended_one)
         self._ended = ended
         self._over = False

@@ -30,6 +30,7 @@ from commonhold.compute.certificates import Papers
 from commonhold.compute.channel import SCHEDULER, Channel, Orders
 from commonhold.compute.comm import SCHEME, Wiring, participant, register
 from commonhold.compute.job import parts_of
+from commonhold.compute.said import Listening
 from commonhold.compute.series import MOMENT, Series, Word, size_of
 from commonhold.compute.stock import Label, Lot, Stock
 
@@ -424,8 +425,11 @@ class WorkerSide:
             self._node.commands.learn(words["job"])
         elif what == "cores":
             self._node.turnstile.use(words["cores"])
-        else:
+        elif what != "said":
             raise ValueError(f"no such ask: {what}")
+        else:
+            return self._node.commands.said(words["job"], msgspec.convert(words["asked"], Listening))
+        return None
 
 
 def _resources(label: Label) -> dict[str, int] | None:

@@ -11,6 +11,7 @@ from commonhold.compute.job import JobSpec
 from commonhold.compute.means import Means
 from commonhold.compute.papers import Accepted, Needs
 from commonhold.compute.running import Running
+from commonhold.compute.said import Listening, Piece
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
 from commonhold.errors import Unreachable
@@ -136,6 +137,14 @@ class Handout:
         seats = self.session.seats if self.session is not None else ()
         asked = [seat for seat in seats if place in {None, seat.fingerprint}]
         return " ".join(seat.refusal for seat in asked) if all(seat.denied for seat in asked) else ""
+
+    async def said(self, asked: Listening) -> list[Piece]:
+        """What is new of the tasks that are out, wherever they run."""
+        session = self.session
+        if session is None or session.over.is_set():
+            return []
+        asking = (session.said(seat, self._running.number, asked) for seat in self._there(None))
+        return [piece for pieces in await asyncio.gather(*asking) for piece in pieces if self._running.find(piece.key)]
 
     async def drop(self, tasks: Iterable[int]) -> None:
         """The scheduler forgets them."""

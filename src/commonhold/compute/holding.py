@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
@@ -27,7 +27,7 @@ class Hub(Protocol):
     """The node that runs a person's jobs and sessions: this computer's own, or the server."""
 
     async def ask(self, method: str, path: str, body: object = None) -> Any: ...
-    def stream(self, method: str, path: str, body: object = None) -> AsyncIterator[Any]: ...
+    def stream(self, method: str, path: str, body: object = None) -> AsyncGenerator[Any, None]: ...
     def request(self, method: str, path: str, *, data: Any = None) -> AbstractAsyncContextManager[Any]: ...
     def socket(self, path: str) -> AbstractAsyncContextManager[Wire]: ...
 

@@ -17,6 +17,7 @@ from commonhold.names import RemotePath, SharePath
 
 MOST_INPUTS = 100_000  # of one job
 MOST_MEMORY = 2**50  # bytes for one task
+MOST_TASKS = 2**31  # far more than inputs: with --on all there is one of each for each computer
 Found = tuple[Literal["remote", "local"], str, tuple[str, ...], int]  # kind, text, whole path, of it the folder named
 KEPT_OUTPUT = 65_536  # bytes of a task's output (and of its errors): its head and its tail
 
@@ -28,7 +29,7 @@ class State(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    STOPPED = "stopped"  # a job whose node ended while its local inputs were being uploaded
+    STOPPED = "stopped"  # a job of which the upload of local inputs broke off
 
 
 # How a task may go on. Back to waiting: the computer that ran it was lost. (`again` begins anew: journal.reopen.)
@@ -117,6 +118,7 @@ class Job(msgspec.Struct, frozen=True):
     done: int = 0
     failed: int = 0
     cancelled: int = 0
+    computers: tuple[str, ...] = ()  # that run tasks of it, or have
     notes: tuple[str, ...] = ()
     created: datetime | None = None
     started: datetime | None = None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from commonhold.compute.job import Input, Job, JobSpec, Outcome, State, Task, may_follow
+from commonhold.compute.job import MOST_TASKS, Input, Job, JobSpec, Outcome, State, Task, may_follow
 from commonhold.errors import NotFound
 from commonhold.names import Fingerprint, PersonId
 from commonhold.transaction import transaction
@@ -18,9 +18,9 @@ from commonhold.transaction import transaction
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
     number INTEGER PRIMARY KEY AUTOINCREMENT, person TEXT NOT NULL, person_name TEXT NOT NULL,
-    computer TEXT NOT NULL DEFAULT '', spec TEXT NOT NULL,
+    computer TEXT NOT NULL DEFAULT '', spec TEXT NOT NULL, inputs TEXT NOT NULL DEFAULT '',
     state TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '[]', into_text TEXT NOT NULL DEFAULT '',
-    created TEXT NOT NULL, started TEXT, ended TEXT);
+    summary TEXT NOT NULL DEFAULT '', created TEXT NOT NULL, started TEXT, ended TEXT);
 CREATE TABLE IF NOT EXISTS task (
     job INTEGER NOT NULL REFERENCES job, number INTEGER NOT NULL, input TEXT NOT NULL, state TEXT NOT NULL,
     place TEXT NOT NULL DEFAULT '',
@@ -30,8 +30,11 @@ CREATE TABLE IF NOT EXISTS task (
 CREATE INDEX IF NOT EXISTS task_states ON task (job, state);
 """
 # Columns that a state of version 0.1.0 has not.
-LATER = (("job", "computer"), ("task", "place"))
-STOPPED = "The node ended while its inputs were being uploaded. Run it again."
+LATER = (("job", "computer"), ("task", "place"), ("job", "inputs"), ("job", "summary"))
+PAGE = 50  # tasks that are read at a time: each may have said 128 kB
+STOPPED = "The node ended while its inputs were being uploaded."
+BROKE_OFF = "Who brought its inputs was gone before all were there."
+INPUTS = tuple[Input, ...]
 TAKEN_UP = "The node ended while this job ran; what was not done yet runs again."
 
 
@@ -40,6 +43,13 @@ class Unended(NamedTuple):
 
     jobs: int
     tasks: int
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """How a job stands: its tasks by their states, and the computers that ran some. Of an ended one it is kept."""
+
+    states: dict[str, int] = {}
+    computers: tuple[str, ...] = ()
 
 
 class Journal:
@@ -54,6 +64,7 @@ class Journal:
         self._db = connection
         self._now = now
         self._record = record
+        self._computers: dict[int, set[str]] = {}  # that run tasks of jobs, or have
         connection.executescript(SCHEMA)
         for table, column in LATER:
             if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
@@ -73,9 +84,17 @@ class Journal:
 
     def add(self, person: PersonId, person_name: str, computer: Fingerprint | None, spec: JobSpec) -> int:
         """A new job of that person, who asks from that computer: its right is asked again after a restart."""
-        row = (person, person_name, computer or "", msgspec.json.encode(spec).decode(), State.COLLECTING, self._stamp())
-        sql = "INSERT INTO job (person, person_name, computer, spec, state, created) VALUES (?, ?, ?, ?, ?, ?)"
+        inputs, rest = spec.inputs, msgspec.structs.replace(spec, inputs=())  # a hundred thousand are megabytes
+        told = (msgspec.json.encode(part).decode() for part in (rest, inputs))
+        row = (person, person_name, computer or "", *told, State.COLLECTING, self._stamp())
+        sql = (
+            "INSERT INTO job (person, person_name, computer, spec, inputs, state, created) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        )
         return int(self._db.execute(sql, row).lastrowid or 0)
+
+    def collect(self, job: int) -> None:
+        """One that never began, for lack of its inputs, waits for them once more."""
+        self._db.execute("UPDATE job SET state = ?, ended = NULL WHERE number = ?", (State.COLLECTING, job))
 
     def begin(self, job: int, into: str, tasks: Iterable[tuple[Input | None, Fingerprint | None]]) -> None:
         """The job runs from now on. Each task with its input, and the only computer for it if there is one."""
@@ -87,7 +106,7 @@ class Journal:
             self._db.executemany("INSERT INTO task (job, number, input, place, state) VALUES (?, ?, ?, ?, ?)", rows)
             sql = "UPDATE job SET state = ?, started = ?, ended = NULL, into_text = ? WHERE number = ?"
             self._db.execute(sql, (State.RUNNING, self._stamp(), into, job))
-        self._record("job started", person=self._whose(job), job=job, tasks=len(rows), on=self.spec(job).on)
+        self._record("job started", person=self._whose(job), job=job, tasks=len(rows), on=self._terms(job).on)
 
     def end(self, job: int, state: State, *notes: str) -> None:
         """The job has ended; tasks that have not ended with it are waiting no more."""
@@ -97,7 +116,10 @@ class Journal:
         with self.together():
             sql = "UPDATE task SET state = ?, problem = ?, ended = ? WHERE job = ? AND state IN (?, ?)"
             self._db.execute(sql, (rest, problem, self._stamp(), job, State.WAITING, State.RUNNING))
-            self._db.execute("UPDATE job SET state = ?, ended = ? WHERE number = ?", (state, self._stamp(), job))
+            summary = msgspec.json.encode(self._summary(job)).decode()
+            sql = "UPDATE job SET state = ?, ended = ?, summary = ? WHERE number = ?"
+            self._db.execute(sql, (state, self._stamp(), summary, job))
+        self._computers.pop(job, None)
         self._record("job ended", person=self._whose(job), job=job, state=str(state))
 
     def note(self, job: int, *notes: str) -> None:
@@ -111,6 +133,8 @@ class Journal:
         row = self._db.execute("SELECT state FROM task WHERE job = ? AND number = ?", (job, task)).fetchone()
         if row is None or not may_follow(State(row[0]), state):
             return False
+        if computer:
+            self._computers.setdefault(job, set()).add(str(computer))
         if state is State.RUNNING:
             sql = "UPDATE task SET state = ?, computer = ?, started = ? WHERE job = ? AND number = ?"
             self._db.execute(sql, (state, computer, self._stamp(), job, task))
@@ -128,7 +152,7 @@ class Journal:
 
     def reopen(self, job: int) -> None:
         """The job runs again: its tasks that failed or were cancelled wait, those that are done stay."""
-        self._record("job started", person=self._whose(job), job=job, tasks=self.job(job).total, on=self.spec(job).on)
+        self._record("job started", person=self._whose(job), job=job, tasks=self.job(job).total, on=self._terms(job).on)
         with self.together():
             sql = (
                 "UPDATE task SET state = ?, exit = NULL, output = '', error = '', problem = '', outputs = '[]',"
@@ -136,6 +160,7 @@ class Journal:
             )
             self._db.execute(sql, (State.WAITING, job, State.FAILED, State.CANCELLED))
             self._db.execute("UPDATE job SET state = ?, ended = NULL WHERE number = ?", (State.RUNNING, job))
+        self._find_computers(job)
 
     def take_up(self) -> list[int]:
         """At a node's start: the jobs that its end cut off. What ran waits again; who was uploading has stopped."""
@@ -146,6 +171,7 @@ class Journal:
             self.note(number, TAKEN_UP)
             sql = "UPDATE task SET state = ? WHERE job = ? AND state = ?"
             self._db.execute(sql, (State.WAITING, number, State.RUNNING))
+            self._find_computers(number)
         return [number for (number,) in rows]
 
     def places(self, job: int) -> dict[int, Fingerprint]:
@@ -170,6 +196,12 @@ class Journal:
         return Fingerprint(text) if text else None
 
     def spec(self, job: int) -> JobSpec:
+        """With all its inputs."""
+        (inputs,) = self._db.execute("SELECT inputs FROM job WHERE number = ?", (job,)).fetchone() or ("",)
+        found = self._terms(job)
+        return msgspec.structs.replace(found, inputs=msgspec.json.decode(inputs, type=INPUTS)) if inputs else found
+
+    def _terms(self, job: int) -> JobSpec:
         return msgspec.json.decode(self._job_row(job)["spec"], type=JobSpec)
 
     def person(self, job: int) -> PersonId:
@@ -182,28 +214,17 @@ class Journal:
     def job(self, job: int) -> Job:
         """Raises NotFound."""
         row = self._job_row(job)
-        spec = msgspec.json.decode(row["spec"], type=JobSpec)
-        sql = "SELECT state, count(*) FROM task WHERE job = ? GROUP BY state"
-        counts = dict(self._db.execute(sql, (job,)).fetchall())
-        return Job(
-            job=job,
-            state=State(row["state"]),
-            command=spec.title,
-            person=row["person_name"],
-            share=f".job-{job}",
-            into=row["into_text"] or spec.into or "",
-            on=spec.on,
-            total=sum(counts.values()),
-            waiting=counts.get(State.WAITING, 0),
-            running=counts.get(State.RUNNING, 0),
-            done=counts.get(State.DONE, 0),
-            failed=counts.get(State.FAILED, 0),
-            cancelled=counts.get(State.CANCELLED, 0),
-            notes=tuple(msgspec.json.decode(row["notes"], type=list[str])),
-            created=_time(row["created"]),
-            started=_time(row["started"]),
-            ended=_time(row["ended"]),
-        )
+        kept = msgspec.json.decode(row["summary"], type=Summary) if row["summary"] and row["ended"] else None
+        return _job(row, kept or self._summary(job))
+
+    def _summary(self, job: int) -> Summary:
+        counts = self._db.execute("SELECT state, count(*) FROM task WHERE job = ? GROUP BY state", (job,))
+        return Summary(dict(counts.fetchall()), tuple(sorted(self._computers.get(job, ()))))
+
+    def _find_computers(self, job: int) -> None:
+        """What an earlier run of the node knew of them."""
+        rows = self._db.execute("SELECT DISTINCT computer FROM task WHERE job = ? AND computer != ''", (job,))
+        self._computers[job] = {computer for (computer,) in rows}
 
     def jobs(self, person: PersonId | None = None) -> list[Job]:
         """All jobs, or one person's; the newest last."""
@@ -219,8 +240,8 @@ class Journal:
 
     def unended(self, person: PersonId) -> Unended:
         jobs, collected = self._db.execute(
-            "SELECT count(*), sum(CASE state WHEN ? THEN max(1, json_array_length(spec, '$.inputs')) ELSE 0 END)"
-            " FROM job WHERE person = ? AND state IN (?, ?)",
+            "SELECT count(*), sum(CASE WHEN state != ? THEN 0 WHEN inputs = '' THEN 1"
+            " ELSE max(1, json_array_length(inputs)) END) FROM job WHERE person = ? AND state IN (?, ?)",
             (State.COLLECTING, person, State.COLLECTING, State.RUNNING),
         ).fetchone()
         (tasks,) = self._db.execute(
@@ -233,18 +254,35 @@ class Journal:
     def tasks(self, job: int, task: int | None = None) -> list[Task]:
         """A job's tasks in order, or the one asked for. Raises NotFound."""
         self._job_row(job)
-        cursor = self._db.execute(
-            "SELECT number AS task, input, computer, state, exit, output, error, problem, outputs, started, ended"
-            " FROM task WHERE job = ? AND (? IS NULL OR number = ?) ORDER BY number",
-            (job, task, task),
-        )
-        found = [_task(job, _named(cursor, row)) for row in cursor.fetchall()]
+        found = self._tasks(job, task or 1, task or MOST_TASKS)
         if task is not None and not found:
             raise NotFound(f"Job {job} has no task {task}.", f"commonhold log {job}")
         return found
 
+    def task(self, job: int, task: int) -> Task:
+        """Raises NotFound."""
+        return self.tasks(job, task)[0]
+
+    def ended_after(self, job: int, task: int, most: int) -> list[Task]:
+        """Of a job's tasks that have run to their end, the next ones after that number."""
+        return self._tasks(job, task + 1, states=(State.DONE, State.FAILED), most=most)
+
+    def pages(self, job: int, states: Sequence[State] = (), said: bool = False) -> Iterator[list[Task]]:
+        """A job's tasks in order, some at a time: all, or those in these states, or that `said` something."""
+        found = self._tasks(job, 1, states=states, said=said, most=PAGE)
+        while found:
+            yield found
+            found = self._tasks(job, found[-1].task + 1, states=states, said=said, most=PAGE)
+
+    def _tasks(self, job: int, first: int, last: int = MOST_TASKS, **which: Any) -> list[Task]:
+        return _tasks(self._db, job, first, last, **which)
+
     def _job_row(self, job: int) -> dict[str, str]:
-        cursor = self._db.execute("SELECT * FROM job WHERE number = ?", (job,))
+        cursor = self._db.execute(
+            "SELECT number, person, person_name, computer, spec, state, notes, into_text, summary,"
+            " created, started, ended FROM job WHERE number = ?",
+            (job,),
+        )
         row = cursor.fetchone()
         if row is None:
             raise NotFound(f"There is no job {job}.", "commonhold jobs")
@@ -256,6 +294,52 @@ class Journal:
 
 def _named(cursor: sqlite3.Cursor, row: tuple[str, ...]) -> dict[str, str]:
     return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+def _job(row: dict[str, str], summary: Summary) -> Job:
+    spec, states, number = msgspec.json.decode(row["spec"], type=JobSpec), summary.states, int(row["number"])
+    return Job(
+        job=number,
+        state=State(row["state"]),
+        command=spec.title,
+        person=row["person_name"],
+        share=f".job-{number}",
+        into=row["into_text"] or spec.into or "",
+        on=spec.on,
+        total=sum(states.values()),
+        waiting=states.get(State.WAITING, 0),
+        running=states.get(State.RUNNING, 0),
+        done=states.get(State.DONE, 0),
+        failed=states.get(State.FAILED, 0),
+        cancelled=states.get(State.CANCELLED, 0),
+        computers=summary.computers,
+        notes=tuple(msgspec.json.decode(row["notes"], type=list[str])),
+        created=_time(row["created"]),
+        started=_time(row["started"]),
+        ended=_time(row["ended"]),
+    )
+
+
+def _tasks(
+    db: sqlite3.Connection,
+    job: int,
+    first: int,
+    last: int,
+    *,
+    states: Sequence[State] = (),
+    said: bool = False,
+    most: int = -1,
+) -> list[Task]:
+    """Those of these numbers, in these states (none: all), and that `said` something."""
+    sql = (
+        "SELECT number AS task, input, computer, state, exit, output, error, problem, outputs, started, ended"
+        " FROM task WHERE job = ? AND number BETWEEN ? AND ?"
+        " AND (? = '[]' OR state IN (SELECT value FROM json_each(?)))"
+        " AND (NOT ? OR output != '' OR error != '') ORDER BY number LIMIT ?"
+    )
+    wanted = msgspec.json.encode(states).decode()
+    cursor = db.execute(sql, (job, first, last, wanted, wanted, said, most))
+    return [_task(job, _named(cursor, row)) for row in cursor.fetchall()]
 
 
 def _time(text: str | None) -> datetime | None:

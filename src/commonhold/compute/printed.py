@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from commonhold.compute.job import KEPT_OUTPUT
+from commonhold.compute.said import HALF, shortened, window
 
-HALF = KEPT_OUTPUT // 2
 LARGEST = 64 * 2**20  # bytes that may lie on the disk, until somebody looks the next time
 
 
@@ -56,6 +56,19 @@ class Printout:
         self._tail = (self._tail + fresh)[-HALF:]
         self._cut += size
 
+    def since(self, known: int, most: int) -> tuple[int, bytes]:
+        """Where what is new begins, for whom so much of it is known, and at most so many bytes of that.
+
+        Not for one of which the text was taken.
+        """
+        with self._lock:
+            if self._file.closed:
+                return known, b""
+            descriptor = self._file.fileno()
+            at, count = window(known, self._cut + os.fstat(descriptor).st_size, most)
+            at = max(at, self._cut)
+            return at, os.pread(descriptor, max(0, count), at - self._cut)
+
     def text(self) -> str:
         """All of it, or its head and its tail."""
         with self._lock:
@@ -64,5 +77,4 @@ class Printout:
                 return os.pread(descriptor, KEPT_OUTPUT, 0).decode(errors="replace")
             self._take()
             left_out = self._cut - len(self._head) - len(self._tail)
-            head, tail = (part.decode(errors="replace") for part in (self._head, self._tail))
-            return f"{head}\n… {left_out} bytes left out …\n{tail}"
+            return shortened(self._head, left_out, self._tail)

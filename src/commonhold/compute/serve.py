@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import TypeVar
 
 from aiohttp import web
@@ -10,17 +13,20 @@ from aiohttp import web
 from commonhold.authority.authority import Subject
 from commonhold.authority.gate import SUBJECT
 from commonhold.compute.cluster import Cluster
+from commonhold.compute.following import Following
 from commonhold.compute.functions import Functions
-from commonhold.compute.job import JobSpec
+from commonhold.compute.job import JobSpec, State, Task
 from commonhold.compute.lend import Lending
 from commonhold.compute.opening import Opening
 from commonhold.compute.papers import LARGEST, FunctionsWish, Inquiry, JobPapers, Offer, Rest
 from commonhold.compute.relay import Switchboard
-from commonhold.errors import NotFound, Refused
+from commonhold.compute.said import Listening
+from commonhold.errors import Conflict, NotFound, Refused
 from commonhold.names import Fingerprint, PersonId
-from commonhold.transport import answer_lines, document, json_answer
+from commonhold.transport import answer_groups, answer_lines, document, json_answer
 
 Asked = TypeVar("Asked", bound=Inquiry)
+MOST_FOLLOWERS = 8  # of one job: each has its lenders asked twice a second
 NOBODY = Fingerprint("0" * 64)
 
 
@@ -30,22 +36,36 @@ class Jobs:
     def __init__(self, cluster: Cluster, owner: PersonId) -> None:
         self._cluster = cluster
         self._owner = owner
+        self._followers: Counter[int] = Counter()  # by job
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/jobs", self._submit),
             web.get("/jobs", self._list),
             web.get(r"/jobs/{job:\d{1,9}}", self._show),
+            web.get(r"/jobs/{job:\d{1,9}}/inputs", self._inputs),
+            web.get(r"/jobs/{job:\d{1,9}}/collecting", self._hold),
             web.post(r"/jobs/{job:\d{1,9}}/start", self._begin),
             web.post(r"/jobs/{job:\d{1,9}}/cancel", self._cancel),
             web.post(r"/jobs/{job:\d{1,9}}/again", self._again),
             web.get(r"/jobs/{job:\d{1,9}}/events", self._events),
             web.get(r"/jobs/{job:\d{1,9}}/log", self._log),
+            web.get(r"/jobs/{job:\d{1,9}}/said", self._said),
         ]
 
     async def _submit(self, request: web.Request) -> web.Response:
         """JobSpec -> Job, `collecting`."""
         return json_answer(await self._cluster.submit(request[SUBJECT], await document(request, JobSpec, LARGEST)))
+
+    async def _inputs(self, request: web.Request) -> web.Response:
+        """-> a list of Input: those that must be brought."""
+        inputs = self._cluster.journal.spec(self._asked(request)).inputs
+        return json_answer([given for given in inputs if given.kind == "local"])
+
+    async def _hold(self, request: web.Request) -> web.StreamResponse:
+        """-> lines, for as long as the job collects its inputs. When nobody reads them any more, it has stopped."""
+        async with aclosing(self._cluster.collecting.held(self._asked(request))) as lines:
+            return await answer_lines(request, lines)
 
     async def _begin(self, request: web.Request) -> web.Response:
         """-> Job. Shielded: who asks may hang up, the job goes on."""
@@ -57,8 +77,11 @@ class Jobs:
         return json_answer(await self._cluster.cancel(self._asked(request)))
 
     async def _again(self, request: web.Request) -> web.Response:
-        """-> Job, running: what failed or was cancelled of it waits again. 409 when there is nothing to do."""
-        beginning = self._cluster.again(self._asked(request))
+        """-> Job, running: what failed or was cancelled of it waits again. 409 when there is nothing to do.
+
+        Or `collecting`, when it never had all its inputs.
+        """
+        beginning = self._cluster.again(self._asked(request), request[SUBJECT].computer)
         return json_answer(await asyncio.shield(asyncio.ensure_future(beginning)))
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -71,12 +94,34 @@ class Jobs:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """JSON lines: `{"event": "job" | "task" | "note", …}`, the last one a job with `ended`."""
-        return await answer_lines(request, self._cluster.news.of(self._asked(request)))
+        return await answer_groups(request, self._cluster.news.groups(self._asked(request)))
 
-    async def _log(self, request: web.Request) -> web.Response:
-        """-> a list of Task."""
+    async def _log(self, request: web.Request) -> web.StreamResponse:
+        """-> lines of Task. `?task=3`: that one; `?state=failed`, `?said=1`: those of which it holds."""
+        return await answer_groups(request, self._pages(self._asked(request), request.query))
+
+    async def _pages(self, job: int, query: Mapping[str, str]) -> AsyncIterator[list[Task]]:
+        task, journal = query.get("task", ""), self._cluster.journal
+        if task.isdecimal():
+            yield journal.tasks(job, int(task))
+            return
+        states = [State(query["state"])] if query.get("state") in set(State) else []
+        for page in journal.pages(job, states, said="said" in query):
+            yield page
+            await asyncio.sleep(0)
+
+    async def _said(self, request: web.Request) -> web.StreamResponse:
+        """-> lines of FollowLine. `?task=3`: of that one only."""
         job, task = self._asked(request), request.query.get("task", "")
-        return json_answer(self._cluster.journal.tasks(job, int(task) if task.isdecimal() else None))
+        if self._followers[job] >= MOST_FOLLOWERS:
+            raise Conflict(f"Job {job} is followed by {MOST_FOLLOWERS} already.", f"commonhold log {job}")
+        following = Following(job, int(task) if task.isdecimal() else 0, self._cluster)
+        self._followers[job] += 1
+        try:
+            async with aclosing(following.told()) as groups:
+                return await answer_groups(request, groups)
+        finally:
+            self._followers[job] -= 1
 
     def _asked(self, request: web.Request) -> int:
         """The job's number; NotFound for another person's, as for one that does not exist."""
@@ -131,6 +176,7 @@ class Loans:
             web.post("/sessions", self._lend),
             web.post(stay + r"/jobs/{job:\d{1,9}}", self._brief),
             web.delete(stay + r"/jobs/{job:\d{1,9}}", self._forget),
+            web.post(stay + r"/jobs/{job:\d{1,9}}/said", self._said),
             web.delete(stay, self._end),
         ]
 
@@ -148,6 +194,11 @@ class Loans:
     async def _forget(self, request: web.Request) -> web.Response:
         self._lending.stays.forget(*self._stay(request), int(request.match_info["job"]))
         return web.Response(status=204)
+
+    async def _said(self, request: web.Request) -> web.Response:
+        """Listening -> a list of Piece."""
+        stay = self._lending.stays.find(*self._stay(request))
+        return json_answer(await stay.said(int(request.match_info["job"]), await document(request, Listening)))
 
     async def _end(self, request: web.Request) -> web.Response:
         """-> Farewell. `?lost=1`: its worker is gone, the hub says."""

@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from commonhold.authority.authority import Subject
 from commonhold.compute.certificates import Papers, SessionAuthority
 from commonhold.compute.channel import SCHEDULER
@@ -19,8 +21,9 @@ from commonhold.compute.lend import Lending
 from commonhold.compute.outfitting import Outfitting
 from commonhold.compute.papers import Farewell, Needs, Rest
 from commonhold.compute.relay import Switch, Switchboard, Wire
+from commonhold.compute.said import Listening, Piece, within_bounds
 from commonhold.compute.sandbox import Sandbox
-from commonhold.compute.seating import Seating
+from commonhold.compute.seating import ANSWERS_WITHIN, Seating
 from commonhold.compute.seats import Seat, Seats
 from commonhold.compute.warden import Ward
 from commonhold.errors import CommonholdError, NotFound
@@ -79,6 +82,7 @@ class Session:
         self._folder = folder / self.id
         self._name, self._here = computer
         self._switchboard = switchboard
+        self._lending = lending
         self._caller = caller
         self._listener = listener
         self._ready = asyncio.Event()
@@ -140,6 +144,17 @@ class Session:
             part = specs[first : first + AT_ONCE]
             wish = {"retries": retries, "cores": cores, "memory": memory, "on": on}
             await self._box.channel.ask("submit", specs=part, **wish)
+
+    async def said(self, seat: Seat, job: int, asked: Listening) -> list[Piece]:
+        """What is new of a job's tasks that run there; of a lender that cannot say it, nothing."""
+        stay = self.id, seat.participant
+        with suppress(CommonholdError, TimeoutError, msgspec.ValidationError):
+            if seat.peer is None:
+                return await self._lending.stays.find(*stay).said(job, asked)
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                path = f"/sessions/{'/'.join(stay)}/jobs/{job}/said"
+                return within_bounds(await self._caller.ask(seat.peer, "POST", path, asked))
+        return []
 
     async def ready(self) -> None:
         """Until the scheduler listens, or has ended."""

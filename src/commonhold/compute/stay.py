@@ -21,6 +21,7 @@ from commonhold.compute.equipment import Equipment
 from commonhold.compute.job import Outcome, key_of, parts_of, relative
 from commonhold.compute.papers import Courier, Farewell, JobPapers, RemoteFile, Rest
 from commonhold.compute.portions import Portion
+from commonhold.compute.said import Listening, Piece, within_bounds
 from commonhold.compute.task import WORK
 from commonhold.compute.warden import Ward, Warden
 from commonhold.errors import CommonholdError, NotFound, Unreachable, WrongUsage
@@ -183,6 +184,13 @@ class Stay:
         papers = await self._papers_of(parts_of(key)[0])
         if self._ward is not None:
             self._ward.asked[group] = papers.memory
+
+    async def said(self, job: int, asked: Listening) -> list[Piece]:
+        """What is new of that job's tasks that run here: a stranger's word, and no more of it than was asked for."""
+        if self.box is None or job in self._forgotten:
+            return []
+        pieces = within_bounds(await self.box.channel.ask("said", job=job, asked=asked))
+        return [piece for piece in pieces if parts_of(piece.key)[0] == job]
 
     async def _carry(self, job: int, key: str, work: Coroutine[Any, Any, Any]) -> Any:
         """Do it, unless the job is over before it is done."""

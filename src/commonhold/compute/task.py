@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from commonhold.compute.channel import Channel
 from commonhold.compute.job import parts_of
 from commonhold.compute.printed import Printout
+from commonhold.compute.said import LEAST_PIECE, MOST_SAID, STREAMS, Listening, Piece, cut_out
 from commonhold.compute.turnstile import Turnstile
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable
 
@@ -80,6 +81,21 @@ class Launched:
         for command in running:
             for printed in command.printed:
                 printed.shorten()
+
+    def said(self, job: int, asked: Listening) -> list[Piece]:
+        """What is new of what that job's commands print."""
+        with self._lock:  # while it is read, none ends
+            meant = {key: command for key, command in self._running.items() if asked.means(job, parts_of(key))}
+            most = max(LEAST_PIECE, MOST_SAID // max(1, len(STREAMS) * len(meant)))
+            pieces = []
+            for key, (process, printed) in meant.items():
+                run, *known = asked.heard.get(key, (0, 0, 0))
+                for stream, place, printout in zip(
+                    STREAMS, known if run == process.pid else (0, 0), printed, strict=True
+                ):
+                    at, data = printout.since(place, most)
+                    pieces.append(cut_out(key, process.pid, stream, at, data, at > place))
+        return [piece for piece in pieces if piece is not None]
 
     def forget(self, job: int) -> None:
         """Kill them, and those that start late."""
