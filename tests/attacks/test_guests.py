@@ -18,6 +18,7 @@ from commonhold.authority.authority import Standing, Subject
 from commonhold.compute import seating
 from commonhold.compute.channel import Channel
 from commonhold.compute.lend import Lending
+from commonhold.compute.papers import Needs
 from commonhold.compute.relay import Switch, Switchboard
 from commonhold.compute.seats import Seat
 from commonhold.compute.session import Session
@@ -132,7 +133,8 @@ def test_a_computer_that_refused_takes_no_part(tmp_path):
     persons = types.SimpleNamespace(person_of=lambda computer: None)
     board = Switchboard()
     here, now = ("tower", Fingerprint("3" * 64)), datetime.now(UTC)
-    session = Session(Subject(standing=Standing.MEMBER), tmp_path, here, persons, board, None, now, 15.0, None)  # type: ignore[arg-type]
+    parts = here, persons, board, None, None, now, 15.0, None, Needs()
+    session = Session(Subject(standing=Standing.MEMBER), tmp_path, *parts)  # type: ignore[arg-type]
     yes, no = Seat("p1", "laptop", HUB, None), Seat("p2", "desk", OTHER, None)
     yes.accepted = seating._accepted(msgspec.to_builtins({"cores": 1, "sandbox": "bubblewrap"}))
     no.refusal = "desk refused: no."

@@ -12,7 +12,7 @@ from tests.compute.conftest import ANN, Computer, Town
 from tests.compute.test_jobs import values
 
 from commonhold.authority.authority import Verb
-from commonhold.compute import frost
+from commonhold.compute import frost, sandbox
 from commonhold.compute.job import State
 from commonhold.compute.papers import Rest
 from commonhold.errors import NotFound, Refused
@@ -203,6 +203,24 @@ def lives(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+async def test_the_weaker_sandbox_is_frozen_and_goes_on_too(town: Town, monkeypatch):
+    """Without bubblewrap: for people whom the owner has named, as ann is."""
+    monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)
+    tower, laptop = lender(town)
+    laptop.allow(town.computers["tower"].owner, Verb.RUN)
+    tower.allow(laptop.owner, Verb.RUN)
+    laptop.lends(when="idle")
+    job = await started(tower, COUNTS, "40")
+    await within(lambda: len(guests(laptop)) >= 2)
+    laptop.use = "somebody typed here"
+    assert await within(lambda: still(laptop)) < AT_ONCE + SLACK
+    await asyncio.sleep(0.5)
+    assert still(laptop)
+    laptop.use = ""
+    assert (await tower.ended(job)).state is State.DONE
+    assert laptop.audit.count("lent") == 1
 
 
 async def test_a_task_that_is_wakened_from_elsewhere_is_stopped_again(town: Town):
