@@ -64,11 +64,14 @@ def _amount(typed: int | Default | None) -> int | None:
 
 
 def _lines(now: LendingNow) -> list[str]:
-    lines = [
-        f"{now.computer} lends {terms(now)}; tasks are held by {now.sandbox}.",
-        f"Who may: {', '.join(now.people)}." if now.people else "Nobody may: commonhold lend --for WHO",
-    ]
-    if now.reason:
+    if now.when == "never":
+        lines = [f"{now.computer} lends nothing: commonhold lend --when always"]
+    else:
+        lines = [
+            f"{now.computer} lends {terms(now)}; tasks are held by {now.sandbox}.",
+            f"Who may: {', '.join(now.people)}." if now.people else "Nobody may: commonhold lend --for WHO",
+        ]
+    if now.reason and now.when != "never":
         lines.append(f"At present it {now.reason}{f': {now.use}' if now.use else ''}.")
     return [*lines, *(guest_lines(now.guests) or ["Nobody computes here now."])]
 
@@ -81,7 +84,8 @@ def terms(lent: LendingTerms) -> str:
     memory = f"{size(lent.memory)} of memory" if lent.memory else "half of its memory"
     disk = f"{size(lent.disk)} of its disk" if lent.disk else "half of what is free on its disk"
     hours = f", {lent.hours}" if lent.hours else ""
-    return f"{lent.when}{hours}: {cores}, {memory}, {disk}"
+    when = "while nobody uses it" if lent.when == "idle" else lent.when
+    return f"{when}{hours}: {cores}, {memory}, {disk}"
 
 
 def guest_lines(guests: Sequence[Guest]) -> list[str]:
