@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -185,6 +188,29 @@ async def test_a_node_that_stops_leaves_nothing_running(lender):
     await asyncio.gather(asking, return_exceptions=True)
     assert not list(lender.folder.glob("*/.*"))
     assert not guests_of(lender.folder)
+
+
+def test_a_description_that_swells_takes_no_more_memory_than_it_may(tmp_path):
+    """pip reads it whole; here with a tenth of the memory, so that it need not be large."""
+    about = {
+        "swollen-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: swollen\nVersion: 1.0\n\n" + " " * 4 * 10**8
+    }
+    made = wheel(tmp_path / "room" / "wheels", "swollen")
+    with (
+        zipfile.ZipFile(made) as old,
+        zipfile.ZipFile(tmp_path / made.name, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, about.get(name) or old.read(name))
+    (tmp_path / made.name).replace(made)
+    (tmp_path / "environment").mkdir()
+    program = (
+        "from pathlib import Path; from commonhold.compute import unpacking; unpacking.MEMORY //= 10;"
+        f"print(unpacking.unpack(Path({str(tmp_path / 'room')!r}), Path({str(tmp_path / 'environment')!r}), 2**30))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=100)
+    assert "The environment cannot be unpacked" in done.stdout
+    assert not list((tmp_path / "environment").rglob("swollen.py"))
 
 
 def test_a_lender_says_for_whom_an_environment_is(lender):

@@ -60,6 +60,7 @@ class Equipment:
         self._sizes: dict[Path, int] = {}  # of those that are whole
         self._used: Counter[Path] = Counter()
         self._coming: dict[Path, _Coming] = {}
+        self.turn = asyncio.Lock()  # they are unpacked one after the other: it takes a core, and memory
 
     @property
     def kept(self) -> int:
@@ -204,7 +205,8 @@ class _Coming:
                 await self._fetch(wheel)
                 await asyncio.to_thread(self._house.file(wheel).rename, room / WHEELS / wheel.name)
             await asyncio.to_thread((self._place / "environment").mkdir, parents=True, mode=0o700)
-            await _unpacked(room, self._place / "environment", self._kind, most)
+            async with self._equipment.turn:
+                await _unpacked(room, self._place / "environment", self._kind, most)
             await asyncio.to_thread(self._equipment.seal, self._place)
         except OSError as error:
             raise CommonholdError(f"The environment cannot be stored: {error.strerror}.") from error

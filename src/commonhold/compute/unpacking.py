@@ -6,6 +6,7 @@ the same place, and cannot write there.
 
 from __future__ import annotations
 
+import resource
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from commonhold.compute.channel import Message
 from commonhold.errors import CommonholdError, NoSpace, WrongUsage
 
 WHEELS = "wheels"  # the folder in the sandbox's own in which they lie
+MEMORY = 2 * 2**30  # bytes that it may take: files are unpacked piece by piece, but what describes them is read whole
 SAID = 500  # characters of what pip complains that are told
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
 INSTALL = ("install", "--no-index", "--no-deps", "--no-cache-dir", "--root-user-action=ignore")
@@ -26,6 +28,7 @@ INSTALL = ("install", "--no-index", "--no-deps", "--no-cache-dir", "--root-user-
 
 def unpack(folder: Path, place: Path, most: int) -> dict[str, object]:
     """Unpack `folder/wheels` at `place`. -> What to tell the node: nothing, or the problem. `most`: bytes unpacked."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
         wheels = sorted((folder / WHEELS).iterdir())
         _require_harmless(wheels, most)
