@@ -29,12 +29,12 @@ class Lender:
     def __init__(self, cores: int) -> None:
         self.cores = cores
         self.most: dict[PersonId | None, int] = {}
-        self.portions = Portions(lambda: self.cores, self.most.get)
+        self.portions = Portions(lambda: self.cores, self.most.get, lambda: 2**30)
         self.may_use: dict[str, int] = {}
 
     def session(self, name: str, person: str, wants: int = 0) -> Portion:
         self.may_use[name] = self.cores  # as its worker believes
-        portion = self.portions.open(whose(person), lambda cores: self.may_use.update({name: cores}))
+        portion = self.portions.open(whose(person), self.cores, lambda cores: self.may_use.update({name: cores}))
         portion.want(wants)
         return portion
 
@@ -105,6 +105,15 @@ async def test_fewer_cores_lent_are_divided_anew():
     assert lender.may_use == {"a": 1, "b": 1}
 
 
+async def test_fewer_or_more_cores_lent_are_told_to_whoever_is_alone_too():
+    lender = Lender(8)
+    lender.session("a", "ann", wants=8)
+    for cores in (2, 4, 16):
+        lender.cores = cores
+        lender.portions.look()
+        assert lender.may_use == {"a": cores}
+
+
 @pytest.mark.parametrize("lie", [-5, 10**12])
 async def test_a_worker_that_lies_about_its_wants_gets_an_equal_part_at_most(lie: int):
     lender = Lender(4)
@@ -173,3 +182,34 @@ async def test_several_lenders_each_divide_their_own(town: Town, lender: Compute
     assert job.done == 30
     assert {task.computer for task in laptop.journal.tasks(job.job)} >= {"desk", "laptop"}
     await desk.ended(mine)
+
+
+async def test_tasks_of_two_people_that_asked_for_memory_run_as_far_as_they_fit(town: Town, lender: Computer):
+    """tower lends 2 GiB and four cores. Each of them asks for most of that: one runs at a time, whoever's it is."""
+    laptop, desk = town.computers["laptop"], town.computers["desk"]
+    lender.terms = LendingTerms(cores=4, memory=2 * 2**30)
+    asked = {"inputs": values(*["0.2"] * 6), "on": "tower", "memory": 1200 * 2**20}
+    jobs = [await one.begin(TIMED, **asked) for one in (laptop, desk)]
+    together = []
+    for one, job in zip((laptop, desk), jobs, strict=True):
+        assert (await one.ended(job)).done == 6
+        together += spans(one, job)
+    assert at_once(together, (0, 2**63)) == 1
+    small = await laptop.run(TIMED, inputs=values(*["0.3"] * 8), on="tower", memory=2**20)
+    assert small.done == 8
+    assert not lender.lending.portions.reservations._granted, "all was given back"
+
+
+async def test_a_cancelled_job_waits_for_no_memory_and_holds_none(town: Town, lender: Computer):
+    laptop, desk = town.computers["laptop"], town.computers["desk"]
+    lender.terms = LendingTerms(cores=4, memory=2 * 2**30)
+    asked = {"on": "tower", "memory": 1200 * 2**20}
+    holding = await laptop.begin("sleep 600", **asked)
+    await laptop.until(holding, "running")
+    waiting = await desk.begin("sleep 600", **asked)
+    await desk.until(waiting, "running")
+    await desk.cluster.cancel(waiting)
+    assert (await desk.run("true", on="tower")).state is State.DONE, "its place is free"
+    await laptop.cluster.cancel(holding)
+    assert (await desk.run("true", **asked)).state is State.DONE, "and so is the memory"
+    assert not lender.lending.portions.reservations._waiting

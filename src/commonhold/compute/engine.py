@@ -421,8 +421,11 @@ class WorkerSide:
             self._node.commands.stop(words["key"], words["why"])
         elif what == "forget":
             self._node.commands.forget(words["job"])
+            self._node.grants.forget(words["job"])
         elif what == "learn":
             self._node.commands.learn(words["job"])
+        elif what == "granted":
+            self._node.grants.grant(words["key"])
         elif what == "cores":
             self._node.turnstile.use(words["cores"])
         elif what != "said":

@@ -93,7 +93,7 @@ class Lending:
         self.stays = Stays(switchboard)
         self.precedence = Precedence(self.stays, terms, door.owner, presence)
         self._keeping: asyncio.Task[None] | None = None
-        self.portions = Portions(self._cores, allowances.cores)
+        self.portions = Portions(self._cores, allowances.cores, lambda: for_tasks(_bounds(terms(), 0).memory))
         self.warden = Warden(computer, lambda: _bounds(terms(), equipment.kept), allowances.memory)
         self._closed = False
 
@@ -197,7 +197,7 @@ class Lending:
             if not self.stays.has(key, lent):  # ended while it started
                 lent.box.kill()
                 raise NotFound("That session is over.")
-            lent.portion = self.portions.open(subject.person, partial(_tell_cores, lent.box))
+            lent.portion = self.portions.open(subject.person, cores, partial(_tell_cores, lent.box))
         except BaseException:
             await self.stays.end(*key)
             raise

@@ -1,4 +1,4 @@
-"""Which session has how many of the cores that are lent here: told to each worker, whenever that changes."""
+"""Which session has how much of the cores and the memory that are lent here: told to each worker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from commonhold.compute.fairness import portions
+from commonhold.compute.reservations import Asker, Reservations
 from commonhold.names import PersonId
 
 TURN_EVERY = 2.0  # seconds until what does not divide evenly goes to another
@@ -14,10 +15,10 @@ TURN_EVERY = 2.0  # seconds until what does not divide evenly goes to another
 class Portion:
     """One session's. Its worker says how many cores it wants: as many as its tasks would use, up to all."""
 
-    def __init__(self, of: Portions, whose: PersonId | None, tell: Callable[[int], None]) -> None:
+    def __init__(self, of: Portions, whose: PersonId | None, cores: int, tell: Callable[[int], None]) -> None:
         self.whose = whose
         self.wants = 0
-        self.told: int | None = None
+        self.told = cores  # how many its worker uses at most
         self.tell = tell
         self._of = of
 
@@ -27,25 +28,44 @@ class Portion:
             self.wants = max(0, cores)
             self._of.look()
 
+    def reserve(self, key: str, memory: int, grant: Callable[[], None]) -> None:
+        """`grant` is called when there are so many bytes for that task, beside all that others have asked for."""
+        self._of.reservations.ask(self._asker(key), memory, grant)
+
+    def give_back(self, key: str) -> None:
+        """That task has ended."""
+        self._of.reservations.give_back(self._asker(key))
+
+    def forget(self, job: int) -> None:
+        """That job is over."""
+        self._of.reservations.leave(self, str(job))
+
+    def _asker(self, key: str) -> Asker:
+        return Asker(self.whose, self, key)
+
     def close(self) -> None:
-        """It wants nothing any more."""
+        """It wants nothing any more, and holds nothing."""
+        self._of.reservations.leave(self)
         self._of.leave(self)
 
 
 class Portions:
     """Of all sessions of one lender. On the event loop only."""
 
-    def __init__(self, cores: Callable[[], int], most: Callable[[PersonId | None, int], int]) -> None:
-        """`most`: of so many cores, those that a person may have."""
+    def __init__(
+        self, cores: Callable[[], int], most: Callable[[PersonId | None, int], int], memory: Callable[[], int]
+    ) -> None:
+        """`most`: of so many cores, those that a person may have. `memory`: the bytes that tasks may ask for."""
+        self.reservations = Reservations(memory)
         self._cores = cores
         self._most = most
         self._open: dict[Portion, None] = {}
         self._turn = 0
         self._next: asyncio.TimerHandle | None = None
 
-    def open(self, whose: PersonId | None, tell: Callable[[int], None]) -> Portion:
-        """A session's of that person begins. `tell` hears how many cores it may use, unless these are all."""
-        portion = Portion(self, whose, tell)
+    def open(self, whose: PersonId | None, cores: int, tell: Callable[[int], None]) -> Portion:
+        """A session's of that person begins, with so many cores. `tell` hears how many others these are from now on."""
+        portion = Portion(self, whose, cores, tell)
         self._open[portion] = None
         self.look()
         return portion
@@ -63,7 +83,7 @@ class Portions:
         for portion, wanted in wants.items():
             # Of what it could have beyond its wants it is told too, so that it need not ask first.
             mine = now[portion] if wanted == cores else self._divided(cores, {**wants, portion: cores})[portion]
-            if mine != (cores if portion.told is None else portion.told):
+            if mine != portion.told:
                 portion.told = mine
                 portion.tell(mine)
         scarce = sum(wants.values()) > cores and sum(map(bool, wants.values())) > 1
@@ -72,6 +92,7 @@ class Portions:
         elif self._next is not None and not scarce:
             self._next.cancel()
             self._next = None
+        self.reservations.look()
 
     def _divided(self, cores: int, wants: dict[Portion, int]) -> dict[Portion, int]:
         by_person: dict[PersonId | None, dict[Portion, int]] = {}

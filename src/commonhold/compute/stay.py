@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,8 @@ class Stay:
         self._papers.pop(job, None)
         self.commands.pop(job, None)
         self._forgotten.add(job)
+        if self.portion is not None:
+            self.portion.forget(job)
         if self.box is not None:
             self.box.channel.tell("forget", job=job)
         for task in self._carrying.get(job, ()):
@@ -160,14 +163,11 @@ class Stay:
 
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
         """What the worker's tasks ask. Their words are a stranger's: numbers, looked up in the papers."""
-        if what == "wants" and self.portion is not None:
-            self.portion.want(int(words["cores"]))
+        if what in {"wants", "needs", "began", "ended"}:
+            await self._heed(what, words)
             return None
         if what == "why":
             return self._ward.reasons.get(int(words["group"]), "") if self._ward else ""
-        if what == "began":
-            await self._began(str(words["key"]), int(words["group"]))
-            return None
         if what not in {"fetch", "store"}:
             raise WrongUsage("A worker may ask its node to fetch and to store, and why it ended a task.")
         job, task, turn = parts_of(str(words["key"]))
@@ -178,6 +178,28 @@ class Stay:
             return None
         outcome = msgspec.convert(words["outcome"], Outcome)
         return await self._carry(job, key, self._store(key, task, papers, outcome))
+
+    async def _heed(self, what: str, words: dict[str, Any]) -> None:
+        """What the worker tells of cores and memory."""
+        portion = self.portion
+        if portion is None:
+            return
+        if what == "wants":
+            portion.want(int(words["cores"]))
+        elif what == "needs":
+            await self._needs(portion, str(words["key"]))
+        elif what == "ended":
+            portion.give_back(str(words["key"]))
+        else:
+            await self._began(str(words["key"]), int(words["group"]))
+
+    async def _needs(self, portion: Portion, key: str) -> None:
+        """A task waits for the memory that it has asked for. One without papers begins, and comes to nothing then."""
+        memory = 0
+        with suppress(CommonholdError):
+            memory = (await self._papers_of(parts_of(key)[0])).memory
+        if self.box is not None:
+            portion.reserve(key, memory, partial(self.box.channel.tell, "granted", key=key))
 
     async def _began(self, key: str, group: int) -> None:
         """A task whose job says how much memory it uses at most."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from commonhold.compute.channel import Channel
+from commonhold.compute.grants import Grants
 from commonhold.compute.job import parts_of
 from commonhold.compute.printed import Printout
 from commonhold.compute.said import LEAST_PIECE, MOST_SAID, STREAMS, Listening, Piece, cut_out
@@ -132,6 +133,7 @@ class LenderLine:
         self.work.mkdir(exist_ok=True)
         self.turnstile = Turnstile()
         self.commands = Launched()
+        self.grants = Grants()  # of memory, to those that have asked for some
         self._empty: list[Path] = []
         self._lock = threading.Lock()
 
@@ -173,7 +175,8 @@ class LenderLine:
 def perform(node: LenderLine, spec: dict[str, Any]) -> dict[str, Any]:
     """Run one task. It never raises: what went wrong is in `problem`, and then `exit` is None.
 
-    spec: key, words, timeout, cores, fetch (whether it has an input file), alone (whether nothing may run beside it).
+    spec: key, words, timeout, cores, memory (bytes that it has asked for), fetch (whether it has an input file), alone
+    (whether nothing may run beside it).
     """
     with node.turnstile.passed(spec["alone"], spec["cores"]):
         began = time.monotonic()
@@ -182,6 +185,9 @@ def perform(node: LenderLine, spec: dict[str, Any]) -> dict[str, Any]:
         folder = node.work / key
         try:
             node.commands.require(parts_of(key)[0])
+            if spec["memory"]:
+                node.grants.wait(key, lambda: node.tell("needs", key=key))
+                node.commands.require(parts_of(key)[0])
             node.room(key)
             if spec["fetch"]:
                 node.ask("fetch", key=key)
@@ -195,6 +201,8 @@ def perform(node: LenderLine, spec: dict[str, Any]) -> dict[str, Any]:
             outcome |= {"exit": None, "problem": f"It could not be run: {error.strerror or error}."}
         finally:
             node.leave(folder)
+            if spec["memory"]:
+                node.tell("ended", key=key)
         return outcome | {"seconds": time.monotonic() - began}
 
 
