@@ -81,6 +81,8 @@ class Submitter:
             return None
         environment = await self._resolver.resolve(wanted, progress)
         await Shipping(await self.hub(), self._house, progress).run(environment)
+        if progress is not None:
+            progress({"event": "environment", "doing": "lenders unpack packages", "done_bytes": 0, "total_bytes": 0})
         return environment
 
     async def packages(self, wanted: Requirements, progress: Callable[[JobEvent], None] | None) -> Packages:

@@ -116,7 +116,7 @@ async def _pip(words: Sequence[str], folder: Path, watch: Watcher | None) -> lis
         async for line in process.stdout:
             text = line.decode(errors="replace").rstrip()
             if step := STEP.match(text):
-                doing = f"{step[1].lower()} {step[2].rpartition('/')[2]}"
+                doing = f"{step[1].lower()} {_package(step[2])}"
             moved = BYTES.fullmatch(text)
             if watch is not None and (step or moved):
                 done, total = (int(moved[1]), int(moved[2])) if moved else (0, 0)
@@ -130,6 +130,12 @@ async def _pip(words: Sequence[str], folder: Path, watch: Watcher | None) -> lis
                 os.killpg(process.pid, 15)
             await process.wait()
     return said if status else None
+
+
+def _package(word: str) -> str:
+    """Of a file's name only what people know it by: `numpy-2.4.0`."""
+    name = word.rpartition("/")[2]
+    return "-".join(name.split("-")[:2]) if ".whl" in name else name
 
 
 def _read(wanted: Requirements) -> tuple[str, list[str]]:
