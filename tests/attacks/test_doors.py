@@ -291,7 +291,7 @@ def test_a_member_who_may_read_files_finds_no_port_of_a_running_job_and_joins_no
     offer = {"session": "1" * 32, "participant": "p1", "person": "0" * 32, "person_name": "ann", "python": "3.11"}
     for path, papers in (("/sessions/inquiry", {}), ("/sessions", {"authority": "", "certificate": "", "key": ""})):
         assert mallory("POST", path, {**offer, **papers}).status == 403
-    for path in (f"/jobs/{at_work.job}", f"/jobs/{at_work.job}/log", f"/jobs/{at_work.job}/events"):
+    for path in [f"/jobs/{at_work.job}{what}" for what in ("", "/log", "/events", "/said", "/inputs", "/collecting")]:
         assert mallory("GET", path).status == 404
     assert mallory("GET", f"/dav/.job-{at_work.job}/out/").status == 403
     job.join()

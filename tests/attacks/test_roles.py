@@ -73,7 +73,7 @@ def test_a_job_of_somebody_who_may_not_run_leaves_nothing_at_the_server(office):
     assert not server.home.jobs.exists() or not list(server.home.jobs.iterdir())
     server.net.allow("bob", "run", "compute")
     job = bob("POST", "/jobs", {"command": "true"}).document["job"]
-    for path in (f"/jobs/{job}", f"/jobs/{job}/log", f"/jobs/{job}/events"):
+    for path in [f"/jobs/{job}{what}" for what in ("", "/log", "/events", "/said", "/inputs", "/collecting")]:
         assert mallory("GET", path).status == 404, path
     assert mallory("POST", f"/jobs/{job}/start").status == 404
     for method in ("GET", "PUT", "PROPFIND", "DELETE"):

@@ -304,9 +304,9 @@ async def test_http_shows_jobs_to_their_person_and_the_owner_only(town: Town):
     there = town.peer(tower.fingerprint)
     assert [each["job"] for each in await tower.caller.ask(there, "GET", "/jobs")] == [job.job]
     log = await tower.caller.ask(there, "GET", f"/jobs/{job.job}/log?task=1")
-    assert log[0]["output"] == "mine\n"
+    assert log["output"] == "mine\n"
     assert await laptop.caller.ask(there, "GET", "/jobs") == []
-    for path in ("", "/log", "/events"):
+    for path in ("", "/log", "/events", "/said", "/inputs", "/collecting"):
         with pytest.raises(NotFound):
             await laptop.caller.ask(there, "GET", f"/jobs/{job.job}{path}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -96,17 +96,17 @@ class Journal:
         """One that never began, for lack of its inputs, waits for them once more."""
         self._db.execute("UPDATE job SET state = ?, ended = NULL WHERE number = ?", (State.COLLECTING, job))
 
-    def begin(self, job: int, into: str, tasks: Iterable[tuple[Input | None, Fingerprint | None]]) -> None:
+    def begin(self, job: int, into: str, tasks: Sequence[tuple[Input | None, Fingerprint | None]]) -> None:
         """The job runs from now on. Each task with its input, and the only computer for it if there is one."""
-        rows = [
+        rows = (
             (job, number, given.text if given else "", place or "", State.WAITING)
             for number, (given, place) in enumerate(tasks, 1)
-        ]
+        )
         with self.together():
             self._db.executemany("INSERT INTO task (job, number, input, place, state) VALUES (?, ?, ?, ?, ?)", rows)
             sql = "UPDATE job SET state = ?, started = ?, ended = NULL, into_text = ? WHERE number = ?"
             self._db.execute(sql, (State.RUNNING, self._stamp(), into, job))
-        self._record("job started", person=self._whose(job), job=job, tasks=len(rows), on=self._terms(job).on)
+        self._record("job started", person=self._whose(job), job=job, tasks=len(tasks), on=self._terms(job).on)
 
     def end(self, job: int, state: State, *notes: str) -> None:
         """The job has ended; tasks that have not ended with it are waiting no more."""

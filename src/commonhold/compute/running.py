@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -58,15 +58,16 @@ class Running:
         """The tasks that have not ended."""
         return self.waiting | self.out.keys()
 
-    def hand_out(self, tasks: Iterable[int]) -> list[dict[str, Any]]:
-        """They are out now: what a worker gets of each, as task.perform reads it."""
+    def hand_out(self, tasks: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """They are out now. -> What a worker gets of each, as task.perform reads it, made when it is taken.
+
+        Of a hundred thousand it would be in memory until the scheduler has the last; one that ended meanwhile is none.
+        """
         self._turn += 1
-        orders = []
-        for task in sorted(tasks):
-            self.waiting.discard(task)
-            self.out[task] = key_of(self.number, task, self._turn)
-            orders.append(self._order(task))
-        return orders
+        keys = {task: key_of(self.number, task, self._turn) for task in sorted(tasks)}
+        self.waiting -= keys.keys()
+        self.out |= keys
+        return (self._order(task) for task, key in keys.items() if self.out.get(task) == key)
 
     def _order(self, task: int) -> dict[str, Any]:
         return {

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -135,14 +135,13 @@ class Session:
             yield wire
 
     async def submit(
-        self, specs: list[dict[str, Any]], retries: int, cores: int, memory: int, on: list[str] | None
+        self, specs: Iterable[dict[str, Any]], retries: int, cores: int, memory: int, on: list[str] | None
     ) -> None:
         """Give tasks to the scheduler. Raises Unreachable when it ends meanwhile."""
         await self.ready()
         assert self._box is not None  # noqa: S101 - open() came first
-        for first in range(0, len(specs), AT_ONCE):
-            part = specs[first : first + AT_ONCE]
-            wish = {"retries": retries, "cores": cores, "memory": memory, "on": on}
+        orders, wish = iter(specs), {"retries": retries, "cores": cores, "memory": memory, "on": on}
+        while part := list(itertools.islice(orders, AT_ONCE)):
             await self._box.channel.ask("submit", specs=part, **wish)
 
     async def said(self, seat: Seat, job: int, asked: Listening) -> list[Piece]:
