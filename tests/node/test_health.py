@@ -45,7 +45,7 @@ CASES = (  # what is found, its code, its severity, what the text must say, what
     ({"alone": LONG}, "alone", "warning", "of casa has answered for 1 day.", "members"),
     ({"guards": ("tower",)}, "one-guard", "note", "tower is the only guard", "guard add COMPUTER, typed on tower"),
     ({"links": (("photos", "a/up"), ("docs", "b"))}, "links", "note", "share: photos/a/up, docs/b.", "share FOLDER"),
-    ({"sandbox": "limits"}, "weak-sandbox", "note", "can read what this account can read", "bubblewrap"),
+    ({"sandbox": "limits"}, "weak-sandbox", "note", "this account can read. bubblewrap is not", "install bubblewrap"),
 )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ OUTCOMES = "outcomes"  # the topic of the events that carry them
 REPORT_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 LONGEST_PORTION = 2**21  # characters of outcomes in one line
 WANTS_EVERY = 0.25  # seconds between two words to the lender on how many cores are wanted
-SHORTEN_EVERY = 1.0  # seconds between two looks whether tasks print too much
+TIDY_EVERY = 1.0  # seconds between two looks whether tasks print too much, or left something running
 GIVEN_UP = 15  # seconds that a worker looks for its scheduler
 
 SETTINGS: dict[str, Any] = {
@@ -389,7 +389,7 @@ class WorkerSide:
         self._worker = QuietWorker(orders, self._folder, node)
         await self._worker
         self._watching = [asyncio.create_task(self._watch(channel)), asyncio.create_task(self._tell_wants(channel))]
-        self._watching.append(asyncio.create_task(self._shorten()))
+        self._watching.append(asyncio.create_task(self._tidy()))
 
     async def _tell_wants(self, channel: Channel) -> None:
         """The lender hears how many cores the tasks want: other people's get what these leave."""
@@ -411,10 +411,10 @@ class WorkerSide:
         await self._worker.finished()  # type: ignore[no-untyped-call]
         channel.close()
 
-    async def _shorten(self) -> None:
+    async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(SHORTEN_EVERY)
-            await asyncio.to_thread(self._node.commands.shorten)
+            await asyncio.sleep(TIDY_EVERY)
+            await asyncio.to_thread(self._node.commands.tidy)
 
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
         if what == "stop":

@@ -22,7 +22,7 @@ from commonhold.compute.bounds import Machine, Unit, Use
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 BLOCK = 512  # bytes: what st_blocks counts in
-MOST_EXACT = 200  # processes, the largest, whose memory is measured exactly
+MOST_EXACT = 1000  # processes, the largest, whose memory is measured exactly
 TROUBLES = (OSError, ValueError, psutil.Error)  # of processes that begin or end while they are looked at
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

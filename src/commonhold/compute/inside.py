@@ -21,8 +21,9 @@ from pathlib import Path
 
 import msgspec
 
-from commonhold.compute import equipped
+from commonhold.compute import equipped, orphans
 from commonhold.compute.channel import LONGEST_LINE, SCHEDULER, Message, Orders
+from commonhold.compute.forbidden import forbid
 from commonhold.compute.sandbox import end_session
 
 
@@ -35,6 +36,7 @@ def confine(orders: Orders) -> None:
         _limit(resource.RLIMIT_DATA, orders.data)
     if orders.threads:
         _limit(resource.RLIMIT_NPROC, orders.threads)
+    forbid()
     with contextlib.suppress(OSError):  # where memory runs out all the same, guests are the first to go
         Path("/proc/self/oom_score_adj").write_text("1000")
     if not orders.idle:
@@ -93,6 +95,7 @@ def _obey(node: socket.socket, streams: list[socket.socket], folder: str, enviro
             equipped.find_modules(Path(environment))
         workforce.employ(orders, node, streams, folder)
     else:
+        orphans.adopt()
         asyncio.run(_run(orders, node, streams[0], folder, environment))
 
 

@@ -24,8 +24,11 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
+import psutil
+
 import commonhold
 from commonhold.compute.channel import LONGEST_LINE, Channel, Handler
+from commonhold.compute.hindrance import Hindrance, likes, switched_off
 
 PROGRAM = "commonhold.compute.inside"
 TEMPORARY = "tmp"  # the folder in it that the process sees as /tmp
@@ -44,6 +47,9 @@ SETTINGS = (  # what programs need in order to start and to name users; nothing 
 )
 
 
+CONTAINERS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")  # where one of these is, it is one
+
+
 class Kind(StrEnum):
     BUBBLEWRAP = "bubblewrap"
     LIMITS = "limits"
@@ -56,6 +62,7 @@ def bubblewrap() -> str | None:
 
 
 _known: dict[str, Kind] = {}
+_said: list[str] = []  # what bubblewrap said when it was tried
 
 
 async def here() -> Kind:
@@ -66,6 +73,27 @@ async def here() -> Kind:
     if "kind" not in _known:
         _known["kind"] = Kind.BUBBLEWRAP if await _starts() else Kind.LIMITS
     return _known["kind"]
+
+
+def hindrance() -> Hindrance:
+    """What keeps bubblewrap from holding here, where it does not. Reads files."""
+    return Hindrance(
+        linux=sys.platform == "linux",
+        installed=bubblewrap() is not None,
+        system=likes(_read("/etc/os-release")),
+        container=any(Path(mark).exists() for mark in CONTAINERS),
+        profiles_only=_read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").strip() == "1",
+        switched_off=switched_off(
+            _read("/proc/sys/kernel/unprivileged_userns_clone"), _read("/proc/sys/user/max_user_namespaces")
+        ),
+        said="".join(_said).removeprefix("bwrap: ").rstrip("."),
+    )
+
+
+def _read(path: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(path).read_text()
+    return ""
 
 
 def counts_alone(kind: Kind) -> bool:
@@ -83,9 +111,11 @@ async def _starts() -> bool:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / TEMPORARY).mkdir()
         trial = await asyncio.create_subprocess_exec(
-            *_wrapped(Path(folder)), "true", stdin=-3, stdout=-3, stderr=-3, env=_environment()
+            *_wrapped(Path(folder)), "true", stdin=-3, stdout=-3, stderr=-1, env=_environment()
         )
-        return await trial.wait() == 0
+        _, said = await trial.communicate()
+        _said[:] = said.decode(errors="replace").splitlines()[:1]
+        return trial.returncode == 0
 
 
 def _environment() -> dict[str, str]:
@@ -111,6 +141,7 @@ def _wrapped(folder: Path, *also: str) -> list[str]:
     words = [str(bubblewrap()), "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     words += ["--hostname", "commonhold", "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     words += ["--tmpfs", "/dev/shm"]  # noqa: S108 - the only place that is memory: the warden counts what is in it
+    words += ["--bind", str(folder / TEMPORARY), "/tmp"]  # noqa: S108
     for place in SYSTEM:
         if Path(place).is_symlink():
             words += ["--symlink", str(Path(place).readlink()), place]
@@ -123,8 +154,8 @@ def _wrapped(folder: Path, *also: str) -> list[str]:
         if not any(needed.is_relative_to(place) for place in seen):
             seen.append(needed)
             words += ["--ro-bind", str(needed), str(needed)]
-    words += ["--bind", str(folder), str(INSIDE), "--bind", str(folder / TEMPORARY), "/tmp"]  # noqa: S108
-    return [*words, *also, "--remount-ro", "/", "--chdir", str(INSIDE), "--setenv", "HOME", str(INSIDE)]
+    words += ["--bind", str(folder), str(INSIDE), *also, "--remount-ro", "/"]
+    return [*words, "--chdir", str(INSIDE), "--setenv", "HOME", str(INSIDE)]
 
 
 class Sandbox:
@@ -229,16 +260,23 @@ class Sandbox:
 
 
 def end_session(leader: int, spare: int = 0) -> None:
-    """SIGKILL every process of the POSIX session `leader`, but `spare`.
+    """SIGKILL every process of the POSIX session `leader`, and all that descends from that, but `spare`.
 
-    A group is not enough: each task's command is a group of its own, so that its time-out can end it.
-    What calls setsid(2) itself escapes; that is one reason why this sandbox is for named people only.
+    A group is not enough: each task's command is a group of its own, so that its time-out can end it. What calls
+    setsid(2) still descends from the worker, which takes in whose parents have ended (orphans.py), unless it ends
+    that first; that is one reason why this sandbox is for named people only.
     """
+    doomed: set[int] = set()
+    with contextlib.suppress(psutil.Error):
+        doomed.update(process.pid for process in psutil.Process(leader).children(recursive=True))
     for entry in Path("/proc").iterdir() if sys.platform == "linux" else ():
-        if entry.name.isdecimal() and int(entry.name) != spare:
+        if entry.name.isdecimal():
             with contextlib.suppress(OSError):
                 if os.getsid(int(entry.name)) == leader:
-                    os.kill(int(entry.name), signal.SIGKILL)
+                    doomed.add(int(entry.name))
+    for process in doomed - {spare}:
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)
     if not spare:
         with contextlib.suppress(OSError):
             os.killpg(leader, signal.SIGKILL)

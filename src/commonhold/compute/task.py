@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from commonhold.compute import orphans
 from commonhold.compute.channel import Channel
 from commonhold.compute.grants import Grants
 from commonhold.compute.job import parts_of
@@ -62,6 +63,14 @@ class Launched:
                 del self._running[key]
             kill(command.process)
             command.process.wait()
+            self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        found = orphans.taken_in()
+        if found:
+            with self._lock:
+                running = {key: command.process.pid for key, command in self._running.items()}
+            orphans.end(found, running)
 
     def stop(self, key: str, why: str) -> None:
         """Kill that one: it has taken too much of the disk."""
@@ -75,13 +84,14 @@ class Launched:
         with self._lock:
             return self._stopped.pop(key, "")
 
-    def shorten(self) -> None:
-        """What they print is not to fill the disk."""
+    def tidy(self) -> None:
+        """What they print is not to fill the disk, and what they left behind is to end. Called now and then."""
         with self._lock:
             running = list(self._running.values())
         for command in running:
             for printed in command.printed:
                 printed.shorten()
+        self._end_orphans()
 
     def said(self, job: int, asked: Listening) -> list[Piece]:
         """What is new of what that job's commands print."""
@@ -231,7 +241,13 @@ def _exit_of(node: LenderLine, spec: dict[str, Any], folder: Path, output: Print
     words, timeout, key = spec["words"], spec["timeout"], spec["key"]
     try:
         process = subprocess.Popen(
-            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output.fileno(), stderr=error.fileno(), process_group=0
+            words,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output.fileno(),
+            stderr=error.fileno(),
+            env=os.environ | {orphans.TASK: key},
+            process_group=0,
         )
     except (FileNotFoundError, PermissionError):
         return {"exit": 127, "problem": f"There is no program “{words[0]}” on this computer."}

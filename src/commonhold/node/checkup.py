@@ -17,6 +17,7 @@ from commonhold.answers import Trouble
 from commonhold.authority.facts import FactStore
 from commonhold.authority.lines import verify
 from commonhold.authority.roster import Roster
+from commonhold.compute.sandbox import Kind, hindrance
 from commonhold.errors import CommonholdError
 from commonhold.files.catalogue import Catalogue
 from commonhold.files.share import Share
@@ -133,6 +134,7 @@ def _looked_at(home: Home, found: Findings, shares: Sequence[Share]) -> Findings
         free=shutil.disk_usage(home.folder).free,
         behind=_behind(home.clock),
         links=tuple((each.door.name, link) for each in shares for link in each.links()),
+        hindrance=hindrance() if found.sandbox == Kind.LIMITS else found.hindrance,
         exposed=tuple(str(path) for path in (home.folder, home.key, home.gateway_file) if _open_to_others(path)),
     )
 

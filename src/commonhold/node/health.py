@@ -14,6 +14,7 @@ from datetime import timedelta
 import msgspec
 
 from commonhold.answers import GuardWish, Trouble
+from commonhold.compute.hindrance import Hindrance, explained
 
 LITTLE = 512 * 2**20  # bytes free under the home
 BEHIND = timedelta(minutes=5)
@@ -42,6 +43,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[tuple[str, str], ...] = ()  # some symbolic links: shares, and where in them
     lends: bool = False
     sandbox: str = ""
+    hindrance: Hindrance = Hindrance()  # what keeps the better one from it
     record: str = ""
     broken: str = ""  # the first line of it that is not what it was
     witnessed: str = ""  # what guards know of other computers' records
@@ -208,9 +210,9 @@ def _links(see: Findings) -> Trouble | None:
 def _weak_sandbox(see: Findings) -> Trouble | None:
     if not see.lends or see.sandbox in {"", "bubblewrap"}:
         return None
-    text = "Other people's tasks are held by limits of the system only: they can read what this account can read."
-    cure = "install bubblewrap (apt install bubblewrap), then commonhold down; commonhold up"
-    return Trouble("weak-sandbox", "note", "A weak sandbox", text, cure)
+    why, cure = explained(see.hindrance)
+    held = "Other people's tasks are held by limits of the system only: they can read what this account can read."
+    return Trouble("weak-sandbox", "note", "A weak sandbox", f"{held} {why}", cure)
 
 
 CONDITIONS: tuple[Callable[[Findings], Trouble | None], ...] = (
