@@ -110,6 +110,18 @@ async def test_tasks_compute_only_when_nobody_else_wants_to(
     assert alone.journal.tasks(job.job)[0].output == "True\n"
 
 
+AUTOGROUP = Path("/proc/self/autogroup")
+SHARED = AUTOGROUP.exists() and bool(AUTOGROUP.read_text())  # among sessions
+
+
+@pytest.mark.skipif(not SHARED, reason="this system does not divide processors among sessions")
+async def test_tasks_have_no_sessions_share_where_linux_divides_among_sessions(alone: Computer):
+    """Else their session had as much as all that its owner started from one terminal."""
+    job = await alone.run(f"cat {AUTOGROUP}")
+    assert alone.journal.tasks(job.job)[0].output.endswith(" nice 19\n")
+    assert AUTOGROUP.read_text().endswith(" nice 0\n")
+
+
 @pytest.mark.parametrize("kind", sandbox.Kind)
 async def test_a_node_that_is_killed_leaves_no_process(tmp_path: Path, kind: sandbox.Kind):
     if kind is sandbox.Kind.BUBBLEWRAP and await sandbox.here() is not kind:

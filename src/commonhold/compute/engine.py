@@ -14,7 +14,9 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import dask
@@ -120,10 +122,21 @@ async def run(
 async def work(orders: Orders, streams: socket.socket, folder: str) -> None:
     """Be one worker of a session for functions, until Dask closes it: its scheduler is gone."""
     logging.getLogger("distributed").setLevel(logging.WARNING)
+    _stand_back(orders)
     with dask.config.set(SETTINGS):
         register(Wiring(orders.me, streams))
         worker = await QuietWorker(orders, folder, None)
         await worker.finished()
+
+
+def _stand_back(orders: Orders) -> None:
+    """Where Linux divides processors among sessions first (autogroup), ours would have as much as its owner's.
+
+    Only now: what it takes to begin would take for ever beside an owner who leaves nothing.
+    """
+    if orders.idle:
+        with suppress(OSError):  # it does not everywhere
+            Path("/proc/self/autogroup").write_text("19")
 
 
 class SchedulerSide:
@@ -384,6 +397,7 @@ class WorkerSide:
 
     async def start(self, channel: Channel) -> None:
         orders = self._orders
+        _stand_back(orders)
         node = task.LenderLine(channel, asyncio.get_running_loop(), self._folder, orders.computer)
         self._node = node
         self._worker = QuietWorker(orders, self._folder, node)
