@@ -228,7 +228,7 @@ async def test_a_job_for_every_computer_fails_where_one_of_them_does_not_come_ba
     ended = await tower.ended(job)
     assert (ended.state, ended.done, ended.failed) == (State.FAILED, 1, 1)
     [failed] = [task for task in tower.journal.tasks(job) if task.state is State.FAILED]
-    assert failed.problem.startswith("It could not run for 5 seconds. laptop does not take part: ")
+    assert failed.problem.startswith("It could not run for 5 seconds. laptop ")  # is stopping, or does not answer
     assert any(note.startswith("What is for laptop alone cannot run now") for note in ended.notes)
 
 
