@@ -56,7 +56,7 @@ class Supplies:
         if processes == []:
             raise NotFound(
                 f"No computer has what the function needs. {' '.join(sentences)}",
-                'let its package travel along: env=["PACKAGE"], or a file of requirements',
+                'let its package travel along (env=["PACKAGE"]), or install it where Commonhold is, at a lender',
             )
         return sentences
 
