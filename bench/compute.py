@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,15 +141,19 @@ class Cost(NamedTuple):
     processor: float
 
 
-def cost(what: Callable[[], object]) -> Cost:
-    before = _burnt()
+def cost(what: Callable[[], object], *apart: Computer) -> Cost:
+    """Without the nodes `apart`: what a session of theirs that ends meanwhile had computed is told by nobody."""
+    before = _burnt(apart)
     took = seconds(what)
-    return Cost(took, _burnt() - before)
+    return Cost(took, _burnt(apart) - before)
 
 
-def _burnt() -> float:
-    own, spent = psutil.Process(), 0.0
-    for process in [own, *own.children(recursive=True)]:
+def _burnt(apart: Sequence[Computer]) -> float:
+    spent = 0.0
+    own = psutil.Process()
+    nodes = {psutil.Process(computer.pid) for computer in apart}
+    left_out = nodes.union(*(node.children(recursive=True) for node in nodes))
+    for process in {own, *own.children(recursive=True)} - left_out:
         with suppress(psutil.Error):
             spent += sum(process.cpu_times()[:4])
     return spent
@@ -215,11 +219,11 @@ def commands(place: Place, dask: RawDask) -> Iterator[Row]:
     }
     if not place.parallel.version:
         del runs[PARALLEL]
-    _done(place.laptop.net.run("true", inputs[:100]))  # a warm session, as the others are
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
+        _done(place.laptop.net.run("true", inputs[:100]))  # a warm session, as the others are
         for name, run in runs.items():
-            costs[name].append(cost(run))
+            costs[name].append(cost(run, *_nodes(place, name)))
     rates = {name: COMMANDS / statistics.median(each.seconds for each in some) for name, some in costs.items()}
     for other, goal in ((PARALLEL, "≥ 1.5 x"), (DASK, "≥ 0.9 x")):
         if other in rates:
@@ -227,6 +231,11 @@ def commands(place: Place, dask: RawDask) -> Iterator[Row]:
             yield Row(what, _beside({OURS: rates[OURS], other: rates[other]}, "/s"), goal)
     burnt = {name: 1000 * statistics.median(each.processor for each in some) / COMMANDS for name, some in costs.items()}
     yield Row("processor time for each of these commands, of all processes", _each(burnt, "ms", 2))
+
+
+def _nodes(place: Place, who: str) -> tuple[Computer, ...]:
+    """Those that have no part in what somebody else does."""
+    return () if who == OURS else (place.tower, place.laptop)
 
 
 def calls(place: Place, dask: RawDask) -> Iterator[Row]:
@@ -307,7 +316,7 @@ def _job(place: Place, what: str, folder: Path, command: str) -> Iterator[Row]:
         copy = place.stage.folder / "copy"
         shutil.copytree(folder, copy)
         os.sync()
-        costs[name] = cost(lambda run=run, copy=copy: run(copy))  # type: ignore[misc]
+        costs[name] = cost(lambda run=run, copy=copy: run(copy), *_nodes(place, name))  # type: ignore[misc]
         shutil.rmtree(copy)
     rates = {name: len(names) / each.seconds for name, each in costs.items()}
     for other in runs:
