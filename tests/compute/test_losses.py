@@ -268,12 +268,14 @@ async def test_a_job_that_nobody_took_is_begun_by_again(town: Town):
     assert (await tower.ended(1)).done == 1
 
 
-async def test_a_job_that_still_collects_is_cancelled_and_never_runs(alone: Computer):
+async def test_a_job_that_still_collects_is_cancelled_and_runs_only_when_it_is_asked_for_again(alone: Computer):
     job = await alone.cluster.submit(alone.me, JobSpec("true"))
     assert (await alone.cluster.cancel(job.job)).state is State.CANCELLED
-    for way in (alone.cluster.begin, alone.cluster.again):
-        with pytest.raises(Conflict):
-            await way(job.job)
+    with pytest.raises(Conflict):
+        await alone.cluster.begin(job.job)
+    assert (await alone.cluster.again(job.job, alone.me.computer)).state is State.COLLECTING
+    await alone.cluster.begin(job.job)
+    assert (await alone.ended(job.job)).done == 1
 
 
 async def test_http_cancels_and_begins_again_for_its_person_only(town: Town):
