@@ -29,7 +29,7 @@ class Lender:
     def __init__(self, cores: int) -> None:
         self.cores = cores
         self.most: dict[PersonId | None, int] = {}
-        self.portions = Portions(lambda: self.cores, self.most.get, lambda: 2**30)
+        self.portions = Portions(lambda: self.cores, self.most.get, lambda _: 2**30)
         self.may_use: dict[str, int] = {}
 
     def session(self, name: str, person: str, wants: int = 0) -> Portion:

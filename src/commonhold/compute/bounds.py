@@ -3,11 +3,13 @@
 A guest is one sandbox. Inside it the smallest that can be ended is a *unit*: the process group of a task's
 command, or one process in the group of the worker itself (a call of a function). The blame falls on the
 fewest units, the largest first, without which all would be well; where these are many it is unclear, and the
-whole guest ends.
+whole guest ends. Which guest it is is asked of persons first: who divides what they take among several guests takes
+no less.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -57,6 +59,7 @@ class Use(NamedTuple):
     own_processes: int = 0
     units: tuple[Unit, ...] = ()
     most_processes: int = THREADS
+    whose: str = ""  # its person; who is unknown is one of many
 
     @property
     def memory(self) -> int:
@@ -72,6 +75,7 @@ class Room(NamedTuple):
 
     total: int = 0
     shares: dict[str | int, int] = {}  # noqa: RUF012 - never changed
+    whose: str = ""
 
 
 class Overuse(NamedTuple):
@@ -145,6 +149,15 @@ def blamed(shares: dict[Named, int], excess: int) -> tuple[Named, ...]:
     return ()
 
 
+def heaviest(guests: Sequence[tuple[str, int]]) -> int | None:
+    """The place of the largest guest of the person whose guests take the most together; each is a person and a size."""
+    taken = Counter[str | int]()
+    for place, (whose, size) in enumerate(guests):
+        taken[whose or place] += size
+    ranked = [(taken[whose or place], size) for place, (whose, size) in enumerate(guests)]
+    return max(range(len(guests)), key=lambda place: ranked[place], default=None)
+
+
 def lent_disk(rooms: Sequence[Room], bounds: Lent, disk: Disk) -> int:
     """How many bytes guests may take together."""
     return bounds.disk or (disk.free + sum(room.total for room in rooms)) // 2
@@ -154,7 +167,7 @@ def eviction(rooms: Sequence[Room], bounds: Lent, disk: Disk, lender: str) -> Ev
     """Who is to give room now: guests take more than is lent, or the disk is nearly full and they have some of it."""
     most = lent_disk(rooms, bounds, disk)
     short, excess = reserve(disk.total) - disk.free, sum(room.total for room in rooms) - most
-    guest = max(range(len(rooms)), key=lambda one: rooms[one].total, default=None)
+    guest = heaviest([(room.whose, room.total) for room in rooms])
     if guest is None or (excess <= 0 and (short <= 0 or rooms[guest].total < WORTH)):
         return None
     named = blamed(rooms[guest].shares, max(excess, short))
@@ -216,7 +229,7 @@ def _starving(uses: Sequence[Use], machine: Machine, lender: str) -> list[Overus
 
 
 def _largest(uses: Sequence[Use], excess: int, worth: int, why: Callable[[int], str]) -> list[Overuse]:
-    guest = max(range(len(uses)), key=lambda one: uses[one].memory, default=None)
+    guest = heaviest([(use.whose, use.memory) for use in uses])
     if guest is None or uses[guest].memory < worth:
         return []
     use = uses[guest]

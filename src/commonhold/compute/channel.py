@@ -37,6 +37,7 @@ class Orders(msgspec.Struct, frozen=True):
     cores: int = 1
     memory: int = 0  # bytes that Dask may keep in a worker; 0: no limit
     idle: bool = False  # compute only when nobody else wants the processor
+    nice: bool = False  # give way to the owner's programs, though not to guests
     unpack: int = 0  # bytes, at most: this process does nothing but unpack an environment
     processes: int = 0  # that call functions, one at a time each; 0: one process for commands, `cores` at a time
     patience: float = 15.0  # seconds of silence after which the scheduler takes a worker for lost

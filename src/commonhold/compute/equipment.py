@@ -21,12 +21,13 @@ from typing import Any, Protocol
 
 from packaging.tags import Tag, sys_tags
 
+from commonhold.compute import fairness
 from commonhold.compute.environment import Environment, Wheel, unfit
 from commonhold.compute.papers import Equipped
 from commonhold.compute.sandbox import Kind, Sandbox
-from commonhold.compute.unpacking import WHEELS
+from commonhold.compute.unpacking import BLOCK, WHEELS
 from commonhold.compute.wheels import Wheelhouse
-from commonhold.errors import CommonholdError, NoSpace, Unreachable, WrongUsage, from_problem
+from commonhold.errors import CommonholdError, NoSpace, Refused, Unreachable, WrongUsage, from_problem
 from commonhold.names import PersonId
 from commonhold.trees import erase
 
@@ -60,6 +61,8 @@ class Equipment:
         self._sizes: dict[Path, int] = {}  # of those that are whole
         self._used: Counter[Path] = Counter()
         self._coming: dict[Path, _Coming] = {}
+        self._promised: dict[Path, int] = {}  # bytes of those that come
+        self.sizing = asyncio.Lock()  # what is promised to one is nobody else's
         self.turn = asyncio.Lock()  # they are unpacked one after the other: it takes a core, and memory
 
     @property
@@ -98,6 +101,11 @@ class Equipment:
             return Equipped(ready=True)
         coming = self._coming.get(place)
         if coming is None:
+            if sum(each.parent == place.parent for each in self._coming) >= fairness.MOST_OF_ONE:
+                raise Refused(
+                    f"{self._computer} gets {fairness.MOST_OF_ONE} environments of one person at a time.",
+                    "try again when one of them is there",
+                )
             house = Wheelhouse(self._folder / person / "wheels")
             coming = self._coming[place] = _Coming(self, place, environment, kind, house, source)
         ready = await coming.wait(ANSWER_WITHIN)
@@ -106,6 +114,7 @@ class Equipment:
     def over(self, place: Path) -> None:
         """It has come, or it failed: who asks again begins anew."""
         self._coming.pop(place, None)
+        self._promised.pop(place, None)
 
     def enter(self, person: PersonId, environment: Environment, kind: Kind) -> Path:
         """It is in use until `leave`: the folder that a session sees. Raises Unreachable when it is not here."""
@@ -137,22 +146,34 @@ class Equipment:
         self._sizes.pop(place, None)
 
     def room_for(self, environment: Environment, place: Path) -> int:
-        """Remove what was not used for longest. -> Bytes that it may have unpacked. Raises NoSpace."""
+        """Remove what was not used for longest. -> Bytes that it may have unpacked. Raises NoSpace.
+
+        What others that come were promised is theirs. Of wheels that came for earlier ones and were not unpacked
+        nothing stays: somebody could begin one after the other.
+        """
         self._forget(place)
         own = place.parent.name == self._owner
+        coming = [each.environment for there, each in list(self._coming.items()) if there.parent == place.parent]
+        Wheelhouse(place.parent / WHEELS).forget_others({wheel.sha256 for each in coming for wheel in each.wheels})
         sizes = self._of(owner=own)
+        promised = sum(
+            size
+            for other, size in list(self._promised.items())
+            if other != place and (other.parent.name == self._owner) is own
+        )
         lent = 0 if own else self._most() // 2
         most = min(lent or MOST_KEPT, (shutil.disk_usage(self._folder).free + sum(sizes.values())) // SHARE_OF_DISK)
         wanted = min(most, UNPACKED * environment.size + LITTLE)
         for each in sorted(sizes, key=lambda each: each.stat().st_mtime):
-            if sum(sizes.values()) + wanted <= most:
+            if promised + sum(sizes.values()) + wanted <= most:
                 break
             if not self._used[each]:
                 self._forget(each)
                 del sizes[each]
-        room = most - sum(sizes.values())
+        room = most - promised - sum(sizes.values())
         if room < environment.size:
             raise NoSpace(f"{self._computer} has {max(room, 0)} bytes for environments, and this one needs more.")
+        self._promised[place] = min(wanted, room)
         return room
 
 
@@ -162,7 +183,8 @@ class _Coming:
     def __init__(
         self, equipment: Equipment, place: Path, environment: Environment, kind: Kind, house: Wheelhouse, source: Source
     ) -> None:
-        self._equipment, self._place, self._environment, self._kind = equipment, place, environment, kind
+        self._equipment, self._place, self._kind = equipment, place, kind
+        self.environment = environment
         self._house, self._source = house, source
         self.left = environment.size  # bytes still to be fetched
         self._asked = asyncio.get_running_loop().time()
@@ -200,18 +222,23 @@ class _Coming:
         room = scratch / "room"
         try:
             await asyncio.to_thread((room / WHEELS).mkdir, parents=True, mode=0o700)
-            most = await asyncio.to_thread(self._equipment.room_for, self._environment, self._place)
-            for wheel in self._environment.wheels:
+            await self._room()
+            for wheel in self.environment.wheels:
                 await self._fetch(wheel)
                 await asyncio.to_thread(self._house.file(wheel).rename, room / WHEELS / wheel.name)
-            await asyncio.to_thread((self._place / "environment").mkdir, parents=True, mode=0o700)
-            async with self._equipment.turn:
+            async with self._equipment.turn:  # there may be less room than when it began
+                most = await self._room()
+                await asyncio.to_thread((self._place / "environment").mkdir, parents=True, mode=0o700)
                 await _unpacked(room, self._place / "environment", self._kind, most)
-            await asyncio.to_thread(self._equipment.seal, self._place)
+                await asyncio.to_thread(self._equipment.seal, self._place)
         except OSError as error:
             raise CommonholdError(f"The environment cannot be stored: {error.strerror}.") from error
         finally:
             await asyncio.to_thread(erase, scratch)
+
+    async def _room(self) -> int:
+        async with self._equipment.sizing:
+            return await asyncio.to_thread(self._equipment.room_for, self.environment, self._place)
 
     async def _fetch(self, wheel: Wheel) -> None:
         """What came of it before is not fetched again."""
@@ -277,7 +304,7 @@ def _weight(folder: Path) -> int:
             if entry.is_dir(follow_symlinks=False):
                 size += _weight(Path(entry.path))
             else:
-                size += entry.stat(follow_symlinks=False).st_size
+                size += max(entry.stat(follow_symlinks=False).st_size, BLOCK)
     return size
 
 

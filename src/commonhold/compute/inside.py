@@ -39,6 +39,8 @@ def confine(orders: Orders) -> None:
     forbid()
     with contextlib.suppress(OSError):  # where memory runs out all the same, guests are the first to go
         Path("/proc/self/oom_score_adj").write_text("1000")
+    if orders.nice:
+        os.nice(19)
     if not orders.idle:
         return
     if hasattr(os, "SCHED_IDLE"):

@@ -93,7 +93,7 @@ class Lending:
         self.stays = Stays(switchboard)
         self.precedence = Precedence(self.stays, terms, door.owner, presence)
         self._keeping: asyncio.Task[None] | None = None
-        self.portions = Portions(self._cores, allowances.cores, lambda: for_tasks(_bounds(terms(), 0).memory))
+        self.portions = Portions(self._cores, allowances.cores, self._for_tasks_of)
         self.warden = Warden(computer, lambda: _bounds(terms(), equipment.kept), allowances.memory)
         self._closed = False
 
@@ -125,11 +125,15 @@ class Lending:
         kind = await sandbox.here()
         await self.precedence.look()
         self._require(subject, inquiry, kind)
-        return Accepted(self._cores_for(subject), str(kind), for_tasks(self._memory_for(subject)))
+        return Accepted(self._cores_for(subject), str(kind), self._for_tasks_of(subject.person))
 
     def require_right(self, subject: Subject) -> Permit:
         """Raise Refused unless this subject may run jobs here."""
         return permit(self._watch.authority(), subject, Verb.RUN, self._door)
+
+    def is_owner(self, subject: Subject) -> bool:
+        """Whether that is whose computer this is, and no guest."""
+        return subject.person is not None and subject.person == self._door.owner
 
     def _cores(self) -> int:
         return self._terms().cores or os.cpu_count() or 1
@@ -138,8 +142,11 @@ class Lending:
         """Those that this person may have, when nobody else wants them."""
         return self._allowances.cores(subject.person, self._cores())
 
-    def _memory_for(self, subject: Subject) -> int:
-        return self._allowances.memory(subject.person, _bounds(self._terms(), 0).memory)
+    def _memory_for(self, person: PersonId | None) -> int:
+        return self._allowances.memory(person, _bounds(self._terms(), 0).memory)
+
+    def _for_tasks_of(self, person: PersonId | None) -> int:
+        return for_tasks(self._memory_for(person))
 
     def person_of(self, computer: Fingerprint) -> PersonId | None:
         """Whose computer that is."""
@@ -189,7 +196,7 @@ class Lending:
         cores = lent.cores = self._cores_for(subject)
         try:
             await asyncio.to_thread(lent.prepare)
-            orders = _orders(self.computer, offer, cores, self._memory_for(subject), kind)
+            orders = _orders(self.computer, offer, cores, self._memory_for(subject.person), kind)
             environment = await lent.equip(offer.environment, kind)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1, environment)
             lent.watch(cores)
@@ -213,7 +220,7 @@ class Lending:
         permitted = self.require_right(subject)
         if self._closed:
             raise Refused(f"{self.computer} is stopping.")
-        own = subject.person is not None and subject.person == self._door.owner
+        own = self.is_owner(subject)
         if (why := self.precedence.closed()) and not own:
             raise Refused(f"{self.computer} {why}.", f"ask the owner of {self.computer}")
         if kind is sandbox.Kind.LIMITS and not self._named(subject.person):

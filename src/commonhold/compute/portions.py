@@ -9,6 +9,7 @@ from commonhold.compute.fairness import portions
 from commonhold.compute.reservations import Asker, Reservations
 from commonhold.names import PersonId
 
+MOST_AHEAD = 8  # more tasks than it has cores, of which one worker may ask for memory at a time: some have just ended
 TURN_EVERY = 2.0  # seconds until what does not divide evenly goes to another
 
 
@@ -20,6 +21,7 @@ class Portion:
         self.wants = 0
         self.told = cores  # how many its worker uses at most
         self.tell = tell
+        self._places = cores + MOST_AHEAD
         self._of = of
 
     def want(self, cores: int) -> None:
@@ -29,8 +31,12 @@ class Portion:
             self._of.look()
 
     def reserve(self, key: str, memory: int, grant: Callable[[], None]) -> None:
-        """`grant` is called when there are so many bytes for that task, beside all that others have asked for."""
-        self._of.reservations.ask(self._asker(key), memory, grant)
+        """`grant` is called when there are so many bytes for that task, beside all that others have asked for.
+
+        A stranger's word: more than its person may have is that, and of more tasks than run at a time nothing is heard.
+        """
+        if self._of.reservations.count(self) < self._places:
+            self._of.reservations.ask(self._asker(key), memory, grant)
 
     def give_back(self, key: str) -> None:
         """That task has ended."""
@@ -53,10 +59,16 @@ class Portions:
     """Of all sessions of one lender. On the event loop only."""
 
     def __init__(
-        self, cores: Callable[[], int], most: Callable[[PersonId | None, int], int], memory: Callable[[], int]
+        self,
+        cores: Callable[[], int],
+        most: Callable[[PersonId | None, int], int],
+        memory: Callable[[PersonId | None], int],
     ) -> None:
-        """`most`: of so many cores, those that a person may have. `memory`: the bytes that tasks may ask for."""
-        self.reservations = Reservations(memory)
+        """`most`: of so many cores, those that a person may have.
+
+        `memory`: the bytes that tasks of a person may ask for; None: of all together.
+        """
+        self.reservations = Reservations(lambda: memory(None), memory)
         self._cores = cores
         self._most = most
         self._open: dict[Portion, None] = {}

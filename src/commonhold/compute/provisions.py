@@ -17,6 +17,8 @@ from commonhold.errors import Conflict, Refused, WrongUsage
 from commonhold.names import PersonId
 from commonhold.transport import document, json_answer
 
+MOST_AT_ONCE = 8  # wheels that one person sends at a time
+
 
 class Provisions:
     """A hub's and a lender's routes. What a person may send here is for the jobs that they may run here."""
@@ -25,7 +27,7 @@ class Provisions:
         self._outfitting = outfitting
         self._lending = lending
         self._announced: dict[PersonId, frozenset[str]] = {}  # digests of the last that each spoke of
-        self._coming: set[tuple[PersonId, str]] = set()
+        self._coming: dict[PersonId, dict[str, int]] = {}  # by digest: bytes that were still to come when it began
 
     def to_hub(self) -> list[web.RouteDef]:
         return [
@@ -54,15 +56,19 @@ class Provisions:
         if not (start.isdecimal() and size.isdecimal() and len(start + size) < 30):
             raise WrongUsage("A wheel is sent from a byte on, to its size.")
         wheel = Wheel("wheel", request.match_info["sha256"], int(size))
-        if (key := (person, wheel.sha256)) in self._coming:
+        coming = self._coming.setdefault(person, {})
+        if wheel.sha256 in coming:
             raise Conflict("It is being sent already.", "try again in a moment")
-        self._coming.add(key)
+        if len(coming) >= MOST_AT_ONCE:
+            raise Conflict(f"{MOST_AT_ONCE} packages are being sent already.", "try again in a moment")
+        coming[wheel.sha256] = wheel.size - int(start)
         try:
-            spared = self._announced.get(person, frozenset()) | {wheel.sha256}
-            await asyncio.to_thread(house.make_room, wheel.size - int(start), spared)
+            # Room for all of them together: each of several that come at once would else have the same.
+            spared = self._announced.get(person, frozenset()) | coming.keys()
+            await asyncio.to_thread(house.make_room, sum(coming.values()), spared)
             await self._receive(request, house, wheel, int(start))
         finally:
-            self._coming.discard(key)
+            del coming[wheel.sha256]
         return web.Response(status=204)
 
     async def _receive(self, request: web.Request, house: Wheelhouse, wheel: Wheel, start: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Asker(NamedTuple):
@@ -19,17 +19,22 @@ class Asker(NamedTuple):
 
 
 class Reservations:
-    """Who has how much, and who waits for it. `total` is what is lent now, in bytes."""
+    """Who has how much, and who waits for it. `total` is what is lent now, in bytes; `most` what a person may have."""
 
-    def __init__(self, total: Callable[[], int]) -> None:
+    def __init__(self, total: Callable[[], int], most: Callable[[Any], int] | None = None) -> None:
         self._total = total
+        self._most = most or (lambda _: total())
         self._granted: dict[Asker, int] = {}
         self._waiting: dict[Asker, tuple[int, Callable[[], None]]] = {}  # in the order in which they came
 
     def ask(self, asker: Asker, size: int, grant: Callable[[], None]) -> None:
         """`grant` is called when that task may begin: at once, when there is room and nobody is before it."""
-        self._waiting[asker] = size, grant
+        self._waiting[asker] = min(size, self._most(asker.whose)), grant
         self.look()
+
+    def count(self, session: Hashable) -> int:
+        """Of how many of its tasks there is anything here."""
+        return sum(asker.session == session for asker in {**self._granted, **self._waiting})
 
     def give_back(self, asker: Asker) -> None:
         """It has ended, or waits no more."""
@@ -46,9 +51,11 @@ class Reservations:
         self.look()
 
     def look(self) -> None:
-        """Grant what fits. Whoever's turn it is and does not fit lets nobody else by, so that it will."""
-        while self._waiting:
-            asker = self._first()
+        """Grant what fits. Whoever's turn it is and does not fit lets nobody else by, so that it will.
+
+        But for who has all that one person may have: others' turn comes before that ends.
+        """
+        while (asker := self._first()) is not None:
             size, grant = self._waiting[asker]
             if self._granted and sum(self._granted.values()) + size > self._total():
                 return
@@ -56,9 +63,15 @@ class Reservations:
             self._granted[asker] = size
             grant()
 
-    def _first(self) -> Asker:
-        """The first of the person who has the least; of several, of whoever came first."""
+    def _first(self) -> Asker | None:
+        """The first of the person who has the least; of several, of whoever came first. None: nobody may have more."""
         has = Counter[Hashable]()
         for asker, size in self._granted.items():
             has[asker.whose] += size
-        return min(self._waiting, key=lambda asker: has[asker.whose])
+        most = {whose: self._most(whose) for whose in has}
+        may = [
+            asker
+            for asker, (size, _) in self._waiting.items()
+            if not has[asker.whose] or has[asker.whose] + size <= most[asker.whose]
+        ]
+        return min(may, key=lambda asker: has[asker.whose], default=None)

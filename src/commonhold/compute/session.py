@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from commonhold.authority.authority import Subject
+from commonhold.compute.bounds import OWN
 from commonhold.compute.certificates import Papers, SessionAuthority
 from commonhold.compute.channel import SCHEDULER
 from commonhold.compute.lend import Lending
@@ -100,7 +101,8 @@ class Session:
         self._box = await Sandbox.start(room, self._hear, environment=self._environment)
         papers = self._issuer.issue(SCHEDULER)
         orders = {"me": SCHEDULER, "computer": self._name, "patience": self._patience, **papers._asdict()}
-        self._box.channel.tell("orders", **orders)
+        # A guest's may compute, too: Dask opens there what is sent to it.
+        self._box.channel.tell("orders", **orders, nice=not self._lending.is_owner(self.subject))
         self.switch.attach(SCHEDULER, *self._box.streams)
         self._watching = asyncio.create_task(self._watch(self._box))
 
@@ -116,7 +118,7 @@ class Session:
 
     async def _watch(self, box: Sandbox) -> None:
         serving = asyncio.create_task(box.channel.serve())
-        ward = self._lending.warden.watch(Ward(box, self._folder, 1, lambda *_: None))  # others have a say in it, too
+        ward = self._lending.warden.watch(Ward(box, self._folder, 1, lambda *_: None, self.subject, OWN))
         try:
             await box.wait()
         finally:

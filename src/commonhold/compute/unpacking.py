@@ -21,6 +21,7 @@ from commonhold.errors import CommonholdError, NoSpace, WrongUsage
 
 WHEELS = "wheels"  # the folder in the sandbox's own in which they lie
 MEMORY = 2 * 2**30  # bytes that it may take: files are unpacked piece by piece, but what describes them is read whole
+BLOCK = 4096  # bytes that any file takes at least, and a name some: empty ones fill a disk, too
 SAID = 500  # characters of what pip complains that are told
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
 INSTALL = ("install", "--no-index", "--no-deps", "--no-cache-dir", "--root-user-action=ignore")
@@ -53,7 +54,7 @@ def _require_harmless(wheels: list[Path], most: int) -> None:
         try:
             with zipfile.ZipFile(wheel) as archive:
                 for entry in archive.infolist():
-                    size += entry.file_size
+                    size += entry.file_size + BLOCK
                     parts = Path(entry.filename).parts
                     if entry.filename.startswith("/") or ".." in parts or "\\" in entry.filename:
                         raise WrongUsage(f"{wheel.name} is refused: “{entry.filename[:80]}” leads out of it.")

@@ -41,10 +41,21 @@ class Ward:
     """One sandbox that is watched. `stay` is the folder whose `room` it has."""
 
     def __init__(
-        self, box: Sandbox, stay: Path, cores: int, stop: Callable[[str, str], None], of: Subject | None = None
+        self,
+        box: Sandbox,
+        stay: Path,
+        cores: int,
+        stop: Callable[[str, str], None],
+        of: Subject | None = None,
+        spared: int = 0,
     ) -> None:
-        """`stop` is told the key of a task to end, and why, in a thread of ours. `of`: whose guest it is."""
+        """`stop` is told the key of a task to end, and why, in a thread of ours. `of`: whose guest it is.
+
+        `spared`: bytes of memory that do not count as that person's.
+        """
         self.of = of
+        self.spared = spared
+        self.whose = str(of.person or "") if of is not None else ""
         self.stay = stay
         self.stop = stop
         self.why = ""  # it was ended as a whole
@@ -72,7 +83,7 @@ class Ward:
                 if any(0 < unit.asked < unit.memory for unit in use.units):
                     use = self._promised(found.use(0))
                 return use
-        return Use(most_processes=self._most_processes)
+        return Use(most_processes=self._most_processes, whose=self.whose)
 
     def _promised(self, use: Use) -> Use:
         """With what its tasks have asked for. What is not seen twice has ended; once, it may have just begun."""
@@ -81,7 +92,7 @@ class Ward:
             self.asked.pop(group, None)
         self._gone = gone
         units = tuple(unit._replace(asked=self.asked.get(unit.number, 0)) for unit in use.units)
-        return use._replace(units=units, most_processes=self._most_processes)
+        return use._replace(units=units, most_processes=self._most_processes, whose=self.whose)
 
     def room(self) -> tuple[Room, bool]:
         """What it takes of the disk; whether some of it cannot be looked at."""
@@ -95,7 +106,7 @@ class Ward:
         nameless.pop(group, None)  # the worker's own
         for task, size in nameless.items():
             named.tasks[task] = size
-        return Room(total, named.tasks), named.hidden
+        return Room(total, named.tasks, self.whose), named.hidden
 
     def end(self, why: str, *units: Unit) -> None:
         """These, or all of it, now."""
@@ -215,7 +226,8 @@ class Warden:
         for person in {ward.of.person: ward.of for ward in wards if ward.of is not None}.values():
             if (most := self._memory(person.person, lent)) < lent:
                 theirs = [place for place, ward in enumerate(wards) if ward.of and ward.of.person == person.person]
-                for verdict in bounds.beyond([uses[place] for place in theirs], most, self._lender, str(person)):
+                held = [uses[each]._replace(own=max(0, uses[each].own - wards[each].spared)) for each in theirs]
+                for verdict in bounds.beyond(held, most, self._lender, str(person)):
                     wards[theirs[verdict.guest]].end(verdict.why, *verdict.units)
 
 

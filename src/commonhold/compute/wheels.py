@@ -21,6 +21,7 @@ from commonhold.names import PersonId
 CHUNK = 2**20
 MOST_KEPT = 16 * 2**30  # bytes of one person's wheels
 OWN = "own"  # the folder of the wheels of this computer's own person
+MOST_FILES = 4_000  # of these: whoever has many small ones fills a disk too
 SHARE_OF_DISK = 4  # and not more than one part in so many of what is free
 
 
@@ -71,12 +72,13 @@ class Wheelhouse:
         """
         kept, room = self._kept()
         others = [(status, path) for status, path in kept if path.stem not in spared]
+        files = len(kept)
         for status, path in sorted(others, key=lambda each: each[0].st_mtime):
-            if room >= size:
+            if room >= size and files < MOST_FILES:
                 break
             path.unlink(missing_ok=True)
-            room += status.st_size
-        if room < size:
+            room, files = room + status.st_size, files - 1
+        if room < size or files >= MOST_FILES:
             raise NoSpace(f"There is room for {max(0, room)} bytes of packages more, and {size} are needed.")
 
     def _kept(self) -> tuple[list[tuple[os.stat_result, Path]], int]:
@@ -85,6 +87,13 @@ class Wheelhouse:
         kept = [(path.stat(), path) for path in self._folder.iterdir()]
         here = sum(status.st_size for status, _ in kept)
         return kept, min(MOST_KEPT, (shutil.disk_usage(self._folder).free + here) // SHARE_OF_DISK) - here
+
+    def forget_others(self, spared: Collection[str]) -> None:
+        """All goes but these, by their digests."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in self._folder.iterdir():
+            if path.stem not in spared:
+                path.unlink(missing_ok=True)
 
     def begin(self, wheel: Wheel, start: int) -> BinaryIO:
         """Its beginning, to go on at that byte. Raises Damaged when it is shorter."""
