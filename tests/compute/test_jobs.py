@@ -243,7 +243,7 @@ async def test_a_lender_that_vanishes_loses_its_tasks_to_the_others(town: Town):
     laptop.terms = type(laptop.terms)(when="never")
     ended = await tower.ended(job.job)
     assert (ended.state, ended.done) == (State.DONE, 8)
-    assert any("laptop was lost" in note for note in ended.notes)
+    assert any("laptop is stopping: it gave its tasks back" in note for note in ended.notes)
 
 
 @needs_bubblewrap

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -158,6 +159,23 @@ async def test_the_next_free_port_is_taken_on_all_addresses_together_when_that_i
 async def test_an_address_of_another_computer_cannot_be_listened_on(computer):
     with pytest.raises(WrongUsage, match="no address of this computer"):
         await computer("tower").listener.start([Address("203.0.113.1", 0)])
+
+
+async def test_whoever_still_shakes_hands_when_the_door_closes_is_served_no_more(computer):
+    tower = computer("tower")
+    await tower.open(trusted=[])
+    with socket.create_connection(tower.listener.addresses[0]) as plain:
+        await asyncio.sleep(0.1)  # it is accepted
+        await tower.listener.close()
+
+        def ask() -> bytes:
+            plain.settimeout(10)
+            with knocking_context().wrap_socket(plain, server_hostname="commonhold") as wrapped:
+                wrapped.sendall(b"GET /who HTTP/1.1\r\nHost: tower\r\n\r\n")
+                return wrapped.recv(100)
+
+        with suppress(OSError):  # not even its handshake
+            assert await asyncio.to_thread(ask) == b""
 
 
 async def test_closing_ends_answers_under_way(computer):

@@ -108,6 +108,7 @@ class Lending:
     async def close(self) -> None:
         """Nothing that others started runs here after this, and nothing new starts."""
         self._closed = True
+        await self.precedence.give_all_back("is stopping")
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
@@ -189,6 +190,7 @@ class Lending:
         lent = Stay(self._folder / folder, permitted, offer.company, self._courier, self._equipment, self.warden)
         hub = None if near else subject.computer
         switch = near.switch if near else self._switch(offer.session, hub)
+        lent.elsewhere = hub is not None
         lent.tell = near.tell if near else partial(self._tell, key, subject.computer)
         self.stays.add(key, lent)
         lent.work = self._watch.begin(subject, f"session {offer.session}", lambda why: self.stays.refuse(key, why))

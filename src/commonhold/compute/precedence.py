@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 LOOK, REST = 0.3, 5.0  # seconds between two looks while somebody computes here, and while nobody does
 AGAIN = 1.0  # seconds between two looks whether what is frozen is so still: each costs 9 ms
 HELD = 60.0  # seconds that a guest is kept frozen
+DISMISSED_WITHIN = 2.0  # seconds that a hub has to come for what a computer that stops has to say
 HUB_WITHIN = 0.4  # seconds that its hub has to take tasks back, before they are ended
 
 
@@ -124,16 +125,26 @@ class Precedence:
         assert stay.box is not None  # noqa: S101 - it began
         return await asyncio.to_thread(frost.freeze, stay.box.pid, stay.box.kind)
 
-    async def _give_back(self, key: Key, stay: Stay, why: str) -> None:
-        """Frozen first: its hub takes the tasks of a worker that is alive, so that nobody is blamed for its end."""
+    async def _give_back(self, key: Key, stay: Stay, why: str, comes: float = 0) -> None:
+        """Frozen first: its hub takes the tasks of a worker that is alive, so that nobody is blamed for its end.
+
+        `comes`: for how long the hub is waited for, to end the stay itself and hear what there is to say of it.
+        """
         stay.closed = why
         if await self._still(stay):
             with suppress(TimeoutError):
                 async with asyncio.timeout(HUB_WITHIN):
                     await self._tell(stay, Rest("leaving", why))
+                async with asyncio.timeout(comes):
+                    await stay.over.wait()
         log.info("session %s is given back: this computer %s", key[0], why)
         if self._stays.has(key, stay):
             await self._stays.end(*key)
+
+    async def give_all_back(self, why: str) -> None:
+        """To hubs elsewhere, which come for what there is to say of each: what was stored already is not run again."""
+        elsewhere = [(key, stay) for key, stay in self._stays.items() if stay.began and stay.elsewhere]
+        await asyncio.gather(*(self._give_back(key, stay, why, comes=DISMISSED_WITHIN) for key, stay in elsewhere))
 
     async def _tell(self, stay: Stay, rest: Rest) -> None:
         """A hub that does not hear it takes the silence for what it is after a while."""

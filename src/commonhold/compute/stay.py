@@ -66,6 +66,8 @@ class Stay:
         self.looked_at = 0.0  # when it was last made sure of, by the same clock
         self.closed = ""  # why nothing is lent to it any more
         self.tell: Callable[[Rest], Awaitable[None]] = _unheard  # its hub
+        self.elsewhere = False  # its hub is another computer
+        self.over = asyncio.Event()  # set when it ends
         self.commands: dict[int, str] = {}  # by job: what its hub says that it is
         self._folder = folder
         self._courier = courier

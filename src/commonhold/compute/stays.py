@@ -96,6 +96,7 @@ class Stays:
         """
         key = session, participant
         if (stay := self._here.pop(key, None)) is not None:
+            stay.over.set()
             self._departures.begin(key, stay.subject.computer, self._take_leave(key, stay, lost))
         return await self._departures.farewell(key)
 

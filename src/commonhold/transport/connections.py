@@ -92,8 +92,16 @@ class Connection(web.RequestHandler):
 
 
 class _Connections(web.Server):
+    over = False
+
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Whoever was still shaking hands when the door closed is not served by what is behind it no more."""
+        super().connection_made(handler, transport)
+        if self.over:
+            transport.abort()
 
 
 class Runner(web.AppRunner):
@@ -115,6 +123,11 @@ class Runner(web.AppRunner):
         server = await super()._make_server()
         server.__class__ = _Connections  # aiohttp has no other way to make connections of a class of one's own
         return server
+
+    async def cleanup(self) -> None:
+        if isinstance(self.server, _Connections):
+            self.server.over = True
+        await super().cleanup()
 
     def connections(self) -> list[Any]:
         return self.server.connections if self.server is not None else []
