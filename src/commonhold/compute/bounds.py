@@ -35,6 +35,7 @@ class Machine(NamedTuple):
 
     total: int
     available: int
+    shared: int = 0  # of it, what lies in files that are memory, and in mappings that processes share
 
 
 class Disk(NamedTuple):

@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 import psutil
 
 from commonhold.compute.bounds import Machine, Unit, Use
+from commonhold.compute.shared import uncounted
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 BLOCK = 512  # bytes: what st_blocks counts in
@@ -45,6 +46,10 @@ class Gauge(Protocol):
         """What it uses now; its memory is measured exactly only when it seems to be more than `most_memory`."""
         ...
 
+    def hidden(self) -> dict[int, int]:
+        """Bytes of memory that `use` does not find, by process group."""
+        ...
+
     def unlinked(self, device: int) -> dict[int, int]:
         """Bytes of files on that disk that have no name any more and are kept open, by process group."""
         ...
@@ -63,7 +68,7 @@ class Gauge(Protocol):
 def machine() -> Machine:
     """The memory of this computer."""
     memory = psutil.virtual_memory()
-    return Machine(memory.total, memory.available)
+    return Machine(memory.total, memory.available, getattr(memory, "shared", 0))
 
 
 class NamespaceGauge:
@@ -114,6 +119,9 @@ class NamespaceGauge:
             return os.read(file, 4096)
         finally:
             os.close(file)
+
+    def hidden(self) -> dict[int, int]:
+        return uncounted(((each.number, each.group) for each in self._seen()), self._processes)
 
     def unlinked(self, device: int) -> dict[int, int]:
         return unlinked(self._seen(), device, self._processes)
@@ -174,6 +182,9 @@ class TreeGauge:
                     group = os.getpgid(process.pid)
                     yield GuestProcess(process.pid, group, process.memory_info().rss, process.num_threads())
 
+    def hidden(self) -> dict[int, int]:
+        return uncounted(((each.number, each.group) for each in self._seen()), self._listed)
+
     def unlinked(self, device: int) -> dict[int, int]:
         return unlinked(self._seen(), device, self._listed)
 
@@ -198,6 +209,14 @@ def summed(seen: list[GuestProcess], group: int, workers: frozenset[int], files:
         unit = unit._replace(memory=unit.memory + each.memory, processes=unit.processes + each.threads)
         units[grouped, number] = unit
     return Use(own, own_processes, tuple(units.values()))
+
+
+def with_hidden(use: Use, hidden: dict[int, int]) -> Use:
+    """That use and what was hidden, by process groups; what is of no unit there is the worker's own."""
+    of_units = {unit.number for unit in use.units if unit.group}
+    units = (unit._replace(memory=unit.memory + hidden.get(unit.number, 0) * unit.group) for unit in use.units)
+    own = sum(size for group, size in hidden.items() if group not in of_units)
+    return use._replace(own=use.own + own, units=tuple(units))
 
 
 def _by_memory(seen: list[GuestProcess]) -> list[GuestProcess]:

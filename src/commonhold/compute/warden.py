@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 SHARE = 100  # one part of its time at most is spent with looking at processes
 PAUSE, NEAR_PAUSE = 0.2, 0.05  # seconds between two such looks at least; and when it may soon be too much
+HIDDEN_PAUSE, WORTH_A_LOOK = 1.0, 64 * 2**20  # seconds, and bytes of shared memory that there are more than before
 DISK_SHARE, DISK_PAUSE, LONGEST_DISK_PAUSE = 20, 1.0, 15.0  # the same for the disk
 GLANCE = 0.25  # seconds: how often one sees how much of the disk is free
 AGAIN, MOST_GROWN = 30.0, 3  # seconds that what is to give room has for it; looks in which it took still more
@@ -62,6 +63,8 @@ class Ward:
         self.reasons: dict[int, str] = {}  # by process group: why that was ended
         self.asked: dict[int, int] = {}  # by process group: bytes of memory that it uses at most, its job says
         self._gone: set[int] = set()
+        self._hidden: dict[int, int] = {}  # by process group: bytes of memory
+        self._looked = 0.0
         self._box = box
         self._most_processes = bounds.threads(cores)
         self._gauge: gauge.Gauge | None = None
@@ -76,14 +79,22 @@ class Ward:
                 self._gauge = kind(self._box.pid)
         return self._gauge
 
-    def use(self, most_memory: int) -> Use:
+    def use(self, most_memory: int, hides: bool = False) -> Use:
+        """`hides`: some of its memory may be where it is not looked for each time."""
         with self._lock, contextlib.suppress(*gauge.TROUBLES):
             if (found := self._measured()) is not None:
-                use = self._promised(found.use(most_memory))
-                if any(0 < unit.asked < unit.memory for unit in use.units):
+                hidden = self._look_for_hidden(found) if hides else {}
+                use = self._promised(gauge.with_hidden(found.use(0 if hidden else most_memory), hidden))
+                if not hidden and any(0 < unit.asked < unit.memory for unit in use.units):
                     use = self._promised(found.use(0))
                 return use
         return Use(most_processes=self._most_processes, whose=self.whose)
+
+    def _look_for_hidden(self, found: gauge.Gauge) -> dict[int, int]:
+        """Once a second: it costs a millisecond for each process."""
+        if time.monotonic() - self._looked > HIDDEN_PAUSE:
+            self._hidden, self._looked = found.hidden(), time.monotonic()
+        return self._hidden
 
     def _promised(self, use: Use) -> Use:
         """With what its tasks have asked for. What is not seen twice has ended; once, it may have just begun."""
@@ -161,6 +172,7 @@ class Warden:
         self._closed = False
         self._threads: list[threading.Thread] = []
         self._disk = DiskRounds(lender, lent)
+        self._least_shared = gauge.machine().shared
 
     def watch(self, ward: Ward) -> Ward:
         """From now on, until `release_soon`."""
@@ -213,7 +225,9 @@ class Warden:
         """At processes and memory. -> Seconds until the next look."""
         began = time.monotonic()
         lent, machine = self._lent(), gauge.machine()
-        uses = [ward.use(lent.memory) for ward in wards]
+        self._least_shared = min(self._least_shared, machine.shared)
+        hides = machine.shared > self._least_shared + WORTH_A_LOOK
+        uses = [ward.use(lent.memory, hides) for ward in wards]
         for verdict in bounds.verdicts(uses, lent, machine, self._lender):
             wards[verdict.guest].end(verdict.why, *verdict.units)
         self._look_at_persons(wards, uses, lent.memory)
