@@ -18,12 +18,12 @@ from msgspec import structs, to_builtins
 
 from commonhold.answers import KnownComputer, Status
 from commonhold.compute.environment import Environment, Packages
-from commonhold.compute.holding import Hub
 from commonhold.compute.job import Input, Job, JobSpec, Plan, State, Task, planned
 from commonhold.compute.relay import Wire
-from commonhold.compute.requirements import Requirements, Resolver
 from commonhold.compute.said import FollowLine, Said
-from commonhold.compute.shipping import Shipping
+from commonhold.compute.submitter.holding import Hub
+from commonhold.compute.submitter.requirements import Requirements, Resolver
+from commonhold.compute.submitter.shipping import Shipping
 from commonhold.compute.wheels import OWN, Wheelhouse
 from commonhold.errors import CommonholdError, Conflict, PartlyFailed, Refused
 from commonhold.files.disk import HERE, explained

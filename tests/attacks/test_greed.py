@@ -17,11 +17,11 @@ from tests.compute.packages import PYTHON, environment, wheel
 
 from commonhold.authority.authority import Subject, Verb
 from commonhold.compute import sandbox, wheels
-from commonhold.compute.bounds import Disk, Lent, Machine, Room, Unit, Use, eviction, verdicts
 from commonhold.compute.environment import Environment, Wheel
-from commonhold.compute.equipment import Equipment
+from commonhold.compute.lender.bounds import Disk, Lent, Machine, Room, Unit, Use, eviction, verdicts
+from commonhold.compute.lender.equipment import Equipment
+from commonhold.compute.lender.portions import Portion, Portions
 from commonhold.compute.papers import FunctionsWish
-from commonhold.compute.portions import Portion, Portions
 from commonhold.compute.wheels import Wheelhouse
 from commonhold.errors import CommonholdError, Conflict, NoSpace, Unreachable
 from commonhold.names import PersonId

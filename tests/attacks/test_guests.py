@@ -15,13 +15,13 @@ import msgspec
 import pytest
 
 from commonhold.authority.authority import Standing, Subject
-from commonhold.compute import seating
 from commonhold.compute.channel import Channel
-from commonhold.compute.lend import Lending
+from commonhold.compute.hub import seating
+from commonhold.compute.hub.seats import Seat
+from commonhold.compute.hub.session import Session
+from commonhold.compute.lender.lend import Lending
 from commonhold.compute.papers import Needs
 from commonhold.compute.relay import Switch, Switchboard
-from commonhold.compute.seats import Seat
-from commonhold.compute.session import Session
 from commonhold.errors import Damaged, NotFound, Refused
 from commonhold.names import Fingerprint
 

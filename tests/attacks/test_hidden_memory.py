@@ -12,10 +12,10 @@ import psutil
 import pytest
 from tests.compute.conftest import Computer, alone  # noqa: F401 - a fixture
 
-from commonhold.compute.bounds import Unit, Use
-from commonhold.compute.gauge import TreeGauge, with_hidden
 from commonhold.compute.job import State
-from commonhold.compute.shared import uncounted
+from commonhold.compute.lender.bounds import Unit, Use
+from commonhold.compute.lender.gauge import TreeGauge, with_hidden
+from commonhold.compute.lender.shared import uncounted
 
 MIB = 2**20
 WAYS = {

@@ -27,19 +27,19 @@ from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
 from commonhold.authority.watch import Watch
 from commonhold.compute.allowances import Allowances
-from commonhold.compute.cluster import Cluster
-from commonhold.compute.equipment import Equipment
-from commonhold.compute.functions import Functions
+from commonhold.compute.hub.cluster import Cluster
+from commonhold.compute.hub.functions import Functions
+from commonhold.compute.hub.means import Patience
+from commonhold.compute.hub.opening import Opening
+from commonhold.compute.hub.outfitting import Outfitting
+from commonhold.compute.hub.provisions import Provisions
+from commonhold.compute.hub.serve import Calls, Jobs, Loans, Rests, Streams
 from commonhold.compute.job import Job, JobSpec, Task
 from commonhold.compute.journal import Journal
-from commonhold.compute.lend import Lending
-from commonhold.compute.means import Patience
-from commonhold.compute.opening import Opening
-from commonhold.compute.outfitting import Outfitting
+from commonhold.compute.lender.equipment import Equipment
+from commonhold.compute.lender.lend import Lending
 from commonhold.compute.papers import RemoteFile
-from commonhold.compute.provisions import Provisions
 from commonhold.compute.relay import Switchboard
-from commonhold.compute.serve import Calls, Jobs, Loans, Rests, Streams
 from commonhold.compute.wheels import Wheelhouses
 from commonhold.errors import NotFound, Refused
 from commonhold.home import LendingTerms
@@ -372,7 +372,9 @@ async def nobody_left(folder: Path) -> None:
 def guests_of(folder: Path) -> list[str]:
     """Command lines of sandboxed processes that were started for this folder."""
     listed = subprocess.run(["ps", "-eo", "args", "-ww"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if "commonhold.compute.inside" in line and str(folder) in line]
+    return [
+        line for line in listed.splitlines() if "commonhold.compute.sandboxed.inside" in line and str(folder) in line
+    ]
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from tests.compute.conftest import BOB, Computer, Town
 
 from commonhold.authority.authority import Verb
-from commonhold.compute import bounds
-from commonhold.compute.bounds import Lent, Machine, Unit, Use
-from commonhold.compute.handout import unfit
+from commonhold.compute.hub.handout import unfit
 from commonhold.compute.job import Input, JobSpec, State
+from commonhold.compute.lender import bounds
+from commonhold.compute.lender.bounds import Lent, Machine, Unit, Use
 from commonhold.compute.papers import Accepted
 from commonhold.errors import CommonholdError, WrongUsage
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from commonhold.compute.batching import LARGEST, MOMENT, MOST, BatchPace
 from commonhold.compute.parcel import pack
-from commonhold.compute.queues import Call as Asked
-from commonhold.compute.queues import Queues
+from commonhold.compute.submitter.queues import Call as Asked
+from commonhold.compute.submitter.queues import Queues
 
 
 def paced(seconds: float, size: int = 1) -> BatchPace:

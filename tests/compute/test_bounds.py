@@ -5,8 +5,20 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonhold.compute import bounds
-from commonhold.compute.bounds import WORTH, Disk, Lent, Machine, Room, Unit, Use, blamed, eviction, near, verdicts
+from commonhold.compute.lender import bounds
+from commonhold.compute.lender.bounds import (
+    WORTH,
+    Disk,
+    Lent,
+    Machine,
+    Room,
+    Unit,
+    Use,
+    blamed,
+    eviction,
+    near,
+    verdicts,
+)
 
 MIB, GIB = 2**20, 2**30
 PLENTY = Machine(16 * GIB, 12 * GIB)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 from tests.compute.conftest import Computer, Town
 
-from commonhold.compute.collecting import Collecting
+from commonhold.compute.hub.collecting import Collecting
 from commonhold.compute.job import Input, JobSpec, State
 from commonhold.errors import Conflict
 

@@ -19,7 +19,7 @@ from commonhold.authority.authority import Verb
 from commonhold.compute import sandbox
 from commonhold.compute.environment import Environment, Wheel
 from commonhold.compute.job import Input
-from commonhold.compute.shipping import Shipping
+from commonhold.compute.submitter.shipping import Shipping
 from commonhold.compute.wheels import Wheelhouse
 from commonhold.errors import Damaged, NoSpace, NotFound, Refused, Unreachable, WrongUsage
 

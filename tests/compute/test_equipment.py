@@ -15,9 +15,10 @@ import pytest
 from tests.compute.conftest import ANN, BOB, CAROL, guests_of
 from tests.compute.packages import environment, wheel
 
-from commonhold.compute import equipment, sandbox
+from commonhold.compute import sandbox
 from commonhold.compute.environment import Environment, Wheel
-from commonhold.compute.equipment import Equipment
+from commonhold.compute.lender import equipment
+from commonhold.compute.lender.equipment import Equipment
 from commonhold.errors import NoSpace, Unreachable, WrongUsage
 
 
@@ -205,7 +206,7 @@ def test_a_description_that_swells_takes_no_more_memory_than_it_may(tmp_path):
     (tmp_path / made.name).replace(made)
     (tmp_path / "environment").mkdir()
     program = (
-        "from pathlib import Path; from commonhold.compute import unpacking; unpacking.MEMORY //= 10;"
+        "from pathlib import Path; from commonhold.compute.sandboxed import unpacking; unpacking.MEMORY //= 10;"
         f"print(unpacking.unpack(Path({str(tmp_path / 'room')!r}), Path({str(tmp_path / 'environment')!r}), 2**30))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=100)

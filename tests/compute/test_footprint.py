@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commonhold.compute.footprint import DEEPEST, Footprint, Measurer
+from commonhold.compute.lender.footprint import DEEPEST, Footprint, Measurer
 
 from .conftest import as_root
 

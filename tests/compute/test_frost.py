@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from commonhold.compute import frost
+from commonhold.compute.lender import frost
 from commonhold.compute.sandbox import Kind
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads are looked at through /proc")
@@ -106,7 +106,7 @@ def test_with_bubblewrap_the_outer_process_is_none_of_the_guests():
 
 
 def test_what_was_frozen_when_its_node_was_killed_is_ended_at_the_next_start(tmp_path):
-    words = [sys.executable, "-c", SPINS, "-m", "commonhold.compute.inside", "3"]
+    words = [sys.executable, "-c", SPINS, "-m", "commonhold.compute.sandboxed.inside", "3"]
     ours, others = (
         subprocess.Popen([*words, str(tmp_path / home / "lent" / "stay" / "room")], start_new_session=True)
         for home in ("hóme", "other")

@@ -19,9 +19,9 @@ from tests.compute.conftest import ANN, BOB, CAROL, Computer, Town, guests_of, n
 
 from commonhold.authority.authority import Standing, Subject, Verb
 from commonhold.compute.certificates import Papers, SessionAuthority
-from commonhold.compute.holding import PYTHON
 from commonhold.compute.papers import FunctionsPapers, FunctionsWish
 from commonhold.compute.relay import carry
+from commonhold.compute.submitter.holding import PYTHON
 from commonhold.errors import NotFound, Refused, Unreachable, WrongUsage
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.keys import Key

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import pytest
 
-from commonhold.compute.bounds import Unit, Use
-from commonhold.compute.gauge import Gauge, GuestProcess, NamespaceGauge, TreeGauge, machine, summed
+from commonhold.compute.lender.bounds import Unit, Use
+from commonhold.compute.lender.gauge import Gauge, GuestProcess, NamespaceGauge, TreeGauge, machine, summed
 from commonhold.compute.sandbox import TEMPORARY, Kind, _wrapped, here
 
 Found = TypeVar("Found")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from commonhold.compute.grants import Grants
+from commonhold.compute.sandboxed.grants import Grants
 
 
 def waits(threads: ThreadPoolExecutor, grants: Grants, key: str, asked: list[str]) -> Future[None]:

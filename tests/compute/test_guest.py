@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commonhold.compute import guest
+from commonhold.compute.lender import guest
 from commonhold.errors import CommonholdError, WrongUsage
 from commonhold.names import SharePath
 

@@ -19,9 +19,9 @@ from tests.compute.test_functions import held, hub_of, of_certificate
 
 from commonhold.authority.authority import Verb
 from commonhold.compute.certificates import SessionAuthority
+from commonhold.compute.hub.session import Session
 from commonhold.compute.job import Input
 from commonhold.compute.relay import Wire, carry
-from commonhold.compute.session import Session
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable
 from commonhold.submit import HubThere
 
@@ -178,7 +178,7 @@ async def test_after_its_end_a_sessions_certificate_opens_nothing(town: Town, le
 
 async def test_a_worker_that_names_another_persons_task_gets_nothing_of_it(town: Town, monkeypatch: pytest.MonkeyPatch):
     """bob and carol compute at tower; what carol's worker says of bob's job is looked up among carol's papers."""
-    monkeypatch.setattr("commonhold.compute.stay.PAPERS_WITHIN", 0.2)
+    monkeypatch.setattr("commonhold.compute.lender.stay.PAPERS_WITHIN", 0.2)
     tower, laptop, desk = town.computers.values()
     tower.allow("members", Verb.RUN)
     laptop.share("bobs")

@@ -286,7 +286,7 @@ async def test_a_job_that_makes_no_sense_is_refused(alone: Computer):
 
 
 async def test_the_right_to_run_ends_and_so_does_the_stay(town: Town, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("commonhold.compute.lend.LOOK_EVERY", 0.1)
+    monkeypatch.setattr("commonhold.compute.lender.lend.LOOK_EVERY", 0.1)
     tower, laptop = town.computers["tower"], town.computers["laptop"]
     laptop.allow(ANN, Verb.RUN)
     job = await tower.cluster.submit(tower.me, JobSpec("sleep 600", on="laptop"))

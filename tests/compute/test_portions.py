@@ -9,9 +9,9 @@ import pytest
 from tests.compute.conftest import BOB, Computer, Town
 
 from commonhold.authority.authority import Verb
-from commonhold.compute import portions
 from commonhold.compute.job import Input, State
-from commonhold.compute.portions import Portion, Portions
+from commonhold.compute.lender import portions
+from commonhold.compute.lender.portions import Portion, Portions
 from commonhold.home import LendingTerms
 from commonhold.names import PersonId
 

@@ -12,8 +12,9 @@ from tests.compute.conftest import ANN, Computer, Town
 from tests.compute.test_jobs import values
 
 from commonhold.authority.authority import Verb
-from commonhold.compute import frost, sandbox
+from commonhold.compute import sandbox
 from commonhold.compute.job import State
+from commonhold.compute.lender import frost
 from commonhold.compute.papers import Rest
 from commonhold.errors import NotFound, Refused
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from commonhold.compute.presence import BUSY, QUIET, WINDOW, OwnLoad, Presence, desktops, on_battery, typed
+from commonhold.compute.lender.presence import BUSY, QUIET, WINDOW, OwnLoad, Presence, desktops, on_battery, typed
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it is looked at as Linux shows it")
 

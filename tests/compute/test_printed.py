@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonhold.compute import printed
 from commonhold.compute.job import KEPT_OUTPUT
-from commonhold.compute.printed import Printout
+from commonhold.compute.sandboxed import printed
+from commonhold.compute.sandboxed.printed import Printout
 
 
 def test_long_output_keeps_its_head_and_its_tail(tmp_path: Path):

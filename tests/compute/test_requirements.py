@@ -10,7 +10,7 @@ import time
 import pytest
 from tests.compute.packages import PYTHON, wheel
 
-from commonhold.compute.requirements import KEPT, Resolver
+from commonhold.compute.submitter.requirements import KEPT, Resolver
 from commonhold.compute.wheels import Wheelhouse
 from commonhold.errors import Damaged, NotFound, Unreachable, WrongUsage
 

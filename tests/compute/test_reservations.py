@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commonhold.compute.reservations import Asker, Reservations
+from commonhold.compute.lender.reservations import Asker, Reservations
 
 
 class Lender:

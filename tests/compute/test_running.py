@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from commonhold.authority.authority import Standing, Subject
+from commonhold.compute.hub.running import Running
 from commonhold.compute.job import Input, JobSpec, State
 from commonhold.compute.papers import RemoteFile
-from commonhold.compute.running import Running
 from commonhold.names import Fingerprint
 
 

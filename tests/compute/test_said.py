@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from tests.compute.conftest import ANN, Computer, Town
 
 from commonhold.authority.authority import Verb
-from commonhold.compute.cluster import Cluster
-from commonhold.compute.following import AT_ONCE, Following
+from commonhold.compute.hub.cluster import Cluster
+from commonhold.compute.hub.following import AT_ONCE, Following
 from commonhold.compute.job import KEPT_OUTPUT, Input, State, Task
-from commonhold.compute.printed import Printout
 from commonhold.compute.said import (
     HALF,
     LEAST_PIECE,
@@ -34,7 +33,8 @@ from commonhold.compute.said import (
     window,
     within_bounds,
 )
-from commonhold.compute.task import Launched, RunningCommand
+from commonhold.compute.sandboxed.printed import Printout
+from commonhold.compute.sandboxed.task import Launched, RunningCommand
 from commonhold.errors import NotFound, WrongUsage
 from commonhold.wire import from_json, to_json
 
@@ -190,7 +190,7 @@ def test_however_much_is_said_an_answer_is_bounded_and_begins_with_a_line(tmp_pa
 
 
 def test_what_was_shortened_meanwhile_keeps_its_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("commonhold.compute.printed.LARGEST", 100)
+    monkeypatch.setattr("commonhold.compute.sandboxed.printed.LARGEST", 100)
     with commands(tmp_path, KEY) as (launched, printed):
         output, ear = printed[KEY][0], Ear()
         texts = [f"{number:09}\n" for number in range(40)]
@@ -201,7 +201,7 @@ def test_what_was_shortened_meanwhile_keeps_its_places(tmp_path: Path, monkeypat
                 run = piece.run
                 heard += ear.take(piece)[0]
             if place % 7 == 6:
-                launched.shorten()
+                output.shorten()
         assert heard == "".join(texts)
         assert output.text().startswith(texts[0])
 

@@ -159,7 +159,7 @@ def test_the_interpreters_environment_is_visible_and_no_home_is():
 
 
 def test_the_node_itself_loads_neither_dask_nor_anything_that_unpickles():
-    code = "import sys, commonhold.compute.serve, commonhold.compute.lend; print(*sys.modules)"
+    code = "import sys, commonhold.compute.hub.serve, commonhold.compute.lender.lend; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"dask", "distributed", "cloudpickle"} & set(loaded)
 

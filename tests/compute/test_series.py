@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from commonhold.compute.series import MOST_TOLD, Series, Word
+from commonhold.compute.sandboxed.series import MOST_TOLD, Series, Word
 
 
 def specs(count: int) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from commonhold.compute.batching import AHEAD
 from commonhold.compute.job import key_of
-from commonhold.compute.stock import MOMENT, Label, Lot, Stock
+from commonhold.compute.sandboxed.stock import MOMENT, Label, Lot, Stock
 
 
 def label(job: int = 1, turn: int = 1, retries: int = 0, cores: int = 1, on: tuple[str, ...] = ()) -> Label:

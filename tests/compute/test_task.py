@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commonhold.compute.task import LenderLine, perform
+from commonhold.compute.sandboxed.task import LenderLine, perform
 from commonhold.errors import NotFound, Unreachable
 
 SPEC: dict[str, Any] = {"timeout": None, "fetch": False, "alone": False, "cores": 1, "memory": 0}

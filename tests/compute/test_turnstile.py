@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from commonhold.compute.turnstile import Turnstile
+from commonhold.compute.sandboxed.turnstile import Turnstile
 
 
 class Tasks:

@@ -17,8 +17,9 @@ import pytest
 from tests.compute.conftest import BOB, CAROL, Computer, Town, needs_bubblewrap
 
 from commonhold.authority.authority import Verb
-from commonhold.compute import forbidden, sandbox
+from commonhold.compute import sandbox
 from commonhold.compute.job import State, Task
+from commonhold.compute.sandboxed import forbidden
 
 pytestmark = needs_bubblewrap
 SECRET = "what-nobody-is-told"

@@ -9,9 +9,10 @@ import pytest
 from tests.compute.conftest import BOB, Computer, Town, needs_bubblewrap
 
 from commonhold.authority.authority import Verb
-from commonhold.compute import sandbox, warden
-from commonhold.compute.bounds import Lent
+from commonhold.compute import sandbox
 from commonhold.compute.job import Input, State
+from commonhold.compute.lender import warden
+from commonhold.compute.lender.bounds import Lent
 
 MIB = 2**20
 HOARD = "import time\nheld = b'x' * ({} * 2**20)\ntime.sleep(60)"

@@ -8,17 +8,17 @@ from weakref import WeakSet
 
 from commonhold.api.asking import Asking
 from commonhold.compute.environment import Packages
-from commonhold.compute.holding import Holding
 from commonhold.compute.job import Job, JobSpec, Plan, State, Task
-from commonhold.compute.requirements import Requirements
 from commonhold.compute.said import Said
+from commonhold.compute.submitter.holding import Holding
+from commonhold.compute.submitter.requirements import Requirements
 from commonhold.errors import WrongUsage
 from commonhold.home import Home
 from commonhold.submit import JobEvent, Submitter
 
 if TYPE_CHECKING:
-    from commonhold.compute.client import LentClient
-    from commonhold.compute.executor import LentExecutor
+    from commonhold.compute.submitter.client import LentClient
+    from commonhold.compute.submitter.executor import LentExecutor
 
 
 class Computing(Asking):
@@ -71,7 +71,7 @@ class Computing(Asking):
         that asks: results are pickles that they made. Raises Refused when no computer lends, WrongUsage for another
         Python.
         """
-        from commonhold.compute.executor import LentExecutor  # noqa: PLC0415 - as in `dask`
+        from commonhold.compute.submitter.executor import LentExecutor  # noqa: PLC0415 - as in `dask`
 
         executor = LentExecutor(lambda: self._hold(on, cores, env), retries)
         self._executors.add(executor)
@@ -104,7 +104,7 @@ class Computing(Asking):
         it trusts the computers that compute with the process that asks: results are pickles that they made. Raises
         Refused when no computer lends, WrongUsage for another Python.
         """
-        from commonhold.compute.client import LentClient  # noqa: PLC0415 - Dask is loaded only by who uses it
+        from commonhold.compute.submitter.client import LentClient  # noqa: PLC0415 - Dask is loaded only by who uses it
 
         client = LentClient(self._hold(on, cores, env), set_as_default=True)
         self._clients.add(client)

@@ -90,7 +90,7 @@ def decide(
         return Decision(allowed=True, reason=f"{subject} is the owner of {door.name}")
     allowing = [rule for rule in rules if _allows(rule, subject, verb, door, groups) and in_force(rule, now)]
     if allowing:
-        # Whoever is named is told so, and not that everybody may: some doors make a difference (compute/lend.py).
+        # Whoever is named is told so, and not that everybody may: some doors make a difference (lender/lend.py).
         rule = min(allowing, key=lambda each: each.who != subject.person)
         back = f"{keeper} can take that back: {command('deny', rule.who_name, rule.verb, rule.door_name)}"
         return Decision(

@@ -30,7 +30,7 @@ import commonhold
 from commonhold.compute.channel import LONGEST_LINE, Channel, Handler
 from commonhold.compute.hindrance import Hindrance, likes, switched_off
 
-PROGRAM = "commonhold.compute.inside"
+PROGRAM = "commonhold.compute.sandboxed.inside"
 TEMPORARY = "tmp"  # the folder in it that the process sees as /tmp
 INSIDE = Path("/session")  # where the process sees its folder, under bubblewrap
 ENVIRONMENT = Path("/environment")  # and where the packages that came with its session

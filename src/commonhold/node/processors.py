@@ -13,18 +13,18 @@ from commonhold.authority.passes import Passes
 from commonhold.authority.watch import Watch
 from commonhold.compute import sandbox
 from commonhold.compute.allowances import Allowance, Allowances
-from commonhold.compute.cluster import Cluster
-from commonhold.compute.equipment import Equipment
-from commonhold.compute.functions import Functions
+from commonhold.compute.hub.cluster import Cluster
+from commonhold.compute.hub.functions import Functions
+from commonhold.compute.hub.means import Patience
+from commonhold.compute.hub.opening import Opening
+from commonhold.compute.hub.outfitting import Outfitting
+from commonhold.compute.hub.provisions import Provisions
+from commonhold.compute.hub.serve import Calls, Jobs, Loans, Rests, Streams
 from commonhold.compute.journal import Journal, Unended
-from commonhold.compute.lend import Lending
-from commonhold.compute.means import Patience
-from commonhold.compute.opening import Opening
-from commonhold.compute.outfitting import Outfitting
-from commonhold.compute.presence import Presence
-from commonhold.compute.provisions import Provisions
+from commonhold.compute.lender.equipment import Equipment
+from commonhold.compute.lender.lend import Lending
+from commonhold.compute.lender.presence import Presence
 from commonhold.compute.relay import Switchboard
-from commonhold.compute.serve import Calls, Jobs, Loans, Rests, Streams
 from commonhold.compute.wheels import Wheelhouses
 from commonhold.files.shares import Shares
 from commonhold.home import Home, LendingTerms, Settings
