@@ -31,6 +31,7 @@ CREATE INDEX IF NOT EXISTS task_states ON task (job, state);
 """
 # Columns that a state of version 0.1.0 has not.
 LATER = (("job", "computer"), ("task", "place"), ("job", "inputs"), ("job", "summary"))
+LONGEST_NOTE, MOST_NOTES = 4_000, 1_000  # characters; of one job
 PAGE = 50  # tasks that are read at a time: each may have said 128 kB
 STOPPED = "The node ended while its inputs were being uploaded."
 BROKE_OFF = "Who brought its inputs was gone before all were there."
@@ -123,8 +124,10 @@ class Journal:
         self._record("job ended", person=self._whose(job), job=job, state=str(state))
 
     def note(self, job: int, *notes: str) -> None:
+        """What is said of it, once; other computers' words too, and so no more of them than people read."""
         known = msgspec.json.decode(self._job_row(job)["notes"], type=list[str])
-        fresh = known + [each for each in notes if each not in known]
+        told = [each if len(each) <= LONGEST_NOTE else f"{each[:LONGEST_NOTE]}…" for each in notes]
+        fresh = (known + [each for each in told if each not in known])[-MOST_NOTES:]
         if fresh != known:
             self._db.execute("UPDATE job SET notes = ? WHERE number = ?", (msgspec.json.encode(fresh).decode(), job))
 

@@ -188,7 +188,10 @@ class Loans:
 
     async def _brief(self, request: web.Request) -> web.Response:
         stay = self._stay(request)
-        self._lending.papers(*stay, int(request.match_info["job"]), await document(request, JobPapers, LARGEST))
+        papers = await document(request, JobPapers, LARGEST)
+        packed = "Content-Encoding" in request.headers  # then it is more than its length says
+        size = LARGEST if packed else request.content_length or LARGEST
+        self._lending.papers(*stay, int(request.match_info["job"]), papers, size)
         return web.Response(status=204)
 
     async def _forget(self, request: web.Request) -> web.Response:

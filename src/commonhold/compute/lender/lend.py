@@ -125,6 +125,7 @@ class Lending:
     async def consider(self, subject: Subject, inquiry: Inquiry) -> Accepted:
         """What `lend` would answer now, without starting anything. Raises as it would."""
         kind = await sandbox.here()
+        self.require_right(subject)  # first: whoever has none moves nothing here
         await self.precedence.look()
         self._require(subject, inquiry, kind)
         return Accepted(self._cores_for(subject), str(kind), self._for_tasks_of(subject.person))
@@ -183,6 +184,7 @@ class Lending:
         """
         kind = await sandbox.here()
         key = offer.session, offer.participant
+        self.require_right(subject)
         await self.stays.room_for(key)
         await self.precedence.look()
         permitted = self._require(subject, offer, kind)
@@ -268,11 +270,14 @@ class Lending:
             except CommonholdError:
                 return  # its company is not wanted, the hub knows no such session any more, or we have no part in it
 
-    def papers(self, session: str, participant: str, job: int, papers: JobPapers) -> None:
-        """What the tasks of a job may touch. Raises NotFound, and Refused when the right has ended meanwhile."""
+    def papers(self, session: str, participant: str, job: int, papers: JobPapers, size: int = 0) -> None:
+        """What the tasks of a job may touch, in so many bytes of a stranger's.
+
+        Raises NotFound, Refused when the right has ended meanwhile, and NoSpace for too many.
+        """
         lent = self.stays.find(session, participant)
         self.require_right(lent.subject)  # a session stays warm longer than a right
-        lent.learn(job, papers)
+        lent.learn(job, papers, size)
 
 
 def _require_room(computer: str, persons: list[PersonId | None], subject: Subject, owner: bool) -> None:

@@ -51,6 +51,7 @@ class Precedence:
         self._terms = terms
         self._owner = owner
         self._looking = look
+        self._look_now: asyncio.Task[str] | None = None
         self._wake = asyncio.Event()
         self._telling: set[asyncio.Task[Any]] = set()
 
@@ -59,9 +60,20 @@ class Precedence:
         return closed(self._terms(), datetime.now().astimezone().time(), used=bool(self.use))
 
     async def look(self) -> str:
-        """The same, by a look that is made now."""
-        self.use = await asyncio.to_thread(self._looking) if self._terms().when == "idle" else ""
+        """The same, by a look that is made now. Who asks while one looks hears what that saw: many cost no more."""
+        if self._terms().when != "idle":
+            self.use = ""
+            return self.closed()
+        if self._look_now is None:
+            self._look_now = asyncio.create_task(asyncio.to_thread(self._looking))
+            self._look_now.add_done_callback(self._looked)
+        await asyncio.shield(self._look_now)
         return self.closed()
+
+    def _looked(self, look: asyncio.Task[str]) -> None:
+        self._look_now = None
+        if not look.cancelled() and look.exception() is None:
+            self.use = look.result()
 
     def changed(self) -> None:
         """Other terms, or another guest: look at once."""

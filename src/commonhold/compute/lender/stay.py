@@ -23,16 +23,18 @@ from commonhold.compute.lender import guest
 from commonhold.compute.lender.equipment import Equipment
 from commonhold.compute.lender.portions import Portion
 from commonhold.compute.lender.warden import Ward, Warden
-from commonhold.compute.papers import Courier, Farewell, JobPapers, RemoteFile, Rest
+from commonhold.compute.papers import LARGEST, Courier, Farewell, JobPapers, RemoteFile, Rest
 from commonhold.compute.said import Listening, Piece, within_bounds
 from commonhold.compute.sandboxed.task import WORK
-from commonhold.errors import CommonholdError, NotFound, Unreachable, WrongUsage
+from commonhold.errors import CommonholdError, NoSpace, NotFound, Unreachable, WrongUsage
 from commonhold.names import PersonId, SharePath
 from commonhold.trees import erase
 
 PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may touch
 REMEMBERED = 32  # tasks whose outputs are stored, and of which the scheduler may not have heard
 LONGEST_COMMAND = 200  # characters of what is told of a job
+MOST_PAPERS, EACH = 2 * LARGEST, 4096  # bytes of all papers that are kept for a hub; what those of a job cost at least
+MOST_FORGOTTEN = 1_000  # jobs of which it is remembered that they are over
 DIES_WITHIN = 0.5  # seconds that a worker has to be dead of which its hub says that it is gone
 
 
@@ -75,7 +77,8 @@ class Stay:
         self._equipment = equipment
         self._environment: Path | None = None
         self._papers: dict[int, asyncio.Future[JobPapers]] = {}
-        self._forgotten: set[int] = set()
+        self._sizes: dict[int, int] = {}  # of papers, by job
+        self._forgotten: dict[int, None] = {}
         self._carrying: dict[int, set[asyncio.Task[Any]]] = {}  # by job: files on their way
         self._stored: dict[str, Outcome] = {}
         self._stopped: dict[str, str] = {}  # tasks that were to end: why
@@ -121,8 +124,12 @@ class Stay:
             self._environment = None
         await asyncio.to_thread(erase, self._folder)
 
-    def learn(self, job: int, papers: JobPapers) -> None:
-        self._forgotten.discard(job)
+    def learn(self, job: int, papers: JobPapers, size: int) -> None:
+        """Raises NoSpace for more than a hub of ours would ever say at a time."""
+        if sum(self._sizes.values()) - self._sizes.get(job, 0) + size + EACH > MOST_PAPERS:
+            raise NoSpace("That session has too many jobs at a time.", "wait until some are done")
+        self._sizes[job] = size + EACH
+        self._forgotten.pop(job, None)
         self.commands[job] = papers.command[:LONGEST_COMMAND]
         if self.box is not None:
             self.box.channel.tell("learn", job=job)
@@ -135,7 +142,10 @@ class Stay:
         """That job is over: its commands are killed, and nothing of it is carried any more."""
         self._papers.pop(job, None)
         self.commands.pop(job, None)
-        self._forgotten.add(job)
+        self._sizes.pop(job, None)
+        self._forgotten[job] = None
+        if len(self._forgotten) > MOST_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
         if self.portion is not None:
             self.portion.forget(job)
         if self.box is not None:
