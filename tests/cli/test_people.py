@@ -60,6 +60,13 @@ def test_a_quota_is_for_somebody_and_a_size(cli, sleeping, words):
     assert cli("quota", *words).code == 2
 
 
+def test_a_quota_of_nobody_and_of_somebody_without(computer):
+    tower = computer("tower", "ann")
+    tower.create("casa")
+    assert tower.cli("quota", "eve", code=3).err.startswith("commonhold: There is no person “eve” in the network casa.")
+    assert "nothing about ann that you may see here: no limit" in tower.cli("quota", "Ann").err
+
+
 def test_a_quota_at_a_server_is_set_seen_kept_and_outlives_a_kill(computer, tmp_path):
     tower, laptop = computer("tower", "ann"), computer("laptop", "bob")
     tower.create("office", "client-server")

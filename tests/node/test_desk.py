@@ -171,7 +171,7 @@ def test_who_there_is_and_which_groups_is_not_told_by_an_explanation(tower, lapt
         with pytest.raises(Refused) as refused:
             laptop.net.explain(who, "read", "tower:photos")
         heard.add(refused.value.sentence)
-    assert heard == {"bob may not govern photos: bob does not keep the doors of tower."}
+    assert heard == {"bob may not decide about photos: bob does not keep the doors of tower."}
     tower.net.group_remove("choir")
 
 

@@ -247,4 +247,5 @@ def refusal(decision: Decision, subject: Subject, verb: Verb, door: Door) -> Ref
 def doing(verb: Verb, door: Door) -> str:
     """The verb and the door as they stand in a sentence: "read photos", "add to inbox"."""
     between = {Verb.ADD: "to ", Verb.WRITE: "to ", Verb.RUN: "jobs on ", Verb.ADMIT: "anybody to "}.get(verb, "")
-    return f"{verb} {between}{door.name}"
+    said = "decide about" if verb is Verb.GOVERN else verb  # people say no rule with that verb
+    return f"{said} {between}{door.name}"

@@ -11,7 +11,8 @@ from commonhold.cli.invocation import Invocation
 from commonhold.cli.limits import computing, storing
 from commonhold.cli.output import counted, size
 from commonhold.cli.words import Size
-from commonhold.errors import WrongUsage
+from commonhold.errors import NotFound, WrongUsage
+from commonhold.names import folded
 
 if TYPE_CHECKING:
     from commonhold.answers import Quota
@@ -62,18 +63,29 @@ def command(
             changed = _change(network, person, changes)
             invocation.out.answer(changed, *_sentence(changed).splitlines())
             return
-        quotas = [each for each in network.quotas() if person is None or each.person.casefold() == person.casefold()]
+        quotas = [each for each in network.quotas() if person is None or folded(each.person) == folded(person)]
+        none_of = "Nobody has a quota, has stored anything that counts, or has an unfinished job."
+        if person is not None and not quotas:
+            none_of = f"{_known(network, person)}: no limit, nothing stored that counts, no unfinished job."
     rows = [_row(each) for each in quotas]
-    invocation.out.table(
-        quotas, HEADS, rows, "Nobody has a quota, has stored anything that counts, or has an unfinished job."
-    )
+    invocation.out.table(quotas, HEADS, rows, none_of)
+
+
+def _known(network: Network, person: str) -> str:
+    """The beginning of a sentence about somebody of whom nothing is told. Raises NotFound when there is nobody."""
+    name = next((each.person for each in network.persons() if folded(each.person) == folded(person)), None)
+    if name is None:
+        raise NotFound(
+            f"There is no person “{person}” in the network {network.status().network}.", "commonhold members"
+        )
+    return f"There is nothing about {name} that you may see here"
 
 
 def _change(network: Network, person: str, changes: dict[str, int]) -> Quota:
     """What is not named stays as it is; without any there is no limit."""
     if not changes:
         return network.set_quota(person)
-    before = next((each for each in network.quotas() if each.person.casefold() == person.casefold()), None)
+    before = next((each for each in network.quotas() if folded(each.person) == folded(person)), None)
     kept = {what: getattr(before, f"most_{what}", None) for what in WHAT}
     return network.set_quota(person, **(kept | changes))
 
