@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -101,6 +104,19 @@ def test_a_key_that_others_may_read(tower):
     assert str(tower.home.key) in trouble.text
     tower.home.key.chmod(0o600)
     assert "home-open" not in found(tower.home)
+
+
+def test_a_shared_folder_that_the_node_may_not_open(tower):
+    folder = tower.folder / "photos"
+    folder.chmod(0)
+    # Whoever runs these tests may be root, whom the kernel asks nothing: without these two it does.
+    bare = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    words = [*bare, sys.executable, "-m", "commonhold", "--home", tower.home.folder, "doctor"]
+    seen = subprocess.run(words, capture_output=True, text=True, check=False)
+    folder.chmod(0o755)
+    assert f"may not open the folder {folder} of the share photos" in seen.stdout
+    assert f"chmod u+rwx {shlex.quote(str(folder))}" in seen.stdout
+    assert "share-closed" not in found(tower.home)
 
 
 def test_a_shared_folder_whose_disk_is_away(tower):

@@ -38,6 +38,7 @@ CASES = (  # what is found, its code, its severity, what the text must say, what
     ({"turned_away": "nas says: tower was removed."}, "turned-away", "warning", "nas says", "ask its owner"),
     ({"proposals": (WISH,)}, "wish-waits", "warning", "“guard add nas”, signed by laptop", "commonhold guard add nas"),
     ({"missing": (("photos", "/mnt/p"),)}, "share-missing", "warning", "The folder /mnt/p of", "unshare photos"),
+    ({"closed": (("photos", "/mnt/p"),)}, "share-closed", "warning", "open the folder /mnt/p", "chmod u+rwx"),
     ({"free": LITTLE - 1}, "disk-full", "warning", "511 MB are free", "free some space"),
     ({"exposed": ("/h/key.pem", "/h")}, "home-open", "warning", "read /h/key.pem, /h.", "chmod -R go="),
     ({"certificate": "It ended yesterday."}, "certificate", "warning", "yesterday", "--certificate"),

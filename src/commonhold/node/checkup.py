@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -122,7 +123,13 @@ def _known(home: Home, roster: Roster, own: Fingerprint, shares: Shares) -> Find
         members=len(roster.members),
         guards=tuple(sorted(roster.members[guard].name for guard in roster.guards)),
         missing=tuple((share.door.name, str(share.root)) for share in shares.all() if share.missing),
+        closed=tuple((share.door.name, str(share.root)) for share in shares.all() if _is_closed(share.root)),
     )
+
+
+def _is_closed(folder: Path) -> bool:
+    """Whether it is there and this process may not look into it."""
+    return folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK)
 
 
 def _looked_at(home: Home, found: Findings, shares: Sequence[Share]) -> Findings:

@@ -40,6 +40,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     listening: tuple[str, ...] = ()
     alone: timedelta = timedelta(0)  # since any other computer answered
     missing: tuple[tuple[str, str], ...] = ()  # shares and folders
+    closed: tuple[tuple[str, str], ...] = ()  # those that this node may not open
     links: tuple[tuple[str, str], ...] = ()  # some symbolic links: shares, and where in them
     lends: bool = False
     sandbox: str = ""
@@ -150,6 +151,15 @@ def _missing_share(see: Findings) -> Trouble | None:
     return Trouble("share-missing", "warning", "A shared folder is missing", f"{text[0].upper()}{text[1:]}.", cure)
 
 
+def _closed_share(see: Findings) -> Trouble | None:
+    if not see.closed:
+        return None
+    text = "; ".join(f"the folder {folder} of the share {name}" for name, folder in see.closed)
+    cure = f"chmod u+rwx {shlex.quote(see.closed[0][1])}, by whom it belongs to"
+    text = f"Commonhold may not open {text}: nobody gets anything there."
+    return Trouble("share-closed", "warning", "A shared folder cannot be opened", text, cure)
+
+
 def _full(see: Findings) -> Trouble | None:
     if see.free >= LITTLE:
         return None
@@ -227,6 +237,7 @@ CONDITIONS: tuple[Callable[[Findings], Trouble | None], ...] = (
     _turned_away,
     _proposal,
     _missing_share,
+    _closed_share,
     _full,
     _exposed,
     _certificate,
