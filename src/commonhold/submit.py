@@ -25,7 +25,7 @@ from commonhold.compute.submitter.holding import Hub
 from commonhold.compute.submitter.requirements import Requirements, Resolver
 from commonhold.compute.submitter.shipping import Shipping
 from commonhold.compute.wheels import OWN, Wheelhouse
-from commonhold.errors import CommonholdError, Conflict, PartlyFailed, Refused
+from commonhold.errors import CommonholdError, Conflict, PartlyFailed, Refused, WrongUsage
 from commonhold.files.disk import HERE, explained
 from commonhold.files.used.bundles import BundlePutter
 from commonhold.files.used.remote import Remote
@@ -160,6 +160,7 @@ class Submitter:
         members = convert(await self._node.ask("GET", "/api/members"), list[KnownComputer])
         inputs = Inputs(self._caller, self._find, [member.computer for member in members])
         spec = structs.replace(spec, inputs=await inputs.of(words))
+        _require_names(spec.inputs)
         spec.check()
         if progress is not None:
             for doubt in inputs.doubts:
@@ -261,6 +262,16 @@ async def _held(hub: Hub, job: int) -> AsyncIterator[None]:
 
 def _silent(job: int) -> CommonholdError:
     return CommonholdError(f"The node that runs job {job} stopped telling about it.", f"commonhold log {job}")
+
+
+def _require_names(inputs: Sequence[Input]) -> None:
+    """Raise WrongUsage for a local file whose name cannot travel, before anything is begun for it."""
+    for given in inputs:
+        if given.kind == "local":
+            try:
+                given.uploaded.require_portable()
+            except WrongUsage as error:
+                raise WrongUsage(f"{given.text} cannot be brought: {error.sentence}", "give it another name") from error
 
 
 class InputsUpload:

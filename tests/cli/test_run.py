@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from commonhold.cli.jobs import age, details, drawing, row
-from commonhold.cli.lists import divided, listed
+from commonhold.cli.lists import divided, listed, require_in_front
 from commonhold.cli.log import heading
 from commonhold.cli.progress import Tally, fetched
 from commonhold.cli.run import Underway, ending, failure, tally, tell_packages
@@ -93,10 +93,35 @@ def test_options_behind_the_command_are_the_commands(cli):
     assert seen.code == 3  # not joined; nothing was read as an option of ours
 
 
+BEHIND = [
+    ("wc -l {}", "--into", "tower:counts", ":::", "a"),
+    ("wc -l {}", ":::", "a", "--cores", "2"),
+    ("wc", ":::", "a", "--on=tower"),
+]
+
+
+@pytest.mark.parametrize("words", BEHIND)
+def test_an_option_behind_a_line_for_the_shell_or_among_inputs_is_not_taken_for_one_of_them(cli, words):
+    seen = cli("run", *words)
+    assert seen.code == 2
+    assert "and is no option there" in seen.err
+    assert "options stand before the command: commonhold run --" in seen.err
+
+
+@pytest.mark.parametrize("words", [("./a b", "-k", "--x"), ("wc", ":::", "--frob", "-0"), ("wc {}", "::::", "--on")])
+def test_what_is_no_option_of_ours_is_left_alone(words):
+    require_in_front(words, {"--on", "--into"})
+
+
 def test_a_mistyped_option_before_the_command_is_not_taken_for_one(cli):
     seen = cli("run", "--onn", "all", "true")
     assert seen.code == 2
     assert "did you mean “--on”?" in seen.err
+
+
+def test_one_sentence_ends_with_one_stop():
+    task = Task(1, 1, State.FAILED, "a", output="begun\n", problem="It was stopped after 2 seconds, as the job says.")
+    assert ending(task) == "It was stopped after 2 seconds, as the job says: begun"
 
 
 @pytest.mark.parametrize("option", [("--timeout", "soon"), ("--retries", "-1"), ("--cores", "0")])

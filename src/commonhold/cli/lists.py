@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -38,7 +38,7 @@ def divided(words: Sequence[str]) -> Typed:
     >>> divided(["gzip", "::::", "files.txt"]).list
     'files.txt'
     """
-    here = next((place for place, word in enumerate(words) if word in {WORDS, FILE}), len(words))
+    here = _division(words)
     line, rest = list(words[:here]), list(words[here + 1 :])
     if not any(word.strip() for word in line):
         raise WrongUsage("There is no command before the inputs.", "commonhold run COMMAND ::: INPUT...")
@@ -56,6 +56,27 @@ def divided(words: Sequence[str]) -> Typed:
     if len(rest) > 1:
         raise WrongUsage(f"One file follows “{FILE}”: a list of inputs.", f"cat {' '.join(rest)} | … :::: -")
     return Typed(command, [], rest[0])
+
+
+def require_in_front(words: Sequence[str], options: Collection[str]) -> None:
+    """Raise WrongUsage for options of `run` that stand where they are words of the command, or inputs, by mistake.
+
+    A line for the shell is one word: what follows it is meant for `run`, unless it is a program with a blank in its
+    name. Behind `:::` an option's name is no likely value; who means it puts it into a list.
+    """
+    here = _division(words)
+    line, inputs = words[:here], words[here + 1 :] if WORDS in words[here : here + 1] else ()
+    is_line = bool(line) and any(each.isspace() for each in line[0])
+    for behind, where in ((line[1:2] if is_line else (), "the command"), (inputs, f"“{WORDS}”")):
+        stray = next((name for word in behind if (name := word.partition("=")[0]) in options), "")
+        if stray:
+            hint = f"options stand before the command: commonhold run {stray} … COMMAND ::: INPUT…"
+            raise WrongUsage(f"“{stray}” stands behind {where}, and is no option there.", hint)
+
+
+def _division(words: Sequence[str]) -> int:
+    """Where the inputs begin."""
+    return next((place for place, word in enumerate(words) if word in {WORDS, FILE}), len(words))
 
 
 def listed(file: str, null: bool = False) -> list[str]:

@@ -10,7 +10,7 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.cli.lists import divided, listed, piped
+from commonhold.cli.lists import divided, listed, piped, require_in_front
 from commonhold.cli.output import Output, counted, size
 from commonhold.cli.progress import job_progress
 from commonhold.cli.words import Duration, Size
@@ -56,7 +56,11 @@ def command(invocation: Invocation, /, *, words: tuple[str, ...], null: bool, dr
 
     :::: FILE names a list of inputs, one on a line; - is standard input. Without ::: and ::::, a command with {} (or
     one of its kin) takes what is piped to it as the list; any other runs once, whatever standard input is.
+
+    Options stand before COMMAND. Ctrl-C ends the waiting, and no job that has begun: `commonhold cancel` does that.
     """
+    own = click.get_current_context().command.params
+    require_in_front(words, {name for option in own for name in option.opts if name.startswith("--")})
     typed = divided(words)
     if typed.list is not None:
         typed = typed._replace(inputs=listed(typed.list, null))
@@ -188,4 +192,4 @@ def ending(task: Task) -> str:
     """How a task ended: why it could not run, or its exit status and the last line that it said."""
     status = task.problem or f"exit status {task.exit}"
     said = [line.strip() for line in (task.error or task.output).splitlines() if line.strip()]
-    return f"{status}: {said[-1]}" if said else status
+    return f"{status.removesuffix('.')}: {said[-1]}" if said else status
