@@ -63,6 +63,8 @@ def _tell(network: Network, out: Output, number: int) -> None:
     silent = job.done - sum(task.state == "done" for task in spoken)
     counts = [(silent, "done without a word"), (job.running, "running"), (job.waiting, "waiting")]
     rest = ", ".join(f"{count} {words}" for count, words in [*counts, (job.cancelled, "cancelled")] if count)
+    if not job.total and job.ended is not None:
+        out.remark(": ".join([f"Job {number} ended as {job.state} before it had tasks", *job.notes[-1:]]))
     if rest:
         out.remark(f"Of {counted(job.total, 'task')}: {rest}")
     if job.ended is None:

@@ -271,4 +271,5 @@ def verdict(failed: int) -> State:
 def no_lender(reasons: Sequence[str]) -> CommonholdError:
     """Why a job cannot run at all: each lender that was asked has said why not."""
     sentence = f"There is no computer to run this on. {' '.join(reasons)}".strip()
-    return Refused(sentence, "commonhold explain PERSON run COMPUTER:compute")
+    by_rules = not reasons or any(" may not " in reason for reason in reasons)
+    return Refused(sentence, "commonhold explain PERSON run COMPUTER:compute" if by_rules else "")

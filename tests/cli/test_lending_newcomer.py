@@ -1,0 +1,58 @@
+"""What a newcomer types about jobs, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from commonhold.api import asking
+
+from ..conftest import town
+
+
+@pytest.fixture(scope="module")
+def tower(tmp_path_factory):
+    """Alone in its network."""
+    with town(tmp_path_factory.mktemp("newcomer")) as make:
+        tower = make("tower", "ann")
+        tower.create("casa")
+        yield tower
+
+
+@pytest.mark.parametrize("name", ["why?.txt", "ends with a dot.", "two\nlines.txt"])
+@pytest.mark.parametrize("trial", [(), ("--dry-run",)])
+def test_a_local_name_that_cannot_travel_is_named_before_anything_is_begun(tower, tmp_path, name, trial):
+    (tmp_path / "fine.txt").write_text("fine")
+    (tmp_path / name).write_text("not")
+    before = tower.json("jobs")
+    seen = tower.cli("run", *trial, "cat {}", ":::", tmp_path, code=2)
+    assert str(tmp_path) in seen.err
+    assert "cannot be brought" in seen.err
+    assert "give it another name" in seen.err
+    assert "again" not in seen.err
+    assert tower.json("jobs") == before
+
+
+def test_who_asks_for_more_than_there_is_hears_of_that_and_of_no_rule(tower):
+    seen = tower.cli("run", "--cores", "999", "true", code=4)
+    assert "each task needs 999" in seen.err
+    assert "explain" not in seen.err
+    number = tower.json("jobs")[-1]["job"]
+    told = tower.cli("log", number)
+    assert f"Job {number} ended as failed before it had tasks: There is no computer to run this on." in told.err
+
+
+def test_a_node_that_hangs_is_told_apart_from_one_that_is_down(tower, monkeypatch):
+    monkeypatch.setattr(asking, "PATIENCE", 0.5)
+    os.kill(tower.pid, signal.SIGSTOP)
+    try:
+        for question in (tower.net.status, tower.net.doctor):
+            with pytest.raises(asking.Unreachable) as silent:
+                question()
+            assert silent.value.sentence == "The node of tower runs, and does not answer."
+            assert "commonhold down" in silent.value.hint
+    finally:
+        os.kill(tower.pid, signal.SIGCONT)
+    assert tower.net.status().running
