@@ -29,6 +29,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 KEPT = 86_400.0  # seconds
 PIP = ("-P", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color")
 WHEEL = ("wheel", "--only-binary", ":all:", "--progress-bar", "raw", "--wheel-dir")
+ONLY_WHEELS = "--only-binary :all:\n"  # as the last file that pip reads, it holds whatever the others have said of it
 PLAIN = re.compile(r"\s*(#.*)?|[A-Za-z0-9][^@/\\]*\\?|\s+--hash=\S+\s*\\?")  # a line that names a package, and no place
 STEP = re.compile(r"\s*(Collecting|Downloading|Building|Processing) +(?:wheels? for )?(\S+)(.*)")
 BYTES = re.compile(r"Progress (\d+) of (\d+)")
@@ -78,7 +79,10 @@ class Resolver:
         else:
             file = given
             given.write_text("".join(f"{line}\n" for line in wanted))
-        said = await _pip([*WHEEL, str(wheels), "-r", str(file)], file.parent if file != given else Path.cwd(), watch)
+        (last := scratch / "last.txt").write_text(ONLY_WHEELS)
+        said = await _pip(
+            [*WHEEL, str(wheels), "-r", str(file), "-r", str(last)], file.parent if file != given else Path.cwd(), watch
+        )
         if said is not None:
             raise _trouble(said, "the requirements" if file == given else str(wanted))
         found = [self._house.take(wheel) for wheel in sorted(wheels.iterdir())]

@@ -1,0 +1,105 @@
+"""A guest that would compute on while its lender's owner is there."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.compute.conftest import BOB, Town, needs_bubblewrap, town  # noqa: F401 - a fixture
+
+from commonhold.authority.authority import Verb
+
+HOPS = """
+import os, time
+if os.fork():
+    time.sleep(600)
+while True:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    time.sleep(0.01)
+    with open("/session/moves", "a") as file:
+        file.write("x")
+"""
+WAKES = """
+import os, signal
+for _ in range(6):
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+        break
+while True:
+    for number in range(1, 60):
+        try:
+            os.kill(number, signal.SIGCONT)
+        except OSError:
+            pass
+    with open("/session/moves", "a") as file:
+        file.write("x")
+"""
+TRACES = """
+import ctypes, os, signal
+system = ctypes.CDLL(None)
+child = os.fork()
+if child == 0:
+    while True:
+        with open("/session/moves", "a") as file:
+            file.write("x")
+system.ptrace(0x4206, child, 0, 0)
+while True:
+    _, status = os.waitpid(child, 0x40000000)
+    system.ptrace(7, child, 0, 0)
+"""
+THREADS = """
+import os, threading, ctypes
+def work():
+    while True:
+        with open("/session/moves", "a") as file:
+            file.write("x")
+for _ in range(20):
+    threading.Thread(target=work).start()
+ctypes.CDLL(None).pthread_exit(0)
+"""
+WAITS = """
+import ctypes, os, threading
+def work():
+    while True:
+        with open("/session/moves", "a") as file:
+            file.write("x")
+threading.Thread(target=work).start()
+os.posix_spawn("/bin/sh", ["sh", "-c", "while :; do printf x >> /session/moves; done"], os.environ)
+"""
+WAYS = {"hops": HOPS, "wakes": WAKES, "traces": TRACES, "threads": THREADS, "waits": WAITS}
+
+
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        await asyncio.sleep(0.02)
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_guest_computes_on_when_its_owner_comes(town: Town, way: str):  # noqa: F811
+    """Whatever it does, it is frozen, or ended when it cannot be."""
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    tower.allow(BOB, Verb.RUN)
+    tower.lends(when="idle")
+    job = await laptop.begin((sys.executable, "-c", WAYS[way]), on="tower")
+    await laptop.until(job, "running")
+    [held] = tower.lending.stays
+    moves = held.room / "moves"
+
+    def size() -> int:
+        return moves.stat().st_size if moves.exists() else 0
+
+    await until(lambda: size() > 20)
+    tower.use = "somebody typed here"
+    await until(lambda: held.frozen is not None or held.closed)
+    before = size()
+    await asyncio.sleep(1.5)
+    assert size() <= before, "its folder goes when it has ended"
+    await laptop.cluster.cancel(job)
