@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from os import PathLike, fspath
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -33,7 +34,7 @@ class Computing(Asking):
     def run(
         self,
         command: str | Sequence[str],
-        inputs: Sequence[str] = (),
+        inputs: str | Sequence[str | PathLike[str]] = (),
         into: str | None = None,
         on: str = "any",
         *,
@@ -56,9 +57,8 @@ class Computing(Asking):
         failed are counted in it and told by `log`. Raises Refused when no computer lends (so much), NotFound for inputs
         that are not there and for packages that have no wheel.
         """
-        words = command if isinstance(command, str) else tuple(command)
-        spec = JobSpec(words, (), into, on, timeout, retries, cores, memory)
-        return self._loop.run(self._submitter.run(spec, inputs, wait, progress, env))
+        spec = JobSpec(_words(command), (), into, on, timeout, retries, cores, memory)
+        return self._loop.run(self._submitter.run(spec, _texts(inputs), wait, progress, env))
 
     def executor(
         self, on: str = "any", *, cores: int = 1, retries: int = 0, env: Requirements | None = None
@@ -80,14 +80,13 @@ class Computing(Asking):
     def plan(
         self,
         command: str | Sequence[str],
-        inputs: Sequence[str] = (),
+        inputs: str | Sequence[str | PathLike[str]] = (),
         into: str | None = None,
         *,
         env: Requirements | None = None,
     ) -> list[Plan]:
         """What `run` would do, task by task: inputs are looked for, and nothing is done. Raises as `run` does."""
-        words = command if isinstance(command, str) else tuple(command)
-        return self._loop.run(self._submitter.plan(JobSpec(words, (), into), inputs, env))
+        return self._loop.run(self._submitter.plan(JobSpec(_words(command), (), into), _texts(inputs), env))
 
     def packages(self, env: Requirements, progress: Callable[[JobEvent], None] | None = None) -> Packages:
         """The packages that a file of requirements (or a list of them) gives, and how much must be sent for a job.
@@ -162,3 +161,17 @@ class Computing(Asking):
         First what has ended already; the end is that of the job, or of the one task. Raises NotFound.
         """
         return self._loop.iterate(self._submitter.listen(job, task))
+
+
+def _words(command: str | Sequence[str]) -> str | tuple[str, ...]:
+    return command if isinstance(command, str) else tuple(command)
+
+
+def _texts(inputs: str | Sequence[str | PathLike[str]]) -> list[str]:
+    """One text is one input, and no letters; a path is its text. Raises WrongUsage for what is neither."""
+    texts = []
+    for given in [inputs] if isinstance(inputs, str) else inputs:
+        if not isinstance(given, str | PathLike) or not isinstance(text := fspath(given), str):
+            raise WrongUsage(f"An input is text or a path, and {given!r} is neither.", "for a number: str(number)")
+        texts.append(text)
+    return texts

@@ -15,6 +15,7 @@ from msgspec.structs import asdict, replace
 from commonhold.answers import Guest, LendingNow
 from commonhold.authority.authority import Subject, Verb
 from commonhold.authority.gate import SUBJECT
+from commonhold.compute.lender.bounds import amount
 from commonhold.compute.terms import Hours
 from commonhold.errors import Damaged, Refused, WrongUsage
 from commonhold.home import Home, LendingTerms, WhenToLend
@@ -108,9 +109,9 @@ class LendDesk:
         named = {term: value for term, value in asdict(wish).items() if term != "who" and value is not None}
         if wish.hours is not None:
             named["hours"] = "" if wish.hours == ALL_DAY else str(Hours.parse(wish.hours))
-        _bound("cores", wish.cores, 1, os.cpu_count() or 1)
-        _bound("bytes of memory", wish.memory, LEAST_MEMORY, psutil.virtual_memory().total)
-        _bound("bytes of disk", wish.disk, LEAST_DISK, shutil.disk_usage(self._home.folder).total)
+        _bound(wish.cores, 1, os.cpu_count() or 1, str, " cores")
+        _bound(wish.memory, LEAST_MEMORY, psutil.virtual_memory().total, amount, " of memory")
+        _bound(wish.disk, LEAST_DISK, shutil.disk_usage(self._home.folder).total, amount, " of disk")
         return replace(self.terms, **named)
 
     def _keep(self, terms: LendingTerms) -> None:
@@ -134,10 +135,10 @@ class LendDesk:
         )
 
 
-def _bound(what: str, wanted: int | None, least: int, most: int) -> None:
+def _bound(wanted: int | None, least: int, most: int, said: Callable[[int], str], what: str) -> None:
     """0 names no bound."""
     if wanted and not least <= wanted <= most:
         raise WrongUsage(
-            f"This computer can lend between {least:,} and {most:,} {what}, and not {wanted:,}.",
+            f"This computer can lend between {said(least)} and {said(most)}{what}.",
             "`default` for all cores, half of the memory, half of what is free on the disk",
         )
