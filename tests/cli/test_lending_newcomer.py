@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+from pathlib import PurePath
 
 import pytest
 
 from commonhold.api import asking
+from commonhold.errors import WrongUsage
 
 from ..conftest import town
 
@@ -42,6 +45,26 @@ def test_who_asks_for_more_than_there_is_hears_of_that_and_of_no_rule(tower):
     number = tower.json("jobs")[-1]["job"]
     told = tower.cli("log", number)
     assert f"Job {number} ended as failed before it had tasks: There is no computer to run this on." in told.err
+
+
+def test_bounds_of_lending_are_told_as_people_type_them(tower):
+    assert " GB of memory." in tower.cli("lend", "--memory", "10MB", code=2).err
+    assert "between 16 MiB and " in tower.cli("lend", "--disk", "1kB", code=2).err
+    assert "between 1 and" in tower.cli("lend", "--cores", "9999", code=2).err
+
+
+def test_a_placeholder_without_an_input_is_told_of(tower):
+    assert "No input is named" in tower.cli("run", "echo {}", stdin=subprocess.DEVNULL).err
+    assert "No input is named" not in tower.cli("run", "echo {}", ":::", "a").err
+
+
+def test_one_text_is_one_input_a_path_is_its_text_and_a_number_is_refused(tower, tmp_path):
+    (tmp_path / "a b").write_text("x")
+    assert [plan.input for plan in tower.net.plan("echo {}", "abc")] == ["abc"]
+    assert [plan.kind for plan in tower.net.plan("wc {}", [tmp_path / "a b"])] == ["local"]
+    for wrong in (5, b"bytes", None, PurePath):
+        with pytest.raises(WrongUsage, match="is text or a path"):
+            tower.net.run("echo {}", ["1", wrong])
 
 
 def test_a_node_that_hangs_is_told_apart_from_one_that_is_down(tower, monkeypatch):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from commonhold.cli.jobs import age, details, drawing, row
+from commonhold.cli.jobs import age, details, drawing, row, table
 from commonhold.cli.lists import divided, listed, require_in_front
 from commonhold.cli.log import heading
 from commonhold.cli.progress import Tally, fetched
@@ -173,6 +173,17 @@ def test_the_table_shows_how_far_a_job_is_and_where_it_runs():
     assert row(job, NOON, bar=True)[2] == "██████▒░░░ 60/100"
     waiting = Job(13, State.COLLECTING, "true", "ann", ".job-13", "", "any", created=NOON)
     assert row(waiting, NOON, bar=True)[2:6] == ("-", "0", "-", "now")
+
+
+def test_the_table_says_whose_jobs_are_only_where_there_are_several_persons():
+    mine, hers = a_job(done=1), structs.replace(a_job(done=1), person="carol")
+    heads, rows = table([mine, hers], NOON, bar=False)
+    assert heads[:3] == ("JOB", "PERSON", "STATE")
+    assert [cells[1] for cells in rows] == ["ann", "carol"]
+    assert all(len(cells) == len(heads) for cells in rows)
+    heads, (cells,) = table([mine], NOON, bar=False)
+    assert heads[:2] == ("JOB", "STATE")
+    assert len(cells) == len(heads)
 
 
 @given(st.integers(1, 10**5), st.integers(0, 10**5), st.integers(0, 10**5))

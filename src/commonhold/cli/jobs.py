@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ AGES = ((86400, "d"), (3600, "h"), (60, "min"))
 def command(invocation: Invocation, job: int | None) -> None:
     """Those of this computer's person, the newest last; of one JOB all that there is to say.
 
-    What its tasks printed is told by `commonhold log`.
+    A server's owner sees everybody's there, and whose each is. What its tasks printed is told by `commonhold log`.
     """
     out, now = invocation.out, datetime.now(UTC)
     with invocation.network() as network:
@@ -35,7 +36,17 @@ def command(invocation: Invocation, job: int | None) -> None:
             out.answer(found, *aligned(details(found)))
             return
         jobs = network.jobs()
-    out.table(jobs, HEADS, [row(each, now, bar=out.terminal) for each in jobs], "There are no jobs.")
+    out.table(jobs, *table(jobs, now, bar=out.terminal), "There are no jobs.")
+
+
+def table(jobs: Sequence[Job], now: datetime, bar: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Heads and rows; of several persons' jobs with whose each is."""
+    rows = [row(each, now, bar) for each in jobs]
+    if len({each.person for each in jobs}) < 2:
+        return HEADS, rows
+    return (HEADS[0], "PERSON", *HEADS[1:]), [
+        (cells[0], each.person, *cells[1:]) for each, cells in zip(jobs, rows, strict=True)
+    ]
 
 
 def row(job: Job, now: datetime, bar: bool) -> tuple[str, ...]:

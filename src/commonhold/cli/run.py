@@ -68,6 +68,8 @@ def command(invocation: Invocation, /, *, words: tuple[str, ...], null: bool, dr
         typed = typed._replace(inputs=listed("-", null))
     elif null:
         raise WrongUsage("-0 is about a list, and there is none.", "commonhold run -0 COMMAND :::: FILE")
+    elif not typed.named and _takes_input(typed.command):
+        invocation.out.remark("No input is named, so {} and its kin stand for themselves; inputs follow behind :::")
     with invocation.network() as network:
         if dry_run:
             packages = network.packages(how["env"]) if how["env"] else None
