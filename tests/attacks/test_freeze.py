@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.compute.conftest import BOB, Town, needs_bubblewrap, town  # noqa: F401 - a fixture
@@ -103,3 +104,28 @@ async def test_no_guest_computes_on_when_its_owner_comes(town: Town, way: str): 
     await asyncio.sleep(1.5)
     assert size() <= before, "its folder goes when it has ended"
     await laptop.cluster.cancel(job)
+
+
+APART = """
+import os, time
+if os.fork():
+    os.wait()
+else:
+    os.setsid()
+    for _ in range(300):
+        said = open("/proc/self/autogroup").read()
+        if "nice 19" in said:
+            break
+        time.sleep(0.1)
+    print(said)
+"""
+
+
+@needs_bubblewrap
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="Linux divides nothing by sessions here")
+async def test_a_guest_that_begins_a_session_has_no_more_of_the_processors(town: Town):  # noqa: F811
+    """Linux gives each session as much as the owner's has, unless it is told to stand back."""
+    laptop = town.computers["laptop"]
+    job = await laptop.run((sys.executable, "-c", APART), on="laptop")
+    [task] = laptop.journal.tasks(job.job)
+    assert task.output.split()[-2:] == ["nice", "19"]

@@ -22,6 +22,7 @@ from commonhold.compute.lender.bounds import Machine, Unit, Use
 from commonhold.compute.lender.shared import uncounted
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+STOOD_BACK = b" 19\n"  # at the end of what a session's group says of itself
 BLOCK = 512  # bytes: what st_blocks counts in
 MOST_EXACT = 1000  # processes, the largest, whose memory is measured exactly
 TROUBLES = (OSError, ValueError, psutil.Error)  # of processes that begin or end while they are looked at
@@ -35,6 +36,7 @@ class GuestProcess(NamedTuple):
     group: int
     memory: int  # bytes
     threads: int
+    session: int = 0
 
 
 class Gauge(Protocol):
@@ -75,7 +77,7 @@ class NamespaceGauge:
     """Of a sandbox of bubblewrap. Raises OSError when that has not begun yet, or has ended."""
 
     def __init__(self, outer: int) -> None:
-        self.group = 1
+        self.group, self.workers = 1, frozenset({1, 2})
         [inner] = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
         self._namespace = os.stat(f"/proc/{inner}/ns/pid").st_ino  # noqa: PTH116 - it is no path
         if self._namespace == os.stat("/proc/self/ns/pid").st_ino:  # noqa: PTH116
@@ -92,17 +94,39 @@ class NamespaceGauge:
 
     def use(self, most_memory: int) -> Use:
         seen = list(self._seen())
+        self._stand_back(seen)
         shared = os.fstatvfs(self._shared)
         files = (shared.f_blocks - shared.f_bfree) * shared.f_frsize
         if files + sum(each.memory for each in seen) > most_memory:
             seen = [self._exactly(each, rank) for rank, each in enumerate(_by_memory(seen))]
-        return summed(seen, self.group, frozenset({1, 2}), files)
+        return summed(seen, self.group, self.workers, files)
 
     def _seen(self) -> Iterator[GuestProcess]:
         for number in _numbers(self._processes):
             with contextlib.suppress(OSError):
                 words = self._read(f"{number}/stat").rpartition(b")")[2].split()
-                yield GuestProcess(number, int(words[2]), int(words[21]) * PAGE, int(words[17]))
+                memory, threads = int(words[21]) * PAGE, int(words[17])
+                yield GuestProcess(number, int(words[2]), memory, threads, int(words[3]))
+
+    def _stand_back(self, seen: Iterable[GuestProcess]) -> None:
+        """Where Linux divides processors among sessions first (autogroup), a new one has as much as the owner's.
+
+        The worker's own stands back by itself, once it has started.
+        """
+        sessions = {each.session: each.number for each in seen if each.number > 1}
+        workers = {each.session for each in seen if each.number in self.workers}
+        for session in sessions.keys() - workers:
+            with contextlib.suppress(OSError):
+                name = f"{sessions[session]}/autogroup"
+                if not self._read(name).endswith(STOOD_BACK):
+                    self._write(name, b"19")
+
+    def _write(self, name: str, what: bytes) -> None:
+        file = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=self._processes)
+        try:
+            os.write(file, what)
+        finally:
+            os.close(file)
 
     def _exactly(self, seen: GuestProcess, rank: int) -> GuestProcess:
         """What processes share is counted once, and what was swapped out is counted."""
