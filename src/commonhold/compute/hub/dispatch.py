@@ -14,10 +14,11 @@ from commonhold.compute.hub.minutes import Minutes
 from commonhold.compute.hub.running import Running
 from commonhold.compute.hub.seats import Seat
 from commonhold.compute.hub.session import Session
-from commonhold.compute.job import Input, Outcome, State, no_lender, verdict
+from commonhold.compute.job import Input, JobSpec, Outcome, State, no_lender, verdict
 from commonhold.compute.papers import Farewell
 from commonhold.errors import CommonholdError, Conflict, Unreachable
 from commonhold.names import Fingerprint
+from commonhold.thrift import give_back
 
 log = logging.getLogger(__name__)
 
@@ -82,29 +83,29 @@ class Dispatch:
 
     async def _first(self) -> None:
         """Who takes it is told of all its tasks. Raises with the reasons when nobody does, or a right is missing."""
-        running, spec = self.running, self.running.spec
+        spec = self.running.spec
         session = await self._handout.enter()
         asked = await self._handout.invite(session, patient=spec.on != "any")
-        refusals = self._handout.refusals(asked)
-        self._means.journal.note(self.number, *refusals)
+        self._means.journal.note(self.number, *(refusals := self._handout.refusals(asked)))
         seats = [seat for seat in asked if self._handout.fit(seat)]
         if not seats:
             raise no_lender(refusals)
-        inputs: list[Input | None] = list(spec.inputs) or [None]
-        places = [seat.fingerprint for seat in seats] if spec.on == "all" else [None]
-        if spec.on not in {"any", "all"}:
-            places = [seats[0].fingerprint]
-        laid = [(given, place) for place in places for given in inputs]
-        tasks = [given for given, _ in laid]
-        bound = {task: place for task, (_, place) in enumerate(laid, 1) if place}
-        running.lay_out(tasks, bound, self._means.sources(self.number, tasks))
-        self._means.journal.begin(self.number, running.into, laid)
+        self._lay_out(seats)
         self._minutes.tell_job()
         await asyncio.gather(*(self._handout.brief(session, seat) for seat in session.seats if self._handout.fit(seat)))
         unwilling = [seat.refusal for seat in seats if not seat.accepted]  # who lent before, and lends no more
         if len(unwilling) == len(seats) or (unwilling and spec.on == "all"):
             raise no_lender(unwilling)
         await self._handout.give()
+
+    def _lay_out(self, seats: list[Seat]) -> None:
+        """In memory and in the journal; what that takes of a hundred thousand tasks is given back."""
+        laid = _laid(self.running.spec, seats)
+        tasks, bound = [given for given, _ in laid], {task: place for task, (_, place) in enumerate(laid, 1) if place}
+        self.running.lay_out(tasks, bound, self._means.sources(self.number, tasks))
+        self._means.journal.begin(self.number, self.running.into, laid)
+        del laid
+        give_back()
 
     async def _see_through(self, pause: float) -> None:
         """Ask for lenders again and again, and hand out what waits, until all tasks have ended."""
@@ -149,7 +150,7 @@ class Dispatch:
         for farewell in await self._means.sessions.end(self.session):
             self._minutes.take_stored(farewell)
         self._handout.leave()
-        self._minutes.wait_again(self.running.take_back(list(self.running.out.values())))
+        self._minutes.wait_again(self.running.take_back(map(self.running.key, list(self.running.out))))
         if self._minutes.schedulers >= MOST_SCHEDULERS:
             raise CommonholdError(f"Its scheduler ended {MOST_SCHEDULERS} times before any task did.")
 
@@ -208,7 +209,7 @@ class Dispatch:
             if self._refusals[task] >= MOST_REFUSALS:
                 return False
         self._handout.brief_anew()
-        self._minutes.wait_again(self.running.take_back([self.running.out[task]]))
+        self._minutes.wait_again(self.running.take_back([self.running.key(task)]))
         self.note(f"A task could not reach its files, and runs again. {outcome.problem}")
         self._wake.set()
         return True
@@ -256,8 +257,8 @@ class Dispatch:
     def _end(self, state: State, *notes: str) -> None:
         if self._over:
             return
+        self._means.journal.end(self.number, state, *notes)  # what cannot be written down has not ended
         self._over = True
-        self._means.journal.end(self.number, state, *notes)
         self._minutes.tell_job()
         self._ended(self)
         self._has_begun(Conflict(f"Job {self.number} ended as {state}."))
@@ -276,6 +277,15 @@ class Dispatch:
         self._driving.cancel()
         await asyncio.gather(self._driving, return_exceptions=True)
         self._has_begun(Unreachable("The node is stopping.", f"commonhold log {self.number}"))
+
+
+def _laid(spec: JobSpec, seats: list[Seat]) -> list[tuple[Input | None, Fingerprint | None]]:
+    """Each task by its input, and the only computer for it, if there is one."""
+    inputs: list[Input | None] = list(spec.inputs) or [None]
+    places = [seat.fingerprint for seat in seats] if spec.on == "all" else [None]
+    if spec.on not in {"any", "all"}:
+        places = [seats[0].fingerprint]
+    return [(given, place) for place in places for given in inputs]
 
 
 async def _first_of(over: asyncio.Future[Any], work: Coroutine[Any, Any, Any]) -> None:

@@ -148,7 +148,7 @@ class Handout:
 
     async def drop(self, tasks: Iterable[int]) -> None:
         """The scheduler forgets them."""
-        keys = [self._running.out[task] for task in tasks if task in self._running.out]
+        keys = [self._running.key(task) for task in tasks if task in self._running.out]
         if self.session is not None and keys:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SCHEDULER_WITHIN):

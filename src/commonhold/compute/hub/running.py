@@ -33,7 +33,7 @@ class Running:
         self.places: dict[int, Fingerprint] = {}  # tasks that are for one computer only
         self.sources: dict[int, Sources] = {}
         self.waiting: set[int] = set()
-        self.out: dict[int, str] = {}  # by task: its key
+        self.out: dict[int, int] = {}  # by task: in which turn it was handed out
         self.failed = 0
         self.over = asyncio.Event()  # all have ended
         self._turn = 0
@@ -64,14 +64,18 @@ class Running:
         Of a hundred thousand it would be in memory until the scheduler has the last; one that ended meanwhile is none.
         """
         self._turn += 1
-        keys = {task: key_of(self.number, task, self._turn) for task in sorted(tasks)}
-        self.waiting -= keys.keys()
-        self.out |= keys
-        return (self._order(task) for task, key in keys.items() if self.out.get(task) == key)
+        turn, chosen = self._turn, sorted(tasks)
+        self.waiting.difference_update(chosen)
+        self.out |= dict.fromkeys(chosen, turn)
+        return (self._order(task) for task in chosen if self.out.get(task) == turn)
+
+    def key(self, task: int) -> str:
+        """What a task that is out is called."""
+        return key_of(self.number, task, self.out[task])
 
     def _order(self, task: int) -> dict[str, Any]:
         return {
-            "key": self.out[task],
+            "key": self.key(task),
             "words": words_for(self.spec.command, self.tasks[task - 1], task),
             "timeout": self.spec.timeout,
             "cores": self.spec.cores,
@@ -91,8 +95,8 @@ class Running:
     def find(self, key: str) -> int:
         """The task that is out under that key; 0 for none, and for what was handed out anew since."""
         with suppress(ValueError):
-            _, task, _ = parts_of(key)
-            if self.out.get(task) == key:
+            number, task, turn = parts_of(key)
+            if number == self.number and self.out.get(task) == turn:
                 return task
         return 0
 
@@ -101,7 +105,7 @@ class Running:
         self.waiting.discard(task)
         self.out.pop(task, None)
         self.failed += state is State.FAILED
-        if not self.open:
+        if not (self.waiting or self.out):
             self.over.set()
 
     def blame(self, task: int, status: int, why: str = "") -> str:
