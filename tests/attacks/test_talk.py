@@ -14,7 +14,7 @@ from commonhold.compute import journal
 from commonhold.compute.certificates import SessionAuthority
 from commonhold.compute.hub.serve import Jobs
 from commonhold.compute.job import JobSpec
-from commonhold.compute.lender import stay
+from commonhold.compute.lender import carriage, stay
 from commonhold.compute.lender.lend import PYTHON
 from commonhold.compute.papers import Inquiry, JobPapers, Offer, RemoteFile, Rest
 from commonhold.compute.said import Listening
@@ -93,10 +93,10 @@ async def test_papers_without_end_are_not_kept(town: Town, monkeypatch: pytest.M
     await liar.say("DELETE", f"{path}/1")
     await liar.say("POST", f"{path}/3", liar.papers("x" * MIB))
     [held] = tower.lending.stays
-    monkeypatch.setattr(stay, "MOST_FORGOTTEN", 10)
+    monkeypatch.setattr(carriage, "MOST_FORGOTTEN", 10)
     for job in range(100, 130):
         await liar.say("DELETE", f"{path}/{job}")
-    assert len(held._forgotten) <= 11
+    assert len(held._carriage._forgotten) <= 11
 
 
 async def test_what_lenders_say_of_a_job_is_kept_as_far_as_people_read_it(town: Town, monkeypatch: pytest.MonkeyPatch):  # noqa: F811

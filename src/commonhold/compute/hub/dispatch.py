@@ -51,8 +51,6 @@ class Dispatch:
     def session(self) -> Session | None:
         return self._handout.session
 
-    # Its way
-
     def start(self, *, anew: bool) -> None:
         """Begin it: `anew` with all that it needs, else its tasks are laid out and what ran before is lost."""
         if not anew:
@@ -143,12 +141,16 @@ class Dispatch:
         except OSError as error:
             self._hindrance = f"The scheduler cannot be started: {error.strerror}."
 
+    async def _take_farewells(self) -> None:
+        """Its session ends. What lenders say that they have stored of it is done."""
+        for farewell in await self._means.sessions.end(self.session) if self.session is not None else ():
+            self._minutes.take_stored(farewell)
+
     async def _leave_what_ended(self) -> None:
         """A session whose scheduler is gone: what was handed out in it waits again."""
         if self.session is None or not self.session.over.is_set():
             return
-        for farewell in await self._means.sessions.end(self.session):
-            self._minutes.take_stored(farewell)
+        await self._take_farewells()
         self._handout.leave()
         self._minutes.wait_again(self.running.take_back(map(self.running.key, list(self.running.out))))
         if self._minutes.schedulers >= MOST_SCHEDULERS:
@@ -179,8 +181,6 @@ class Dispatch:
         seats = self.session.seats if self.session is not None else ()
         name = next((seat.name for seat in seats if place and seat.fingerprint == place), "")
         return f"What is for {name} alone" if name else "What is left of it"
-
-    # What is heard of it
 
     def _ended_one(self) -> None:
         if self.session is not None:
@@ -245,8 +245,6 @@ class Dispatch:
     def note(self, sentence: str) -> None:
         self._minutes.note(sentence)
 
-    # Its end
-
     def stop(self, state: State, *notes: str) -> None:
         """End it before its time: what runs of it is killed, what is done stays."""
         if not self._over:
@@ -276,6 +274,7 @@ class Dispatch:
         self._over = True
         self._driving.cancel()
         await asyncio.gather(self._driving, return_exceptions=True)
+        await self._take_farewells()
         self._has_begun(Unreachable("The node is stopping.", f"commonhold log {self.number}"))
 
 

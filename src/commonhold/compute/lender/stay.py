@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -20,13 +20,14 @@ from commonhold.compute import sandbox
 from commonhold.compute.environment import Environment
 from commonhold.compute.job import Outcome, key_of, parts_of, relative
 from commonhold.compute.lender import guest
+from commonhold.compute.lender.carriage import Carriage
 from commonhold.compute.lender.equipment import Equipment
 from commonhold.compute.lender.portions import Portion
 from commonhold.compute.lender.warden import Ward, Warden
 from commonhold.compute.papers import LARGEST, Courier, Farewell, JobPapers, RemoteFile, Rest
 from commonhold.compute.said import Listening, Piece, within_bounds
 from commonhold.compute.sandboxed.task import WORK
-from commonhold.errors import CommonholdError, NoSpace, NotFound, Unreachable, WrongUsage
+from commonhold.errors import CommonholdError, NoSpace, Unreachable, WrongUsage
 from commonhold.names import PersonId, SharePath
 from commonhold.trees import erase
 
@@ -34,7 +35,7 @@ PAPERS_WITHIN = 20.0  # seconds that a task waits until the hub said what it may
 REMEMBERED = 32  # tasks whose outputs are stored, and of which the scheduler may not have heard
 LONGEST_COMMAND = 200  # characters of what is told of a job
 MOST_PAPERS, EACH = 2 * LARGEST, 4096  # bytes of all papers that are kept for a hub; what those of a job cost at least
-MOST_FORGOTTEN = 1_000  # jobs of which it is remembered that they are over
+SETTLES_WITHIN = 0.4  # seconds that what a dead worker's tasks left may take to be stored
 DIES_WITHIN = 0.5  # seconds that a worker has to be dead of which its hub says that it is gone
 
 
@@ -78,10 +79,8 @@ class Stay:
         self._environment: Path | None = None
         self._papers: dict[int, asyncio.Future[JobPapers]] = {}
         self._sizes: dict[int, int] = {}  # of papers, by job
-        self._forgotten: dict[int, None] = {}
-        self._carrying: dict[int, set[asyncio.Task[Any]]] = {}  # by job: files on their way
+        self._carriage = Carriage()
         self._stored: dict[str, Outcome] = {}
-        self._stopped: dict[str, str] = {}  # tasks that were to end: why
         self._warden = warden
         self._ward: Ward | None = None
 
@@ -112,11 +111,7 @@ class Stay:
         """That task takes too much: its command, or what is fetched for it."""
         if self.box is not None:
             self.box.channel.tell("stop", key=key, why=why)
-        for carried in self._carrying.values():
-            for carrying in carried:
-                if carrying.get_name() == key:
-                    self._stopped[key] = why
-                    carrying.cancel()
+        self._carriage.stop(key, why)
 
     async def clear(self) -> None:
         if self._environment is not None:
@@ -129,7 +124,7 @@ class Stay:
         if sum(self._sizes.values()) - self._sizes.get(job, 0) + size + EACH > MOST_PAPERS:
             raise NoSpace("That session has too many jobs at a time.", "wait until some are done")
         self._sizes[job] = size + EACH
-        self._forgotten.pop(job, None)
+        self._carriage.learn(job)
         self.commands[job] = papers.command[:LONGEST_COMMAND]
         if self.box is not None:
             self.box.channel.tell("learn", job=job)
@@ -143,18 +138,14 @@ class Stay:
         self._papers.pop(job, None)
         self.commands.pop(job, None)
         self._sizes.pop(job, None)
-        self._forgotten[job] = None
-        if len(self._forgotten) > MOST_FORGOTTEN:
-            del self._forgotten[next(iter(self._forgotten))]
         if self.portion is not None:
             self.portion.forget(job)
         if self.box is not None:
             self.box.channel.tell("forget", job=job)
-        for task in self._carrying.get(job, ()):
-            task.cancel()
+        self._carriage.forget(job)
 
     async def farewell(self, *, lost: bool) -> Farewell:
-        """Kill the worker, and what is carried for it. `lost`: it seems to be gone, so it may just be dying."""
+        """Kill the worker; what it left may still be stored. `lost`: it seems to be gone, so it may just be dying."""
         if self.portion is not None:
             self.portion.close()
         if self.box is None:
@@ -163,6 +154,7 @@ class Stay:
         self.box.kill()
         await self.box.wait()
         await self.box.channel.ended()
+        await self._carriage.settle(SETTLES_WITHIN if self.permit.ended is None else 0)
         executing = await asyncio.to_thread(self._executing) if status else ()
         if self._ward is not None:
             self._warden.release_soon(self._ward)
@@ -187,10 +179,10 @@ class Stay:
         papers = await self._papers_of(job)
         key = key_of(job, task, turn)
         if what == "fetch":
-            await self._carry(job, key, self._fetch(key, task, papers))
+            await self._carriage.fetch(job, key, self._fetch(key, task, papers))
             return None
         outcome = msgspec.convert(words["outcome"], Outcome)
-        return await self._carry(job, key, self._store(key, task, papers, outcome))
+        return await self._carriage.store(job, key, self._store(key, task, papers, outcome))
 
     async def _heed(self, what: str, words: dict[str, Any]) -> None:
         """What the worker tells of cores and memory."""
@@ -222,33 +214,13 @@ class Stay:
 
     async def said(self, job: int, asked: Listening) -> list[Piece]:
         """What is new of that job's tasks that run here: a stranger's word, and no more of it than was asked for."""
-        if self.box is None or job in self._forgotten:
+        if self.box is None or self._carriage.over(job):
             return []
         pieces = within_bounds(await self.box.channel.ask("said", job=job, asked=asked))
         return [piece for piece in pieces if parts_of(piece.key)[0] == job]
 
-    async def _carry(self, job: int, key: str, work: Coroutine[Any, Any, Any]) -> Any:
-        """Do it, unless the job is over before it is done."""
-        carrying = asyncio.create_task(work, name=key)
-        carried = self._carrying.setdefault(job, set())
-        carried.add(carrying)
-        try:
-            return await carrying
-        except asyncio.CancelledError:
-            if why := self._stopped.pop(key, ""):
-                raise CommonholdError(why) from None
-            if job not in self._forgotten:
-                raise
-            raise NotFound(f"Job {job} is over.") from None
-        finally:
-            carrying.cancel()
-            carried.discard(carrying)
-            if not carried:
-                self._carrying.pop(job, None)
-
     async def _papers_of(self, job: int) -> JobPapers:
-        if job in self._forgotten:
-            raise NotFound(f"Job {job} is over.")
+        self._carriage.require(job)
         waiting = self._papers.setdefault(job, asyncio.get_running_loop().create_future())
         try:
             return await asyncio.wait_for(asyncio.shield(waiting), PAPERS_WITHIN)
