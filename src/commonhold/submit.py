@@ -271,7 +271,8 @@ def _require_names(inputs: Sequence[Input]) -> None:
             try:
                 given.uploaded.require_portable()
             except WrongUsage as error:
-                raise WrongUsage(f"{given.text} cannot be brought: {error.sentence}", "give it another name") from error
+                hint = f"give it another name; it lies in {Path(given.text).parent}"
+                raise WrongUsage(f"An input cannot be brought: {error.sentence}", hint) from error
 
 
 class InputsUpload:

@@ -115,6 +115,19 @@ def test_a_second_ctrl_c_ends_it_at_once_though_the_hub_is_frozen(network, input
     until(lambda: typed.net.job(1).state == "stopped", "it has stopped")
 
 
+def test_who_waits_when_the_hub_dies_is_told_to_follow_the_job_and_not_to_type_it_again(network):
+    typed, hub = network
+    words = typed.words("run", "sleep 3; echo {}", ":::", "a", "b")
+    waiting = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: [job for job in typed.net.jobs() if job.running], "it runs")
+    hub.kill()
+    _, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 5
+    assert "hint: job 1 goes on when its node does: commonhold log -f 1 follows it\n" in err
+    hub.up()
+    assert "Job 1 ended as done: 2 done" in typed.cli("log", "-f", 1).err
+
+
 def test_an_input_that_goes_meanwhile_is_named_and_the_job_goes_on_when_it_is_back(network, inputs):
     typed, hub = network
     lost = inputs / "07 é.txt"

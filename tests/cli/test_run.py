@@ -120,8 +120,8 @@ def test_a_mistyped_option_before_the_command_is_not_taken_for_one(cli):
 
 
 def test_one_sentence_ends_with_one_stop():
-    task = Task(1, 1, State.FAILED, "a", output="begun\n", problem="It was stopped after 2 seconds, as the job says.")
-    assert ending(task) == "It was stopped after 2 seconds, as the job says: begun"
+    task = Task(1, 1, State.FAILED, "a", output="begun\n", problem="It was stopped after 2 s, as the job says.")
+    assert ending(task) == "It was stopped after 2 s, as the job says: begun"
 
 
 @pytest.mark.parametrize("option", [("--timeout", "soon"), ("--retries", "-1"), ("--cores", "0")])

@@ -100,7 +100,7 @@ async def test_the_time_in_which_a_task_is_frozen_is_none_of_its_time_out(town: 
     assert (ended.state, ended.done) == (State.DONE, 1), tower.journal.tasks(job)
     slow = await tower.run("sleep 60", on="laptop", timeout=1.5)
     [task] = tower.journal.tasks(slow.job)
-    assert task.problem == "It was stopped after 1.5 seconds, as the job says."
+    assert task.problem == "It was stopped after 1.5 s, as the job says."
 
 
 async def test_a_hub_that_dismisses_a_worker_first_hears_all_the_same_why_it_is_given_back(town: Town):

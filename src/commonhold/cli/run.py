@@ -14,7 +14,7 @@ from commonhold.cli.lists import divided, listed, piped, require_in_front
 from commonhold.cli.output import Output, counted, size
 from commonhold.cli.progress import job_progress
 from commonhold.cli.words import Duration, Size
-from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, WrongUsage
+from commonhold.errors import CommonholdError, Interrupted, PartlyFailed, Unreachable, WrongUsage
 
 if TYPE_CHECKING:
     from commonhold.api import Network
@@ -118,9 +118,13 @@ def perform(
             job = begin(hear)
         except KeyboardInterrupt:
             raise way.left() from None
-        except CommonholdError:
+        except CommonholdError as error:
             if way.number and not way.begun:
                 out.remark(f"Job {way.number} has not begun; {AGAIN.format(way.number)}")
+            if way.begun and isinstance(error, Unreachable):
+                # Whoever tries again has two jobs.
+                hint = f"job {way.number} goes on when its node does: commonhold log -f {way.number} follows it"
+                raise type(error)(error.sentence, hint, **error.more) from error
             raise
     return job, network.log(job.job, state="failed") if job.failed else []
 

@@ -257,7 +257,7 @@ def _exit_of(node: LenderLine, spec: dict[str, Any], folder: Path, output: Print
         try:
             status = _waited_for(process, timeout)
         except subprocess.TimeoutExpired:
-            return {"exit": None, "problem": f"It was stopped after {timeout:g} seconds, as the job says."}
+            return {"exit": None, "problem": f"It was stopped after {timeout:g} s, as the job says."}
     if status == -signal.SIGKILL and (why := node.commands.why(key) or node.ask("why", group=process.pid)):
         return {"exit": None, "problem": why}
     return {"exit": status if status >= 0 else 128 - status}  # as shells say it: 128 + signal
