@@ -40,6 +40,8 @@ def test_a_scenario_is_saved_read_changed_and_compared(cli, tmp_path):
     today, later = tmp_path / "heute Büro.toml", tmp_path / "später.toml"
     assert cli("advise", *QUICK, "--set", "rate=50", "--save", today).code == 0
     assert '[money.rate]\nvalue = 50.0\norigin = "told"' in today.read_text()
+    assert cli("advise", "--computers", 9, "--save", today).code == 6, "it would be lost"
+    assert cli("advise", today, "--set", "rate=50", "--save", today).code == 0
     assert cli("advise", today).lines[0].startswith("Peer-to-peer, for 3 computers and 3 people")
     grown = cli("advise", today, "--computers", 40, "--workload", "media", "--save", later)
     assert "40 computers and 40 people" in grown.lines[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.errors import NodeNotRunning, NotFound, WrongUsage
+from commonhold.errors import Conflict, NodeNotRunning, NotFound, WrongUsage
 from commonhold.plan.advise import Advice
 from commonhold.plan.explain import explained
 from commonhold.plan.scenario import Provenance, Scenario, Value, parse, told, written
@@ -66,7 +67,7 @@ def command(
             workload, numbers = _asked(known)
         scenario = Scenario(known | told(numbers), workload or "office")
     if save is not None:
-        _keep(save, scenario)
+        _keep(save, scenario, file)
     advice = advised(scenario)
     formulas = ["", *explained(scenario)] if explain else []
     invocation.out.answer(advice, *_lines(advice), *formulas)
@@ -124,9 +125,16 @@ def _read(file: str, workload: str | None, numbers: Mapping[str, float]) -> Scen
     return scenario.changed(numbers, workload)
 
 
-def _keep(file: str, scenario: Scenario) -> None:
+def _keep(file: str, scenario: Scenario, read: str | None) -> None:
+    """Only the scenario that was read is replaced: in another one somebody may have written much."""
+    place = Path(file).expanduser()
+    mine = read is not None and place.resolve() == Path(read).expanduser().resolve()
     try:
-        Path(file).expanduser().write_text(written(scenario), encoding="utf-8")
+        with place.open("w" if mine or place.is_dir() else "x", encoding="utf-8") as opened:
+            opened.write(written(scenario))
+    except FileExistsError:
+        hint = f"another name; to change that one: commonhold advise {shlex.quote(file)} --save {shlex.quote(file)}"
+        raise Conflict(f"{file} is there already.", hint) from None
     except OSError as error:
         raise NotFound(f"{file} cannot be written: {error.strerror}.") from None
 
