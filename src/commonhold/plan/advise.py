@@ -251,7 +251,7 @@ def _accidents(scenario: Scenario) -> Score:
 
 def _assumptions(scenario: Scenario) -> list[str]:
     return [
-        f"{FIELDS[name].about} ({name}): {value.number:g}{f' {FIELDS[name].unit}' if FIELDS[name].unit else ''},"
+        f"{FIELDS[name].about} ({name}): {_number(value.number)}{f' {FIELDS[name].unit}' if FIELDS[name].unit else ''},"
         f" {value.source}"
         for name, value in scenario
         if value.origin is Provenance.ASSUMED and name != "measured"
@@ -277,6 +277,14 @@ def _time(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def _number(value: float) -> str:
+    """
+    >>> _number(0.000862458), _number(1500.0), _number(0.3)
+    ('0.000862', '1500', '0.3')
+    """
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:g}"
 
 
 def _money(amount: float) -> str:

@@ -129,7 +129,10 @@ def told(numbers: Mapping[str, float]) -> dict[str, Value]:
     for name in numbers:
         if name not in FIELDS:
             near = get_close_matches(name, FIELDS, 1)
-            raise WrongUsage(f"There is no value “{name}”.", f"did you mean {near[0]}?" if near else "")
+            hint = (
+                f"did you mean {near[0]}?" if near else "commonhold advise --save FILE writes them all"
+            )
+            raise WrongUsage(f"There is no value “{name}”.", hint)
     return {name: _same(float(number), "told", Provenance.TOLD) for name, number in numbers.items()}
 
 
