@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 
 from commonhold.answers import Explanation, JoiningCode, KnownComputer, Place, Ruling, Status
 from commonhold.errors import CommonholdError, WrongUsage
+from commonhold.home import LendingTerms
 from commonhold.names import ComputerName, Fingerprint, PersonId, PersonName, ShareName
 from commonhold.wire import convert, from_json, to_json
+
+AMOUNTS = st.integers(0, 2**62 - 1)
+HOURS = st.sampled_from(["", "19-7", "9:30-17"])
+TERMS = st.builds(LendingTerms, st.sampled_from(["always", "idle", "never"]), AMOUNTS, AMOUNTS, AMOUNTS, HOURS)
+st.register_type_strategy(LendingTerms, TERMS)
 
 HEX = "0123456789abcdef"
 TEXTS = st.text(max_size=40)

@@ -90,7 +90,7 @@ def test_a_file_in_memory_is_that_of_who_has_it_and_open_twice_it_is_one():
             os.close(processes)
             os.close(again)
     assert set(hidden) == {7}
-    assert 45 * MIB < hidden[7] < 60 * MIB
+    assert 45 * MIB < hidden[7] < 90 * MIB, "once, and not twice"
 
 
 def test_what_is_hidden_is_its_tasks_or_the_workers_own():

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -40,6 +41,8 @@ def inputs(tmp_path):
         (folder / f"{number:02} é.txt").write_text(f"{number}\n")
     with (folder / "zz.bin").open("wb") as large:
         large.truncate(LARGE)
+    for file in folder.iterdir():
+        os.utime(file, (time.time() - 60,) * 2)  # what has changed just now would be brought again
     return folder
 
 

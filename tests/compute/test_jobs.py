@@ -55,7 +55,7 @@ async def test_a_task_is_stopped_when_its_time_is_up_and_its_children_with_it(al
     job = await alone.run("sleep 600 & sleep 600", timeout=0.5)
     [task] = alone.journal.tasks(job.job)
     assert (task.state, task.exit) == (State.FAILED, None)
-    assert "0.5 seconds" in task.problem
+    assert "after 0.5 s," in task.problem
 
 
 async def test_remote_inputs_go_in_and_new_files_come_out_beside_them(town: Town):

@@ -83,7 +83,7 @@ def test_a_signal_is_told_as_shells_tell_it(node: LenderLine):
 def test_time_ends_it_with_all_its_children(node: LenderLine):
     outcome = ran(node, "sh", "-c", "sleep 600 & sleep 600", timeout=0.1)
     assert outcome["exit"] is None
-    assert "0.1 seconds" in outcome["problem"]
+    assert "after 0.1 s," in outcome["problem"]
 
 
 def test_the_commands_of_a_job_that_is_over_are_killed_and_no_other_starts(node: LenderLine):

@@ -109,10 +109,10 @@ def test_somebody_whom_nobody_knows_changes_nothing(laptop):
         (("--hours", "25-7"), "“25-7” are no hours."),
         (("--hours", "at night"), "“at night” are no hours."),
         (("--hours", "9-9"), "“9-9” are no hours."),
-        (("--cores", "10000"), "cores, and not 10,000."),
-        (("--memory", "1MB"), "bytes of memory, and not 1,000,000."),
-        (("--memory", "900TB"), "bytes of memory, and not 900,000,000,000,000."),
-        (("--disk", "1kB"), "bytes of disk, and not 1,000."),
+        (("--cores", "10000"), "cores."),
+        (("--memory", "1MB"), "of memory."),
+        (("--memory", "900TB"), "of memory."),
+        (("--disk", "1kB"), "of disk."),
     ],
 )
 def test_terms_that_cannot_be_are_refused_in_one_sentence_and_nothing_changes(laptop, words, sentence):

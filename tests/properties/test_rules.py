@@ -130,7 +130,16 @@ def test_a_pass_opens_only_what_it_says(said, paths, asked, verb):
     lender = Subject(standing=Standing.MEMBER, computer=COMPUTERS[0], person=PERSONS[0])
     for folder in (None, *paths):
         given_out = Pass(
-            COMPUTERS[0], COMPUTERS[1], PERSONS[1], "1", share.id, said, frozenset() if folder else paths, folder, NOON
+            COMPUTERS[0],
+            COMPUTERS[1],
+            PERSONS[1],
+            "1",
+            share.id,
+            said,
+            frozenset() if folder else frozenset(str(path).encode() for path in paths),
+            None if folder is None else str(folder).encode(),
+            NOON,
+            0,
         )
         if not given_out.trouble(lender, verb, share, asked):
             assert asked.within(folder) if folder is not None else asked in paths

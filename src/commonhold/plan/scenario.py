@@ -129,9 +129,7 @@ def told(numbers: Mapping[str, float]) -> dict[str, Value]:
     for name in numbers:
         if name not in FIELDS:
             near = get_close_matches(name, FIELDS, 1)
-            hint = (
-                f"did you mean {near[0]}?" if near else "commonhold advise --save FILE writes them all"
-            )
+            hint = f"did you mean {near[0]}?" if near else "commonhold advise --save FILE writes them all"
             raise WrongUsage(f"There is no value “{name}”.", hint)
     return {name: _same(float(number), "told", Provenance.TOLD) for name, number in numbers.items()}
 
