@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import os
 import unicodedata
@@ -21,7 +22,7 @@ from commonhold.files.used.tally import Progress
 from commonhold.names import SharePath
 from commonhold.transport import Address, Caller, Listener, Peer
 
-from ..authority.suite import CAROL, computer
+from ..authority.suite import BOB, CAROL, computer
 
 BIG = os.urandom(5 * 2**20 + 123)
 
@@ -211,6 +212,18 @@ async def test_a_part_of_an_older_file_or_a_whole_one_does_no_harm(tower, tmp_pa
     await copy.get(tower.caller("laptop"), tower.peer, "photos", path("big.bin"), target)
     assert target.read_bytes() == BIG
     assert not list(tmp_path.glob(".*part"))
+
+
+async def test_a_right_that_ends_before_the_digest_is_asked_for_is_told_by_its_reason(tower):
+    """The digest is asked for by HEAD, whose answers have no body."""
+    share = tower.offer("photos", laptop=Verb.READ)
+    (tower.home / "photos" / "a").write_text("new")
+    there = tower.remote("laptop", "photos")
+    entry = await there.stat(SharePath(("a",)))
+    assert await there.digest(SharePath(("a",)), entry.etag) == hashlib.sha256(b"new").digest()
+    tower.casa.deny(BOB, Verb.READ, share.door)
+    with pytest.raises(Refused, match="may not read photos: "):
+        await there.digest(SharePath(("a",)), entry.etag)
 
 
 async def test_wrong_bytes_in_a_part_are_found_by_the_digest(tower, tmp_path):

@@ -17,7 +17,16 @@ import aiohttp
 
 from commonhold.authority.authority import ROOT
 from commonhold.authority.gate import PASS_HEADER
-from commonhold.errors import Changed, CommonholdError, Conflict, Damaged, PartlyFailed, Unreachable, WrongUsage
+from commonhold.errors import (
+    Changed,
+    CommonholdError,
+    Conflict,
+    Damaged,
+    PartlyFailed,
+    Refused,
+    Unreachable,
+    WrongUsage,
+)
 from commonhold.files import webdav
 from commonhold.files.entry import Entry, Kind
 from commonhold.files.multistatus import QUESTION, Answer, AnswerReader
@@ -188,8 +197,12 @@ class Remote:
     async def digest(self, path: SharePath, etag: str) -> bytes | None:
         """The SHA-256 that the other computer finds. Raises Changed when the file is another meanwhile."""
         headers = {"Want-Repr-Digest": "sha-256=10", "If-Match": f'"{etag}"'}
-        async with self.request("HEAD", path, headers) as answer:
-            return webdav.parse_digest(answer.headers.get("Repr-Digest"))
+        try:
+            async with self.request("HEAD", path, headers) as answer:
+                return webdav.parse_digest(answer.headers.get("Repr-Digest"))
+        except Refused:
+            async with self.request("GET", path, {"Range": "bytes=0-0"}):  # no answer to HEAD says why
+                raise
 
     async def write(
         self,
