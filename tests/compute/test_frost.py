@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.conftest import until
 
 from commonhold.compute.lender import frost
 from commonhold.compute.sandbox import Kind
@@ -113,6 +114,7 @@ def test_what_was_frozen_when_its_node_was_killed_is_ended_at_the_next_start(tmp
     )
     try:
         for each in (ours, others):
+            until(lambda each=each: SPINS in psutil.Process(each.pid).cmdline(), "it is what it was started as")
             os.kill(each.pid, signal.SIGSTOP)
         frost.end_forgotten(tmp_path / "hóme" / "lent")
         assert ours.wait(30) == -signal.SIGKILL
