@@ -45,7 +45,7 @@ def _empty(top: int, name: str) -> None:
     """Bring the folders in a folder of `top` up to `top`, then remove it. Raises OSError when it cannot go."""
     with _opened(top, name) as folder:
         for inner in _without_files(folder):
-            _openable(folder, inner)  # the system asks for the right to write into a folder that moves
+            openable(folder, inner)  # the system asks for the right to write into a folder that moves
             os.rename(inner, secrets.token_hex(12), src_dir_fd=folder, dst_dir_fd=top)
     os.rmdir(name, dir_fd=top)
 
@@ -64,7 +64,7 @@ def _without_files(folder: int) -> list[str]:
 
 @contextmanager
 def _opened(above: int, name: str) -> Iterator[int]:
-    _openable(above, name)
+    openable(above, name)
     folder = os.open(name, FOLDER, dir_fd=above)
     try:
         yield folder
@@ -72,8 +72,21 @@ def _opened(above: int, name: str) -> Iterator[int]:
         os.close(folder)
 
 
-def _openable(above: int, name: str) -> None:
-    """A guest may take the rights to its own folders away; they are ours all the same."""
-    status = os.stat(name, dir_fd=above, follow_symlinks=False)
+def openable(above: int | None, name: str) -> None:
+    """Give us all rights to a folder: a guest may take them away from its own; they are ours all the same.
+
+    By its handle, where the system has such: under the name could be a link to something else by then.
+    """
+    if not hasattr(os, "O_PATH"):
+        _allow(name, os.stat(name, dir_fd=above, follow_symlinks=False), above)
+        return
+    handle = os.open(name, os.O_PATH | FOLDER, dir_fd=above)
+    try:
+        _allow(f"/proc/self/fd/{handle}", os.fstat(handle))
+    finally:
+        os.close(handle)
+
+
+def _allow(name: str, status: os.stat_result, above: int | None = None) -> None:
     if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
         os.chmod(name, 0o700, dir_fd=above)

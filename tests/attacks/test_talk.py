@@ -15,8 +15,7 @@ from commonhold.compute.certificates import SessionAuthority
 from commonhold.compute.hub.serve import Jobs
 from commonhold.compute.job import JobSpec
 from commonhold.compute.lender import carriage, stay
-from commonhold.compute.lender.lend import PYTHON
-from commonhold.compute.papers import Inquiry, JobPapers, Offer, RemoteFile, Rest
+from commonhold.compute.papers import PYTHON, Inquiry, JobPapers, Offer, RemoteFile, Rest
 from commonhold.compute.said import Listening
 from commonhold.errors import CommonholdError, NoSpace, NotFound, Refused
 

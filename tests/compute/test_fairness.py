@@ -9,8 +9,7 @@ from tests.compute.conftest import Computer, Town
 
 from commonhold.authority.authority import Verb
 from commonhold.compute.job import State
-from commonhold.compute.lender.lend import PYTHON
-from commonhold.compute.papers import Inquiry
+from commonhold.compute.papers import PYTHON, Inquiry
 from commonhold.errors import NotFound, Refused
 
 

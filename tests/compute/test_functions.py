@@ -19,9 +19,8 @@ from tests.compute.conftest import ANN, BOB, CAROL, Computer, Town, guests_of, n
 
 from commonhold.authority.authority import Standing, Subject, Verb
 from commonhold.compute.certificates import Papers, SessionAuthority
-from commonhold.compute.papers import FunctionsPapers, FunctionsWish
+from commonhold.compute.papers import PYTHON, FunctionsPapers, FunctionsWish
 from commonhold.compute.relay import carry
-from commonhold.compute.submitter.holding import PYTHON
 from commonhold.errors import NotFound, Refused, Unreachable, WrongUsage
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.keys import Key

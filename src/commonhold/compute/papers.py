@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from commonhold.compute.job import Input, Outcome
 from commonhold.errors import WrongUsage
 from commonhold.names import Fingerprint, PersonId, SharePath
 
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"  # here: functions and packages need the same elsewhere
 LARGEST = 32 * 2**20  # bytes of a request about a job: the papers of 100,000 tasks
 
 

@@ -18,8 +18,8 @@ from commonhold.compute.hub.seats import Seat
 from commonhold.compute.hub.session import Session
 from commonhold.compute.hub.warm import WARM, WarmSessions
 from commonhold.compute.job import no_lender
-from commonhold.compute.lender.lend import PYTHON, Lending
-from commonhold.compute.papers import Farewell, FunctionsNews, FunctionsPapers, FunctionsWish, Needs
+from commonhold.compute.lender.lend import Lending
+from commonhold.compute.papers import PYTHON, Farewell, FunctionsNews, FunctionsPapers, FunctionsWish, Needs
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.names import Fingerprint
 

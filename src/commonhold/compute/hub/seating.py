@@ -14,8 +14,8 @@ from commonhold.authority.authority import Subject
 from commonhold.compute.certificates import SessionAuthority
 from commonhold.compute.hub.outfitting import Outfitting
 from commonhold.compute.hub.seats import Seat, Seats
-from commonhold.compute.lender.lend import PYTHON, Lending, NearHub
-from commonhold.compute.papers import Accepted, Farewell, Inquiry, JobPapers, Needs, Offer, Rest
+from commonhold.compute.lender.lend import Lending, NearHub
+from commonhold.compute.papers import PYTHON, Accepted, Farewell, Inquiry, JobPapers, Needs, Offer, Rest
 from commonhold.compute.relay import Switch
 from commonhold.errors import CommonholdError, Damaged, NotFound, Refused, Unreachable
 from commonhold.names import Fingerprint

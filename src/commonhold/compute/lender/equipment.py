@@ -11,7 +11,6 @@ import os
 import platform
 import secrets
 import shutil
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -23,7 +22,7 @@ from packaging.tags import Tag, sys_tags
 
 from commonhold.compute import fairness
 from commonhold.compute.environment import Environment, Wheel, unfit
-from commonhold.compute.papers import Equipped
+from commonhold.compute.papers import PYTHON, Equipped
 from commonhold.compute.sandbox import Kind, Sandbox
 from commonhold.compute.sandboxed.unpacking import BLOCK, WHEELS
 from commonhold.compute.wheels import Wheelhouse
@@ -31,7 +30,6 @@ from commonhold.errors import CommonholdError, NoSpace, Refused, Unreachable, Wr
 from commonhold.names import PersonId
 from commonhold.trees import erase
 
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 MOST_KEPT = 32 * 2**30  # bytes of all environments here
 SHARE_OF_DISK = 4  # and not more than one part in so many of what is free
 ANSWER_WITHIN = 5.0  # seconds until who asks for one hears how far it is
@@ -106,7 +104,7 @@ class Equipment:
                     f"{self._computer} gets {fairness.MOST_OF_ONE} environments of one person at a time.",
                     "try again when one of them is there",
                 )
-            house = Wheelhouse(self._folder / person / "wheels")
+            house = Wheelhouse(place.parent / WHEELS)
             coming = self._coming[place] = _Coming(self, place, environment, kind, house, source)
         ready = await coming.wait(ANSWER_WITHIN)
         return Equipped(ready, coming.left)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from commonhold.compute.sandboxed.task import WORK
+from commonhold.trees import FOLDER, openable
 
 DEEPEST = 128  # levels that are looked at: each costs a handle meanwhile
 BLOCK = 512  # bytes: what st_blocks counts in
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Footprint(NamedTuple):
@@ -86,21 +86,12 @@ def _opened(above: int | None, name: str) -> Iterator[int]:
     try:
         folder = os.open(name, FOLDER, dir_fd=above)
     except PermissionError:
-        _openable(above, name)
+        openable(above, name)
         folder = os.open(name, FOLDER, dir_fd=above)
     try:
         yield folder
     finally:
         os.close(folder)
-
-
-def _openable(above: int | None, name: str) -> None:
-    """By its handle: under the name could be a link to something else by then."""
-    handle = os.open(name, getattr(os, "O_PATH", 0) | FOLDER, dir_fd=above)
-    try:
-        os.chmod(f"/proc/self/fd/{handle}", 0o700)  # noqa: PTH101
-    finally:
-        os.close(handle)
 
 
 def _names(folder: int) -> list[str]:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import secrets
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -29,7 +28,7 @@ from commonhold.compute.lender.precedence import Precedence
 from commonhold.compute.lender.stay import Stay
 from commonhold.compute.lender.stays import Stays
 from commonhold.compute.lender.warden import Warden
-from commonhold.compute.papers import Accepted, Courier, Inquiry, JobPapers, Offer, Rest
+from commonhold.compute.papers import PYTHON, Accepted, Courier, Inquiry, JobPapers, Offer, Rest
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.errors import CommonholdError, NotFound, Refused, Unreachable, WrongUsage
 from commonhold.home import LendingTerms
@@ -43,8 +42,6 @@ LOOK_EVERY = 5.0  # seconds between two looks whether hub and terms still hold; 
 PATIENCE = 3  # looks without an answer from the hub: 15 s
 HARDER = 1.25  # a worker's own limits are so much wider than those that the warden holds: it can say what happened
 SESSION_ID = 32  # hexadecimal digits
-
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class NearHub(NamedTuple):

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
 from commonhold.compute.environment import Environment
-from commonhold.compute.papers import FunctionsNews, FunctionsPapers, FunctionsWish
+from commonhold.compute.papers import PYTHON, FunctionsNews, FunctionsPapers, FunctionsWish
 from commonhold.compute.relay import Wire, carry
 from commonhold.errors import CommonholdError, Unreachable
 from commonhold.transport import LoopThread
 from commonhold.wire import convert
 
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 GOODBYE_WITHIN = 3.0  # seconds
 
 

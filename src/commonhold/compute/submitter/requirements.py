@@ -21,11 +21,11 @@ from typing import Any
 import msgspec
 
 from commonhold.compute.environment import Environment
+from commonhold.compute.papers import PYTHON
 from commonhold.compute.wheels import Wheelhouse
 from commonhold.errors import CommonholdError, Damaged, NotFound, Unreachable, WrongUsage
 from commonhold.home import write_private
 
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 KEPT = 86_400.0  # seconds
 PIP = ("-P", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color")
 WHEEL = ("wheel", "--only-binary", ":all:", "--progress-bar", "raw", "--wheel-dir")
