@@ -21,7 +21,7 @@ import psutil
 import rivals
 from msgspec import structs
 from rivals import GnuParallel, RawDask
-from rows import Row, seconds
+from rows import Figures, Row, listed, seconds
 
 from commonhold.compute.job import Job
 from commonhold.demo.stage import Computer, Stage, library
@@ -35,8 +35,6 @@ COPIES, COPY = 8, 32 * 2**20  # files that are staged, and bytes of each
 TASK = 0.5  # seconds of a task while a lender is lost
 COLD = Path("/proc/sys/vm/drop_caches")
 OURS, PARALLEL, DASK, SHELL = "Commonhold", "GNU parallel", "raw Dask", "one core"
-
-Figures = dict[str, float]
 
 
 def notes() -> str:
@@ -231,7 +229,7 @@ def commands(place: Place, dask: RawDask) -> Iterator[Row]:
             what = f"`true` over {COMMANDS:,} inputs on two lenders, beside {other}"
             yield Row(what, _beside({OURS: rates[OURS], other: rates[other]}, "/s"), goal)
     burnt = {name: 1000 * statistics.median(each.processor for each in some) / COMMANDS for name, some in costs.items()}
-    yield Row("processor time for each of these commands, of all processes", _each(burnt, "ms", 2))
+    yield Row("processor time for each of these commands, of all processes", listed(burnt, "ms", 2))
 
 
 def _nodes(place: Place, who: str) -> tuple[Computer, ...]:
@@ -323,7 +321,7 @@ def _job(place: Place, what: str, folder: Path, command: str) -> Iterator[Row]:
     for other in runs:
         yield Row(f"{what}, beside {other}", _beside({OURS: rates[OURS], other: rates[other]}, "files/s"))
     burnt = {name: 1000 * each.processor / len(names) for name, each in costs.items()}
-    yield Row("processor time for each of these files, of all processes", _each(burnt, "ms", 1))
+    yield Row("processor time for each of these files, of all processes", listed(burnt, "ms", 1))
 
 
 # Files on their way
@@ -376,12 +374,12 @@ def owning(place: Place) -> Iterator[Row]:
     slow = {name: 1000 * statistics.quantiles(each, n=100)[98] for name, each in took.items()}
     yield Row(
         "an owner's share of a core with three guests on it, by what it has alone",
-        f"**{100 * share['guests'] / share['alone']:.1f} %** · {_each(share, '%', 1)}",
+        f"**{100 * share['guests'] / share['alone']:.1f} %** · {listed(share, '%', 1)}",
         "≥ 99 %",
     )
     yield Row(
         "an owner's task of 10 ms, 99 of 100 done within",
-        f"**{slow['guests'] / slow['alone']:.2f} times** · {_each(slow, 'ms', 1)}",
+        f"**{slow['guests'] / slow['alone']:.2f} times** · {listed(slow, 'ms', 1)}",
         "≤ 1.1 times",
     )
 
@@ -452,11 +450,7 @@ def _lost(place: Place, count: int, lose: Callable[[], None]) -> float:
 def _beside(figures: Figures, unit: str) -> str:
     """The first by the second, then both."""
     ours, other = figures.values()
-    return f"**{ours / other:.2f} x** · {_each(figures, unit)}"
-
-
-def _each(figures: Figures, unit: str, digits: int = 0) -> str:
-    return ", ".join(f"{name} {value:,.{digits}f}" for name, value in figures.items()) + f" {unit}"
+    return f"**{ours / other:.2f} x** · {listed(figures, unit)}"
 
 
 # Each with the seconds after which it is given up: several times what it needs where nothing else runs.

@@ -13,7 +13,7 @@ from pathlib import Path
 import clients
 from clients import Flown
 from peers import Served, Shelf, commonhold
-from rows import Row
+from rows import Figures, Row, listed
 
 from commonhold.demo.stage import Computer, Stage
 
@@ -25,8 +25,6 @@ FOLDERS, IN_EACH = 100, 100  # of the tree
 ROUNDS, WRK = 2, 2.0  # seconds of each round of small requests
 LARGE_ROUNDS = 3
 GOALS = {("GET", 16): "≥ 3 x", ("PUT", 16): "≥ 1 x"}
-
-Figures = dict[str, float]
 
 
 def notes() -> str:
@@ -70,7 +68,7 @@ def rows() -> list[Row]:
         found += _listings(servers)
         found += _trees(servers, stage, tree, samba)
         peaks = {each.name: each.peak() for each in servers}
-        found.append(Row("memory of the server at its peak, after all of the above", _each(peaks, "MB"), "≤ 100 MB"))
+        found.append(Row("memory of the server at its peak, after all of the above", listed(peaks, "MB"), "≤ 100 MB"))
         stage.clear()
     return found
 
@@ -151,8 +149,8 @@ def _large(servers: list[Served], stage: Stage, samba: Served | None) -> list[Ro
         Row("GET of 1 GiB, its SHA-256 known", _beside(again, "MB/s"), "≥ 1.2 x"),
         Row("PUT of 1 GiB", _beside(_medians(up), "MB/s"), "≥ 1.5 x"),
         *(Row(f"the same with {what}", f"{value:.0f} MB/s") for what, value in (own | theirs).items()),
-        Row("processor time of the server for 1 GB of GET", _each(per["GET"], "s", 2)),
-        Row("processor time of the server for 1 GB of PUT", _each(per["PUT"], "s", 2)),
+        Row("processor time of the server for 1 GB of GET", listed(per["GET"], "s", 2)),
+        Row("processor time of the server for 1 GB of PUT", listed(per["PUT"], "s", 2)),
     ]
 
 
@@ -232,9 +230,9 @@ def _trees(servers: list[Served], stage: Stage, tree: Path, samba: Served | None
         got = clients.smbclient(samba, "recurse on", "prompt off", f"lcd {down}", f"mget {tree.name}")
         shutil.rmtree(down)
         figures = {"up": files / sent, "down": files / got}
-        rows.append(Row(f"{files:,} small files with Samba, smbclient", _each(figures, "files/s")))
+        rows.append(Row(f"{files:,} small files with Samba, smbclient", listed(figures, "files/s")))
     peaks = {"put -r": up.megabytes, "get -r": down_own.megabytes}
-    rows.append(Row("memory of our command at its peak there", _each(peaks, "MB"), "≤ 100 MB"))
+    rows.append(Row("memory of our command at its peak there", listed(peaks, "MB"), "≤ 100 MB"))
     return rows
 
 
@@ -253,9 +251,9 @@ def _beside(figures: Figures, unit: str, less: bool = False) -> str:
     """The first of them by the best of the others, then each; `less` is better, or more."""
     ours, *others = figures.values()
     if not others:
-        return _each(figures, unit)
+        return listed(figures, unit)
     ratio = min(others) / ours if less else ours / max(others)
-    return f"**{ratio:.2f} x** · {_each(figures, unit)}"
+    return f"**{ratio:.2f} x** · {listed(figures, unit)}"
 
 
 def _ours_beside(what: str, ours: float, others: Figures, promised: str) -> Row:
@@ -263,10 +261,6 @@ def _ours_beside(what: str, ours: float, others: Figures, promised: str) -> Row:
     name, best = max(list(others.items())[1:], key=lambda each: each[1], default=("", 0.0))
     ratio = f"**{ours / best:.2f} x** · " if best else ""
     return Row(what, f"{ratio}{ours:,.0f} files/s ({name} with wrk {best:,.0f})", promised)
-
-
-def _each(figures: Figures, unit: str, digits: int = 0) -> str:
-    return ", ".join(f"{name} {value:,.{digits}f}" for name, value in figures.items()) + f" {unit}"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+Figures = dict[str, float]  # by whose they are
+
 
 class Row(NamedTuple):
     """One figure: what was measured, what came out (with its unit), and what is promised, if anything is."""
@@ -13,6 +15,11 @@ class Row(NamedTuple):
     what: str
     measured: str
     promised: str = ""
+
+
+def listed(figures: Figures, unit: str, digits: int = 0) -> str:
+    """Whose figure is what: `Commonhold 12, rclone 9 MB/s`."""
+    return ", ".join(f"{name} {value:,.{digits}f}" for name, value in figures.items()) + f" {unit}"
 
 
 def seconds(what: Callable[[], object]) -> float:

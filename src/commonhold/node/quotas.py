@@ -107,17 +107,9 @@ class QuotaDesk:
         self.ledger.set_limit(person, Limit(wish.bytes, wish.files))
         if self._processors is not None:
             self._processors.allow(person, wish.allowance)
-        self._desk.record(
-            "quota",
-            by=str(subject),
-            who=roster.persons[person],
-            bytes=wish.bytes,
-            files=wish.files,
-            cores=wish.cores,
-            memory=wish.memory,
-            jobs=wish.jobs,
-            tasks=wish.tasks,
-        )
+        said = structs.asdict(wish)
+        del said["person"]
+        self._desk.record("quota", by=str(subject), who=roster.persons[person], **said)
         return json_answer(self._quota(person))
 
     def _quota(self, person: PersonId) -> Quota:

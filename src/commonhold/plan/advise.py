@@ -176,8 +176,9 @@ def _change(name: str, value: float, verdict: str, *, above: bool) -> str:
 
 def _influence(low: Scenario, high: Scenario) -> float:
     """How far costs and waits lie apart at the two ends, as a part of themselves."""
-    apart = [_apart(_waits(low)[shape], _waits(high)[shape]) for shape in Shape]
-    return max(apart + [_apart(cost(low, shape).whole, cost(high, shape).whole) for shape in Shape])
+    waits = zip(_waits(low).values(), _waits(high).values(), strict=True)
+    costs = ((cost(low, shape).whole, cost(high, shape).whole) for shape in Shape)
+    return max(_apart(*ends) for ends in (*waits, *costs))
 
 
 def _apart(one: float, other: float) -> float:

@@ -18,7 +18,6 @@ from commonhold.compute.job import Input, JobSpec, Outcome, State, no_lender, ve
 from commonhold.compute.papers import Farewell
 from commonhold.errors import CommonholdError, Conflict, Unreachable
 from commonhold.names import Fingerprint
-from commonhold.thrift import give_back
 
 log = logging.getLogger(__name__)
 
@@ -97,13 +96,11 @@ class Dispatch:
         await self._handout.give()
 
     def _lay_out(self, seats: list[Seat]) -> None:
-        """In memory and in the journal; what that takes of a hundred thousand tasks is given back."""
+        """In memory and in the journal."""
         laid = _laid(self.running.spec, seats)
         tasks, bound = [given for given, _ in laid], {task: place for task, (_, place) in enumerate(laid, 1) if place}
         self.running.lay_out(tasks, bound, self._means.sources(self.number, tasks))
         self._means.journal.begin(self.number, self.running.into, laid)
-        del laid
-        give_back()
 
     async def _see_through(self, pause: float) -> None:
         """Ask for lenders again and again, and hand out what waits, until all tasks have ended."""

@@ -23,7 +23,6 @@ from commonhold.compute.relay import Switchboard
 from commonhold.compute.said import Listening
 from commonhold.errors import Conflict, NotFound, Refused
 from commonhold.names import Fingerprint, PersonId
-from commonhold.thrift import give_back
 from commonhold.transport import answer_groups, answer_lines, document, json_answer
 
 Asked = TypeVar("Asked", bound=Inquiry)
@@ -56,9 +55,7 @@ class Jobs:
 
     async def _submit(self, request: web.Request) -> web.Response:
         """JobSpec -> Job, `collecting`."""
-        answer = json_answer(await self._cluster.submit(request[SUBJECT], await document(request, JobSpec, LARGEST)))
-        give_back()  # a hundred thousand inputs are megabytes
-        return answer
+        return json_answer(await self._cluster.submit(request[SUBJECT], await document(request, JobSpec, LARGEST)))
 
     async def _inputs(self, request: web.Request) -> web.Response:
         """-> a list of Input: those that must be brought."""

@@ -12,9 +12,10 @@ import os
 import signal
 import stat
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import psutil
 
@@ -39,32 +40,37 @@ class GuestProcess(NamedTuple):
     session: int = 0
 
 
-class Gauge(Protocol):
+class Gauge(ABC):
     """Of one sandbox; `group` is that of the worker's own processes."""
 
     group: int
+    _processes: int  # a handle of the /proc that knows them by their numbers
 
+    @abstractmethod
     def use(self, most_memory: int) -> Use:
         """What it uses now; its memory is measured exactly only when it seems to be more than `most_memory`."""
-        ...
 
     def hidden(self) -> dict[int, int]:
         """Bytes of memory that `use` does not find, by process group."""
-        ...
+        return uncounted(((each.number, each.group) for each in self._seen()), self._processes)
 
     def unlinked(self, device: int) -> dict[int, int]:
         """Bytes of files on that disk that have no name any more and are kept open, by process group."""
-        ...
+        return unlinked(self._seen(), device, self._processes)
 
     def groups_in(self, folder: str) -> set[int]:
         """Process groups, not the worker's, of which somebody is in a folder whose path has that part."""
-        ...
+        return groups_in(self._seen(), folder, self._processes) - {self.group}
 
+    @abstractmethod
     def end(self, unit: Unit) -> None:
         """SIGKILL it."""
-        ...
 
+    @abstractmethod
     def close(self) -> None: ...
+
+    @abstractmethod
+    def _seen(self) -> Iterator[GuestProcess]: ...
 
 
 def machine() -> Machine:
@@ -73,7 +79,7 @@ def machine() -> Machine:
     return Machine(memory.total, memory.available, getattr(memory, "shared", 0))
 
 
-class NamespaceGauge:
+class NamespaceGauge(Gauge):
     """Of a sandbox of bubblewrap. Raises OSError when that has not begun yet, or has ended."""
 
     def __init__(self, outer: int) -> None:
@@ -144,15 +150,6 @@ class NamespaceGauge:
         finally:
             os.close(file)
 
-    def hidden(self) -> dict[int, int]:
-        return uncounted(((each.number, each.group) for each in self._seen()), self._processes)
-
-    def unlinked(self, device: int) -> dict[int, int]:
-        return unlinked(self._seen(), device, self._processes)
-
-    def groups_in(self, folder: str) -> set[int]:
-        return groups_in(self._seen(), folder, self._processes) - {self.group}
-
     def end(self, unit: Unit) -> None:
         if unit.group and (group := self._group_here(unit.number)):
             with contextlib.suppress(OSError):
@@ -182,16 +179,16 @@ class NamespaceGauge:
         return 0
 
 
-class TreeGauge:
+class TreeGauge(Gauge):
     """Of a sandbox without bubblewrap: what descends from its first process."""
 
     def __init__(self, outer: int) -> None:
         self.group = outer
         self._outer = psutil.Process(outer)
-        self._listed = os.open("/proc" if sys.platform == "linux" else "/", FOLDER)
+        self._processes = os.open("/proc" if sys.platform == "linux" else "/", FOLDER)
 
     def close(self) -> None:
-        os.close(self._listed)
+        os.close(self._processes)
 
     def use(self, most_memory: int) -> Use:
         seen = list(self._seen())
@@ -205,15 +202,6 @@ class TreeGauge:
                 with contextlib.suppress(psutil.Error, OSError), process.oneshot():
                     group = os.getpgid(process.pid)
                     yield GuestProcess(process.pid, group, process.memory_info().rss, process.num_threads())
-
-    def hidden(self) -> dict[int, int]:
-        return uncounted(((each.number, each.group) for each in self._seen()), self._listed)
-
-    def unlinked(self, device: int) -> dict[int, int]:
-        return unlinked(self._seen(), device, self._listed)
-
-    def groups_in(self, folder: str) -> set[int]:
-        return groups_in(self._seen(), folder, self._listed) - {self.group}
 
     def end(self, unit: Unit) -> None:
         with contextlib.suppress(OSError):
