@@ -51,11 +51,16 @@ def events(tower, kind: str) -> list[dict[str, object]]:
     return [words for event, words in tower.events if event == kind]
 
 
-async def half_way(tower, code: Code, key: Key) -> tuple[Knock, Newcomer, Confirmation]:
-    """A newcomer that has its proof ready."""
+async def half_way(
+    tower, code: Code, key: Key, said: list[object] | None = None
+) -> tuple[Knock, Newcomer, Confirmation]:
+    """A newcomer that has its proof ready. What it has `said` so far is noted."""
     knock = tower.knock()
     newcomer = Newcomer(code, key, self_signed(key, NOON), await knock.meet(), secrets.token_bytes)
-    reply = msgspec.convert(await knock.ask(f"/join/{code.number}", newcomer.hello()), Reply)
+    hello = newcomer.hello()
+    if said is not None:
+        said.append(hello)
+    reply = msgspec.convert(await knock.ask(f"/join/{code.number}", hello), Reply)
     return knock, newcomer, newcomer.answered(reply, "laptop", "ben")
 
 
@@ -239,6 +244,22 @@ async def test_a_proof_changed_after_the_admission_gets_nothing(tower):
     with pytest.raises(Refused):
         await knock.ask(f"/join/{code.number}/confirm", msgspec.structs.replace(confirmation, computer="other"))
     assert {member.name for member in tower.facts.roster.members.values()} == {"tower", "laptop"}
+
+
+async def test_a_recorded_proof_admits_nobody_where_another_code_has_its_number(tower):
+    """Whoever sends it again has the answer that it had, which none but the newcomer can read; the new code goes on."""
+    code, said = tower.invitations.invite().code, []
+    knock, _, confirmation = await half_way(tower, code, Key.generate(), said)
+    await knock.ask(f"/join/{code.number}/confirm", confirmation)
+    members, joins = dict(tower.facts.roster.members), len(events(tower, "join"))
+    while (fresh := tower.invitations.invite()).code.number != code.number:
+        tower.invitations.withdraw(fresh.code.number)
+    await knock.ask(f"/join/{code.number}", said[0])
+    await knock.ask(f"/join/{code.number}/confirm", confirmation)
+    assert tower.facts.roster.members == members
+    assert len(events(tower, "join")) == joins
+    assert tower.invitations.open()[0].tries == 2, "who only says hello has spent a try"
+    await joining(tower, fresh.code, "phone", "eve")
 
 
 async def test_a_member_that_joins_again_is_the_member_it_was(tower):
