@@ -138,6 +138,19 @@ class Computer(stage.Computer):
 Make = Callable[..., Computer]
 
 
+def commands(line: str) -> list[psutil.Process]:
+    """Processes of that very command, wherever."""
+    return [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == line.split()]
+
+
+def lives(process: psutil.Process) -> bool:
+    """Or whoever has to has not buried it yet."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
 @contextmanager
 def town(folder: Path) -> Iterator[Make]:
     """Makes computers in `folder`; their nodes end with it."""
@@ -150,6 +163,18 @@ def town(folder: Path) -> Iterator[Make]:
             return made
 
         yield make
+
+
+@contextmanager
+def lent(folder: Path) -> Iterator[tuple[Computer, Computer]]:
+    """tower of ann, and laptop of bob, who lends ann his processors."""
+    with town(folder) as make:
+        tower, laptop = make("tower", "ann"), make("laptop", "bob")
+        tower.create("casa")
+        laptop.join(tower)
+        tower.knows("tower", "laptop")
+        laptop.net.allow("ann", "run", "compute")
+        yield tower, laptop
 
 
 @pytest.fixture

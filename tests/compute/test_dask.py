@@ -11,19 +11,14 @@ import pytest
 
 from commonhold.errors import NotFound, Refused
 
-from ..conftest import town, until
+from ..conftest import lent, town, until
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     """tower of ann and laptop of bob, who lends ann his processors."""
-    with town(tmp_path_factory.mktemp("casa")) as make:
-        tower, laptop = make("tower", "ann"), make("laptop", "bob")
-        tower.create("casa")
-        laptop.join(tower)
-        tower.knows("tower", "laptop")
-        laptop.net.allow("ann", "run", "compute")
-        yield tower, laptop
+    with lent(tmp_path_factory.mktemp("casa")) as both:
+        yield both
 
 
 @pytest.fixture

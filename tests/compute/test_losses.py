@@ -10,6 +10,7 @@ import psutil
 import pytest
 from tests.compute.conftest import ANN, Computer, Town, needs_bubblewrap
 from tests.compute.test_jobs import values
+from tests.conftest import commands
 
 from commonhold.authority import roster as rosters
 from commonhold.authority.authority import Verb
@@ -220,10 +221,6 @@ async def test_cancel_kills_what_runs_within_a_second_and_keeps_what_is_done(tow
     assert sorted(town.stored) == ["0.txt", "1.txt"]
     with pytest.raises(Conflict, match="has ended already: cancelled"):
         await tower.cluster.cancel(job)
-
-
-def commands(line: str) -> list[psutil.Process]:
-    return [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == line.split()]
 
 
 async def test_again_runs_what_failed_or_was_cancelled_and_keeps_what_is_done(town: Town):

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import pytest
 from tests.compute.conftest import BOB, Computer, Town
+from tests.compute.test_jobs import values
 
 from commonhold.authority.authority import Verb
-from commonhold.compute.job import Input, State
+from commonhold.compute.job import State
 from commonhold.compute.lender import portions
 from commonhold.compute.lender.portions import Portion, Portions
 from commonhold.home import LendingTerms
@@ -121,10 +122,6 @@ async def test_a_worker_that_lies_about_its_wants_gets_an_equal_part_at_most(lie
     lender.session("b", "bob", wants=4)
     assert lender.may_use["b"] >= 2
     assert 0 < lender.may_use["liar"] <= 2
-
-
-def values(*texts: str) -> tuple[Input, ...]:
-    return tuple(Input("value", text) for text in texts)
 
 
 def spans(of: Computer, job: int) -> list[Span]:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from tests.compute.conftest import ANN, Computer, Town
 from tests.compute.test_jobs import values
+from tests.conftest import lives
 
 from commonhold.authority.authority import Verb
 from commonhold.compute import sandbox
@@ -196,14 +197,6 @@ async def test_a_guest_that_starts_processes_without_end_is_frozen_or_ended(town
     await asyncio.sleep(0.5)
     assert still(laptop)
     await tower.cluster.cancel(job)
-
-
-def lives(process: psutil.Process) -> bool:
-    """Or whoever has to has not buried it yet."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 async def test_the_weaker_sandbox_is_frozen_and_goes_on_too(town: Town, monkeypatch):

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.compute.conftest import ANN, Computer, Town
+from tests.compute.test_jobs import values
 
 from commonhold.authority.authority import Verb
 from commonhold.compute.hub.cluster import Cluster
 from commonhold.compute.hub.following import AT_ONCE, Following
-from commonhold.compute.job import KEPT_OUTPUT, Input, State, Task
+from commonhold.compute.job import KEPT_OUTPUT, State, Task
 from commonhold.compute.said import (
     HALF,
     LEAST_PIECE,
@@ -46,10 +47,6 @@ def kept(data: bytes) -> str:
     with tempfile.TemporaryDirectory() as folder, Printout(Path(folder)) as printout:
         os.write(printout.fileno(), data)
         return printout.text()
-
-
-def values(*texts: str) -> tuple[Input, ...]:
-    return tuple(Input("value", text) for text in texts)
 
 
 # One stream, piece by piece

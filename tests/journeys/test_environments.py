@@ -10,7 +10,7 @@ from tests.compute.packages import PYTHON, wheel
 
 from commonhold.errors import NotFound, Refused
 
-from ..conftest import town
+from ..conftest import lent, town
 
 SOURCE = """
 def main():
@@ -44,13 +44,8 @@ def _pip(shop, monkeypatch):
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     """tower of ann, laptop of bob, who lends ann his processors."""
-    with town(tmp_path_factory.mktemp("casa")) as make:
-        tower, laptop = make("tower", "ann"), make("laptop", "bob")
-        tower.create("casa")
-        laptop.join(tower)
-        tower.knows("tower", "laptop")
-        laptop.net.allow("ann", "run", "compute")
-        yield tower, laptop
+    with lent(tmp_path_factory.mktemp("casa")) as both:
+        yield both
 
 
 def version_of(_):

@@ -7,12 +7,11 @@ import pty
 import time
 from datetime import datetime
 
-import psutil
 import pytest
 
 from commonhold.errors import NotFound, Refused, WrongUsage
 
-from ..conftest import town, until
+from ..conftest import commands, lives, town, until
 
 GIB = 2**30
 
@@ -39,11 +38,6 @@ def laptop(network):
     one = network[1]
     one.net.lend("ann", when="always", cores=0, memory=0, disk=0, hours="always")
     return one
-
-
-def commands(line: str) -> list[psutil.Process]:
-    """Processes of that very command, wherever."""
-    return [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == line.split()]
 
 
 def test_without_options_it_shows_the_terms_and_changes_nothing(laptop):
@@ -176,14 +170,6 @@ def later() -> str:
     """Hours that do not hold now."""
     hour = datetime.now().astimezone().hour
     return f"{(hour + 2) % 24}-{(hour + 3) % 24}"
-
-
-def lives(process: psutil.Process) -> bool:
-    """Or whoever has to has not buried it yet."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def begun(tower, word: str, command: str = "{}", on: str = "laptop"):
