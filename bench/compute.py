@@ -48,10 +48,9 @@ priority; its output, exit status and files kept; its state in the hub's journal
 told**. Files travel over TLS with their SHA-256, and outputs are on the disk when a task counts as done; the others
 read and write one folder here.
 
-Where a goal is missed: guests are a session of the lowest weight that Linux gives one (15 beside an owner's 1,024), so
-that three of them take 1.4 % of a core that its owner wants. Where files are small, what is done for each task costs
-more than the command: files of a job go through the doors that own them, one request each, as other people's would,
-and a task fetches, runs and stores one after the other."""
+Guests are one group of a weight of 10 beside their owner's 1,024 (docs/lending.md). Where files are small, what is
+done for each task costs more than the command: files of a job go through the doors that own them, one request each,
+as other people's would, and a task fetches, runs and stores one after the other."""
 
 
 class Place(NamedTuple):

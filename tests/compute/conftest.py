@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any, BinaryIO
 
 import psutil
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from msgspec.structs import replace
+from tests.conftest import evened
 
 from commonhold.authority import roster as rosters
 from commonhold.authority.authority import COMPUTE, Door, Subject, Verb
@@ -26,6 +28,7 @@ from commonhold.authority.passes import Passes
 from commonhold.authority.peer import PeerKeeper
 from commonhold.authority.roster import Roster
 from commonhold.authority.watch import Watch
+from commonhold.compute import sandbox
 from commonhold.compute.allowances import Allowances
 from commonhold.compute.hub.cluster import Cluster
 from commonhold.compute.hub.functions import Functions
@@ -47,9 +50,11 @@ from commonhold.identity.certificate import self_signed
 from commonhold.identity.keys import Key
 from commonhold.names import ComputerName, Fingerprint, NetworkName, PersonId, PersonName, SharePath
 from commonhold.transport import Address, Caller, Listener, Peer, problems
+from commonhold.trees import erase, weigh
 
 ANN, BOB, CAROL = (PersonId(letter * 32) for letter in "abc")
 OWNERS = {"tower": ANN, "laptop": BOB, "desk": CAROL}
+TERMS = LendingTerms(cores=2, memory=2**30)
 NAMES = {ANN: "ann", BOB: "bob", CAROL: "carol"}
 HOSTS = {"tower": "127.0.0.41", "laptop": "127.0.0.42", "desk": "127.0.0.43"}
 
@@ -121,8 +126,15 @@ class Shelves:
         folder.mkdir()
         return folder
 
+    async def drop(self, job: int) -> tuple[int, int]:
+        found = weigh(self.lender.shelf(f".job-{job}"))
+        erase(self.lender.shelf(f".job-{job}"))
+        return found
+
 
 class Computer:
+    even = False  # its guests weigh as much as everybody else here
+
     def __init__(self, town: Town, name: str, folder: Path) -> None:
         self.town, self.name = town, name
         self.key = town.keys[name]
@@ -132,10 +144,11 @@ class Computer:
         self.folder = folder / name
         self.folder.mkdir()
         self.book = RuleBook(sqlite3.connect(":memory:", isolation_level=None))
+        self.shares: list[str] = []
         self.passes = Passes(lambda: self.authority)
         self.authority = PeerKeeper(lambda: town.roster, self.book, self.passes, self.owner, self.fingerprint)
         self.compute = Door(kind="compute", id=COMPUTE, name=COMPUTE, owner=self.owner)
-        self.terms = LendingTerms(cores=2, memory=2**30)
+        self.usual = self.terms = TERMS
         self.use = ""  # what shows that its owner uses it
         self.audit: list[str] = []
         self.patience = Patience(silence=3, waiting=5, soon=0.2, later=0.5, longest=1)
@@ -216,6 +229,8 @@ class Computer:
 
     async def open(self) -> None:
         await self.lending.start()
+        if self.even:
+            evened(os.getpid())
         await self.cluster.start()
         self.listener.trust(self.town.roster.anchors)
         await self.listener.start([Address(HOSTS[self.name], 0)])
@@ -241,6 +256,7 @@ class Computer:
         return Door(kind=kind, id=share, name=share, owner=self.owner)  # type: ignore[arg-type]
 
     def share(self, name: str, **files: str) -> None:
+        self.shares.append(name)
         self.shelf(name).mkdir()
         for file, text in files.items():
             (self.shelf(name) / file.replace("_", ".")).write_text(text)
@@ -256,6 +272,21 @@ class Computer:
         await self.close()
         self._build()
         await self.open()
+
+    async def tidy(self) -> None:
+        """For the next test: its terms, no job, no share, and nothing that was heard. Sessions stay, as do rules."""
+        self.use = ""
+        if self.terms != self.usual:
+            self.terms = self.usual
+            self.lending.changed()
+        for job in self.journal.jobs():
+            if job.ended is None:
+                await self.cluster.cancel(job.job)
+            await self.cluster.forgetting.forget(job.job)
+        for name in self.shares:
+            erase(self.shelf(name))
+        for kept in (self.shares, self.audit, self.heard):
+            kept.clear()
 
     async def begin(self, command: str | tuple[str, ...], **spec: Any) -> int:
         job = await self.cluster.submit(self.me, JobSpec(command, **spec))
@@ -377,14 +408,74 @@ def guests_of(folder: Path) -> list[str]:
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
+def _guests_are_no_slower() -> Iterator[None]:
+    Computer.even = True
+    yield
+    Computer.even = False
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def alone(tmp_path: Path) -> AsyncIterator[Computer]:
     """ann's tower, in a network of its own."""
     async for town in _town(tmp_path, "tower"):
         yield town.computers["tower"]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _warm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Computer]:
+    async for town in _town(tmp_path_factory.mktemp("warm"), "tower"):
+        yield town.computers["tower"]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def warm(_warm: Computer) -> AsyncIterator[Computer]:
+    """ann's tower, in a network of its own, with the session in which the tests of this file run their tasks.
+
+    A session costs two processes that load Dask: what says no other rules and needs no node of its own shares one.
+    """
+    yield _warm
+    await _warm.tidy()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _unboxed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Computer]:
+    async for town in _town(tmp_path_factory.mktemp("unboxed"), "tower"):
+        yield town.computers["tower"]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def unboxed(_unboxed: Computer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Computer]:
+    """The same without bubblewrap."""
+    monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)
+    yield _unboxed
+    await _unboxed.tidy()
+
+
+@pytest.fixture(params=["warm", "unboxed"])
+def boxed(request: pytest.FixtureRequest) -> Any:
+    """`warm`, with bubblewrap and without."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _lent(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
+    async for town in _town(tmp_path_factory.mktemp("lent"), "tower", "laptop", "desk"):
+        town.computers["laptop"].allow(ANN, Verb.RUN)
+        yield town
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def lent(_lent: Town) -> AsyncIterator[Town]:
+    """The town of the tests of this file, in which bob's laptop lends to ann: she has a session there, as in `warm`."""
+    yield _lent
+    _lent.on_stored = lambda lender, path: None
+    for computer in _lent.computers.values():
+        await computer.tidy()
+    _lent.stored.clear()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def town(tmp_path: Path) -> AsyncIterator[Town]:
     """ann's tower, bob's laptop and carol's desk; nobody lends to anybody yet."""
     async for town in _town(tmp_path, "tower", "laptop", "desk"):

@@ -18,6 +18,8 @@ async def answers(what: str, words: dict[str, Any]) -> Any:
         return words
     if what == "missing":
         raise NotFound("There is no such thing.", "look elsewhere")
+    if what == "broken":
+        raise AttributeError(what)
     if what == "forever":
         await asyncio.sleep(600)
     raise KeyError(what)
@@ -49,6 +51,11 @@ async def test_a_refusal_arrives_as_the_error_it_was(ends: tuple[Channel, Channe
     assert caught.value.hint == "look elsewhere"
     with pytest.raises(CommonholdError):
         await ends[0].ask("unheard of")
+
+
+async def test_whatever_is_wrong_there_who_asks_is_answered(ends: tuple[Channel, Channel]):
+    with pytest.raises(CommonholdError, match="could not be done"):
+        await ends[0].ask("broken")
 
 
 async def test_asks_end_when_the_other_end_does(ends: tuple[Channel, Channel]):

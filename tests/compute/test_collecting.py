@@ -74,7 +74,7 @@ async def test_a_job_that_stopped_collects_again_and_runs_under_its_number(alone
     async with aclosing(alone.cluster.collecting.held(job)) as lines:
         await anext(lines)
     again = await alone.cluster.again(job, alone.me.computer)
-    assert (again.state, again.ended) == (State.COLLECTING, None)
+    assert (again.state, again.ended, again.notes) == (State.COLLECTING, None, ())
     with pytest.raises(Conflict, match="has not ended yet"):
         await alone.cluster.again(job, alone.me.computer)
     bring(alone, job)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.compute.conftest import ANN, BOB, Computer, needs_bubblewrap
 from tests.compute.packages import PYTHON, environment, wheel
-from tests.compute.test_equipment import Shop
+from tests.compute.test_equipment import Lender, Shop
 from tests.compute.test_functions import held, hub_of
 
 from commonhold.authority.authority import Verb
@@ -44,16 +44,37 @@ async def said(computer: Computer, command: str, made: Environment | None, **spe
     return task.output
 
 
-async def test_a_command_finds_the_python_and_the_programs_of_its_environment(alone, tmp_path):
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of wheels; an environment of the same ones is the same, and so is its session."""
+    folder = tmp_path_factory.mktemp("wheels")
     module = f"import helper\nversion = '2.1'\n{SAYS}    print(helper.version)\n"
-    greet = wheel(tmp_path / "wheels", "greet", "2.1", {"greet.py": module}, {"greet": "greet:main"})
-    made = stocked(alone, greet, wheel(tmp_path / "wheels", "helper", "7.0"))
-    found = await said(alone, "greet && python -c 'import greet; print(greet.__file__)'", made)
+    wheel(folder, "greet", "2.1", {"greet.py": module}, {"greet": "greet:main"})
+    wheel(folder, "helper", "7.0")
+    wheel(folder, "other")
+    return folder
+
+
+def helping(hub: Computer, shop: Path) -> Environment:
+    """With a command `greet`, and what that needs."""
+    return stocked(hub, *shop.glob("greet-*"), *shop.glob("helper-*"))
+
+
+def other_than(made: Environment, shop: Path) -> Wheel:
+    """One that is no part of it."""
+    [found] = environment(*shop.glob("other-*")).wheels
+    assert found not in made.wheels
+    return found
+
+
+async def test_a_command_finds_the_python_and_the_programs_of_its_environment(warm, shop):
+    made = helping(warm, shop)
+    found = await said(warm, "greet && python -c 'import greet; print(greet.__file__)'", made)
     assert found.splitlines()[:2] == ["hello from greet 2.1", "7.0"]
     assert found.endswith("/site-packages/greet.py\n")
     # Nothing of the lender's own is in it: it is what the file of requirements says, everywhere.
-    job = await alone.run("python -c 'import msgspec'", environment=made)
-    assert "No module named" in alone.journal.tasks(job.job)[0].error
+    job = await warm.run("python -c 'import msgspec'", environment=made)
+    assert "No module named" in warm.journal.tasks(job.job)[0].error
 
 
 async def test_without_bubblewrap_it_is_found_too(alone, tmp_path, monkeypatch):
@@ -89,17 +110,16 @@ async def test_functions_have_a_session_for_each_environment(town, tmp_path):
             assert again.papers.session == one.papers.session
 
 
-async def test_who_has_it_begins_and_waits_for_nobody_who_gets_it_first(town, tmp_path):
-    tower, laptop = town.computers["tower"], town.computers["laptop"]
-    laptop.allow(ANN, Verb.RUN)
-    made = stocked(tower, wheel(tmp_path / "wheels", "helper", "7.0"))
+async def test_who_has_it_begins_and_waits_for_nobody_who_gets_it_first(lent, shop):
+    tower = lent.computers["tower"]
+    made = helping(tower, shop)
     assert await said(tower, VERSION, made, on="laptop") == "7.0\n"
-    slow = Shop(tmp_path / "wheels")
+    slow = Shop(shop)
     slow.waits = True
     await tower.equipment.prepare(ANN, made, await sandbox.here(), slow)  # at tower it comes, and does not arrive
-    inputs = tuple(Input("value", str(number)) for number in range(8))
+    inputs = tuple(Input("value", str(number)) for number in range(4))
     job = await tower.run(f"{VERSION} #", environment=made, inputs=inputs)
-    assert job.done == 8
+    assert job.done == 4
     assert {task.computer for task in tower.journal.tasks(job.job)} == {"laptop"}
 
 
@@ -142,8 +162,8 @@ async def test_what_is_too_large_for_what_is_lent_is_refused_and_a_bomb_too(town
 
 
 @needs_bubblewrap
-async def test_a_guest_leaves_nothing_in_an_environment_for_the_next_session(alone, tmp_path):
-    made = stocked(alone, wheel(tmp_path / "wheels", "helper", "7.0"))
+async def test_a_guest_leaves_nothing_in_an_environment_for_the_next_session(warm, shop):
+    made = helping(warm, shop)
     place = "/environment/lib/*/site-packages"
     tries = [
         f"echo version=666 > {place}/helper.py",
@@ -156,18 +176,17 @@ async def test_a_guest_leaves_nothing_in_an_environment_for_the_next_session(alo
         f"python -m pip install --target {place} six",
     ]
     for attack in tries:
-        job = await alone.run(f"{attack}; {VERSION}", environment=made)
-        [task] = alone.journal.tasks(job.job)
+        job = await warm.run(f"{attack}; {VERSION}", environment=made)
+        [task] = warm.journal.tasks(job.job)
         assert task.output.endswith("7.0\n"), (attack, task)
-    await alone.restart()
-    assert await said(alone, VERSION, made) == "7.0\n"
+    await warm.restart()
+    assert await said(warm, VERSION, made) == "7.0\n"
 
 
 @needs_bubblewrap
-async def test_nobody_sees_the_environment_of_another_person(town, tmp_path):
-    tower, laptop = town.computers["tower"], town.computers["laptop"]
-    laptop.allow(ANN, Verb.RUN)
-    made = stocked(tower, wheel(tmp_path / "wheels", "helper", "7.0"))
+async def test_nobody_sees_the_environment_of_another_person(lent, shop):
+    tower, laptop = lent.computers["tower"], lent.computers["laptop"]
+    made = helping(tower, shop)
     assert await said(tower, VERSION, made, on="laptop") == "7.0\n"
     # bob, at his own laptop, has none of it: neither the wheels nor what was unpacked for ann.
     with pytest.raises(NotFound, match="not here any more"):
@@ -177,27 +196,33 @@ async def test_nobody_sees_the_environment_of_another_person(town, tmp_path):
     assert [each.name for each in (laptop.folder / "environments").iterdir()] == [str(ANN)]
 
 
-async def test_only_computers_that_take_part_fetch_wheels_and_only_while_the_session_lives(town, tmp_path):
-    tower, laptop, desk = (town.computers[name] for name in ("tower", "laptop", "desk"))
-    laptop.allow(ANN, Verb.RUN)
-    made = stocked(tower, wheel(tmp_path / "wheels", "helper", "7.0"), wheel(tmp_path / "wheels", "other"))
-    await said(tower, VERSION, Environment(PYTHON, platform.machine(), made.wheels[:1]), on="laptop")
-    [session] = tower.switchboard.switches
+async def test_only_computers_that_take_part_fetch_wheels_and_only_while_the_session_lives(lent, shop):
+    tower, laptop, desk = (lent.computers[name] for name in ("tower", "laptop", "desk"))
+    made = helping(tower, shop)
+    other = other_than(made, shop)
+    stocked(tower, *shop.glob("other-*"))
+    await said(tower, VERSION, made, on="laptop")
+    [opened] = [
+        each.result() for key, each in tower.cluster._sessions._opened.items() if key[2:] == ("laptop", 0, made.digest)
+    ]
+    session = opened.id
     path = f"/sessions/{session}/wheels/{made.wheels[0].sha256}"
-    tower_there = town.peer(tower.fingerprint)
+    tower_there = lent.peer(tower.fingerprint)
     async with laptop.caller.request(tower_there, "GET", path) as answer:
         assert hashlib.sha256(await answer.read()).hexdigest() == made.wheels[0].sha256
     with pytest.raises(Refused, match="for the computers that take part"):
         await desk.caller.ask(tower_there, "GET", path)
-    for sha256 in (made.wheels[1].sha256, "0" * 64):  # here too, but not of this session
+    for sha256 in (other.sha256, "0" * 64):  # here too, but not of this session
         with pytest.raises(NotFound, match="no such wheel"):
             await laptop.caller.ask(tower_there, "GET", f"/sessions/{session}/wheels/{sha256}")
-    await tower.cluster.close()
+    await tower.cluster._sessions.end(opened)
     with pytest.raises(NotFound, match="That session is over"):
         await laptop.caller.ask(tower_there, "GET", path)
 
 
-async def test_wheels_that_lead_out_of_their_place_are_refused(alone, tmp_path):
+async def test_wheels_that_lead_out_of_their_place_are_refused(tmp_path):
+    lender = Lender(tmp_path)
+    shop = lender.shop.folder
     hostile = {
         "one": {"../../../../../../session/evil": "x"},
         "two": {"/session/evil": "x"},
@@ -205,14 +230,13 @@ async def test_wheels_that_lead_out_of_their_place_are_refused(alone, tmp_path):
         "four": {"a\\..\\..\\evil": "x"},
     }
     for name, odd in hostile.items():
-        made = stocked(alone, wheel(tmp_path / "w", name, **odd))
-        with pytest.raises(Refused, match=rf"{name}-1.0-py3-none-any.whl is refused: .* leads out of it"):
-            await alone.run("true", environment=made)
+        with pytest.raises(WrongUsage, match=rf"{name}-1.0-py3-none-any.whl is refused: .* leads out of it"):
+            await lender.gets(environment(wheel(shop, name, **odd)))
     for script in ("../../../session/evil", "/session/evil"):
-        made = stocked(alone, wheel(tmp_path / "w", "five", scripts={script: "five:main"}))
-        with pytest.raises(Refused, match="would be installed outside"):
-            await alone.run("true", environment=made)
+        with pytest.raises(WrongUsage, match="would be installed outside"):
+            await lender.gets(environment(wheel(shop, "five", scripts={script: "five:main"})))
     assert not list(tmp_path.rglob("evil"))
+    await lender.equipment.close()
 
 
 async def test_what_is_no_wheel_or_is_not_what_its_digest_says_is_refused(alone, tmp_path):
@@ -319,18 +343,7 @@ async def test_what_is_sent_is_what_was_said_or_nothing(town, tmp_path):
     assert tower.wheelhouses.of(BOB).has(Wheel("wheel", digest, 3))
 
 
-async def test_a_job_whose_packages_are_gone_says_so(alone, tmp_path):
-    made = stocked(alone, wheel(tmp_path / "w", "helper"))
-    number = await alone.begin("false", environment=made)
-    await alone.ended(number)
-    alone.wheelhouses.of(ANN).file(made.wheels[0]).unlink()
-    await alone.restart()
-    await alone.cluster.again(number)
-    job = await alone.ended(number)
-    assert job.notes[-1] == "The packages of its environment are not here any more."
-
-
-async def test_the_environment_of_a_job_survives_its_node(alone, tmp_path):
+async def test_the_environment_of_a_job_survives_its_node_and_a_job_whose_packages_are_gone_says_so(alone, tmp_path):
     made = stocked(alone, wheel(tmp_path / "w", "helper", "7.0"))
     number = await alone.begin(f"{VERSION}; sleep 1; {VERSION}", environment=made)
     await alone.until(number, "running")
@@ -338,3 +351,10 @@ async def test_the_environment_of_a_job_survives_its_node(alone, tmp_path):
     job = await alone.ended(number)
     assert job.done == 1
     assert alone.journal.tasks(number)[0].output == "7.0\n7.0\n"
+    failed = await alone.begin("false", environment=made)
+    await alone.ended(failed)
+    alone.wheelhouses.of(ANN).file(made.wheels[0]).unlink()
+    await alone.restart()
+    await alone.cluster.again(failed)
+    job = await alone.ended(failed)
+    assert job.notes[-1] == "The packages of its environment are not here any more."

@@ -183,7 +183,8 @@ async def test_a_node_that_stops_leaves_nothing_running(lender):
     made = lender.offered("helper", size=2_000_000)
     lender.shop.waits = True
     asking = asyncio.create_task(lender.gets(made))
-    await asyncio.sleep(0.1)
+    while not lender.shop.reads:  # noqa: ASYNC110 - a list sets no event
+        await asyncio.sleep(0.02)
     await lender.equipment.close()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)

@@ -19,7 +19,9 @@ from tests.compute.conftest import ANN, BOB, CAROL, Computer, Town, guests_of, n
 
 from commonhold.authority.authority import Standing, Subject, Verb
 from commonhold.compute.certificates import Papers, SessionAuthority
-from commonhold.compute.papers import PYTHON, FunctionsPapers, FunctionsWish
+from commonhold.compute.hub.opening import _absence
+from commonhold.compute.hub.seats import Seat
+from commonhold.compute.papers import PYTHON, Accepted, FunctionsPapers, FunctionsWish
 from commonhold.compute.relay import carry
 from commonhold.errors import NotFound, Refused, Unreachable, WrongUsage
 from commonhold.identity.certificate import Certificate
@@ -83,7 +85,7 @@ async def shaken(hub: HubThere, session: str, shown: tuple[str, str] | None, fol
             far.close()
 
 
-async def test_a_process_gets_papers_that_make_it_part_of_the_session(town: Town, tmp_path: Path):
+async def test_a_process_gets_papers_that_make_it_part_of_the_session_until_it_lets_go(town: Town, tmp_path: Path):
     tower, laptop = town.computers["tower"], town.computers["laptop"]
     tower.allow(BOB, Verb.RUN)
     async with held(town, laptop, tower, on="tower") as one:
@@ -91,6 +93,11 @@ async def test_a_process_gets_papers_that_make_it_part_of_the_session(town: Town
         assert one.papers.participant == "c1"
         hub = hub_of(town, laptop, tower)
         await shaken(hub, one.papers.session, (one.papers.certificate, one.papers.key), tmp_path)
+        await hub.ask("DELETE", f"/functions/{one.papers.session}/c1")
+        await one.end()
+        with pytest.raises(Refused):
+            async with hub.socket(f"/sessions/{one.papers.session}/relay/p0"):
+                pass
 
 
 async def test_nobody_elses_process_gets_in(town: Town, tmp_path: Path):
@@ -152,6 +159,21 @@ async def test_each_lender_says_why_it_takes_no_part(town: Town):
             pass
 
 
+async def test_a_computer_whose_address_nobody_knows_yet_is_told_of(town: Town, monkeypatch: pytest.MonkeyPatch):
+    tower = town.computers["tower"]
+    monkeypatch.setattr(town, "peers_of", lambda _: [])
+    with pytest.raises(Unreachable, match="“laptop” cannot be asked to compute: nobody knows its address yet"):
+        async with held(town, tower, tower, on="laptop"):
+            pass
+
+
+def test_who_refused_nothing_and_is_of_no_use_is_told_of():
+    seat = Seat("p1", "laptop", Key.generate().fingerprint, None)
+    assert _absence(seat, 1) == "laptop left before anything could begin there."
+    seat.accepted = Accepted(2, "bubblewrap", 2**30)
+    assert [_absence(seat, cores) for cores in (2, 3)] == ["", "laptop lends 2 cores."]
+
+
 async def test_a_right_that_ends_ends_the_session_and_the_streams_into_it(town: Town, tmp_path: Path):
     tower, laptop = town.computers["tower"], town.computers["laptop"]
     tower.allow(BOB, Verb.RUN)
@@ -181,18 +203,6 @@ async def test_who_hangs_up_leaves_nothing_running_and_who_says_goodbye_a_warm_s
         while tower.switchboard.switches:  # noqa: ASYNC110 - a session ends a little after its processes
             await asyncio.sleep(0.02)
     await nobody_left(tower.folder)
-
-
-async def test_a_process_that_lets_go_reaches_the_session_no_more(town: Town):
-    tower, laptop = town.computers["tower"], town.computers["laptop"]
-    tower.allow(BOB, Verb.RUN)
-    async with held(town, laptop, tower, on="tower") as one:
-        session, hub = one.papers.session, hub_of(town, laptop, tower)
-        await hub.ask("DELETE", f"/functions/{session}/c1")
-        await one.end()
-        with pytest.raises(Refused):
-            async with hub.socket(f"/sessions/{session}/relay/p0"):
-                pass
 
 
 async def test_a_scheduler_that_is_lost_is_told_to_who_holds_the_session(town: Town):

@@ -12,7 +12,17 @@ from tests.compute.conftest import ANN, BOB
 
 from commonhold.authority.events import check
 from commonhold.compute.job import Input, JobSpec, Outcome, State
-from commonhold.compute.journal import BROKE_OFF, PAGE, SCHEMA, STOPPED, TAKEN_UP, Journal
+from commonhold.compute.journal import (
+    BROKE_OFF,
+    CUT_OFF,
+    LONGEST_WHY,
+    MOST_EARLIER,
+    PAGE,
+    SCHEMA,
+    STOPPED,
+    TAKEN_UP,
+    Journal,
+)
 from commonhold.errors import NotFound
 from commonhold.names import ComputerName, Fingerprint
 
@@ -58,6 +68,53 @@ def test_a_task_goes_its_way_and_what_it_said_is_kept(journal: Journal):
     assert task.outputs == ("tower:out/x",)
     found = journal.job(job)
     assert (found.total, found.done, found.waiting) == (2, 1, 1)
+
+
+def test_each_try_of_a_task_is_kept_with_its_computer_and_why_it_ended(tmp_path: Path):
+    first = opened(tmp_path / "state.db")
+    job = begun(first)
+    first.move(job, 1, State.RUNNING, "desk")
+    first.move(job, 1, State.WAITING)  # given back before it had begun: that is no try
+    first.move(job, 1, State.RUNNING, "laptop")
+    first.move(job, 1, State.WAITING, why="laptop was lost")
+    assert (first.task(job, 1).tries, first.task(job, 1).started) == (1, None)
+    first.move(job, 1, State.RUNNING, "tower")
+    second = opened(tmp_path / "state.db")
+    second.take_up()
+    second.move(job, 1, State.RUNNING, "desk")
+    second.move(job, 1, State.FAILED, "desk", Outcome(exit=3))
+    second.end(job, State.FAILED)
+    second.reopen(job)
+    second.move(job, 1, State.RUNNING, "desk")
+    told, untried = second.tasks(job)
+    assert told.tries == 4
+    assert [(each.number, each.computer, each.why) for each in told.earlier] == [
+        (1, "laptop", "laptop was lost"),
+        (2, "tower", CUT_OFF),
+        (3, "desk", "exit status 3"),
+    ]
+    assert all(each.started and each.ended for each in told.earlier)
+    assert (untried.tries, untried.earlier) == (0, ())
+
+
+def test_of_a_task_that_is_tried_for_ever_the_last_hundred_tries_are_kept(journal: Journal):
+    job = begun(journal)
+    for number in range(MOST_EARLIER + 5):
+        journal.move(job, 1, State.RUNNING, "desk")
+        journal.move(job, 1, State.WAITING, why=f"{number}" + "x" * 1000)
+    told = journal.task(job, 1)
+    assert (told.tries, len(told.earlier)) == (MOST_EARLIER + 5, MOST_EARLIER)
+    assert (told.earlier[0].number, len(told.earlier[0].why)) == (6, LONGEST_WHY)
+
+
+def test_what_was_said_of_a_job_goes_when_it_holds_no_more(journal: Journal):
+    job = begun(journal)
+    journal.note(job, "desk refused: it lends nothing now", "laptop was lost")
+    journal.unsay(job, "desk refused: ")
+    assert journal.job(job).notes == ("laptop was lost",)
+    journal.end(job, State.FAILED, "It broke.")
+    journal.reopen(job)
+    assert journal.job(job).notes == ()
 
 
 def test_a_task_that_has_ended_stays_as_it_is(journal: Journal):
@@ -113,6 +170,7 @@ def test_the_journal_knows_from_where_a_job_was_asked_and_for_which_computers_ta
 def test_a_state_of_the_first_version_is_understood(tmp_path: Path):
     connection = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
     later = SCHEMA.replace("    computer TEXT NOT NULL DEFAULT '', spec", "    spec")
+    later = later.replace("    earlier TEXT NOT NULL DEFAULT '',\n", "")
     connection.executescript(later.replace("    place TEXT NOT NULL DEFAULT '',\n", ""))
     connection.execute(
         "INSERT INTO job (person, person_name, spec, state, created) VALUES (?, 'ann', ?, 'running', ?)",
@@ -196,3 +254,15 @@ def test_a_job_that_never_had_its_inputs_collects_them_again(journal: Journal):
     journal.collect(job)
     assert (journal.job(job).state, journal.job(job).ended) == (State.COLLECTING, None)
     assert journal.unended(ANN) == (1, 2)
+
+
+def test_a_job_that_is_forgotten_is_gone_and_leaves_its_number_to_no_other(journal: Journal):
+    job = begun(journal)
+    journal.move(job, 1, State.RUNNING, "desk")
+    journal.end(job, State.CANCELLED)
+    assert (journal.shed(job), journal.shed(job)) == (True, False)
+    journal.forget(job, 3, 1_000)
+    assert journal.jobs() == []
+    with pytest.raises(NotFound):
+        journal.tasks(job)
+    assert journal.add(ANN, "ann", None, JobSpec("true")) == job + 1

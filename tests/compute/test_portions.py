@@ -138,15 +138,15 @@ def at_once(running: list[Span], within: Span) -> int:
 
 
 @pytest.fixture
-def lender(town: Town) -> Computer:
-    tower = town.computers["tower"]
+def lender(lent: Town) -> Computer:
+    tower = lent.computers["tower"]
     tower.allow("members", Verb.RUN)
-    tower.terms = LendingTerms(cores=4, memory=2**30)
+    tower.usual = tower.terms = LendingTerms(cores=4, memory=2 * 2**30)
     return tower
 
 
-async def test_a_few_tasks_do_not_wait_for_the_many_of_somebody_else(town: Town, lender: Computer):
-    laptop, desk = town.computers["laptop"], town.computers["desk"]
+async def test_a_few_tasks_do_not_wait_for_the_many_of_somebody_else(lent: Town, lender: Computer):
+    laptop, desk = lent.computers["laptop"], lent.computers["desk"]
     many = await laptop.begin(TIMED, inputs=values(*["0.2"] * 400), on="tower")
     await laptop.until(many, "done", 12)
     few = await desk.begin(TIMED, inputs=values(*["0.5"] * 12), on="tower")
@@ -161,18 +161,18 @@ async def test_a_few_tasks_do_not_wait_for_the_many_of_somebody_else(town: Town,
     assert all(later[0] - sooner[0] < 60e9 for sooner, later in pairwise(ours)), "and they went on side by side"
 
 
-async def test_long_tasks_of_another_keep_nobody_waiting(town: Town, lender: Computer):
+async def test_long_tasks_of_another_keep_nobody_waiting(lent: Town, lender: Computer):
     """What runs is not stopped; but whoever comes has a core at once."""
-    laptop, desk = town.computers["laptop"], town.computers["desk"]
+    laptop, desk = lent.computers["laptop"], lent.computers["desk"]
     endless = await laptop.begin("sleep 600", inputs=values("1", "2", "3", "4", "5", "6"), on="tower")
     await laptop.until(endless, "running", 4)
     assert (await desk.run("true", on="tower")).state is State.DONE
     await laptop.cluster.cancel(endless)
 
 
-async def test_several_lenders_each_divide_their_own(town: Town, lender: Computer):
+async def test_several_lenders_each_divide_their_own(lent: Town, lender: Computer):
     """bob has desk for himself, carol half of tower."""
-    laptop, desk = town.computers["laptop"], town.computers["desk"]
+    laptop, desk = lent.computers["laptop"], lent.computers["desk"]
     desk.allow(BOB, Verb.RUN)
     mine = await desk.begin(TIMED, inputs=values(*["0.3"] * 30), on="tower")
     job = await laptop.run(TIMED, inputs=values(*["0.3"] * 30))
@@ -181,10 +181,9 @@ async def test_several_lenders_each_divide_their_own(town: Town, lender: Compute
     await desk.ended(mine)
 
 
-async def test_tasks_of_two_people_that_asked_for_memory_run_as_far_as_they_fit(town: Town, lender: Computer):
+async def test_tasks_of_two_people_that_asked_for_memory_run_as_far_as_they_fit(lent: Town, lender: Computer):
     """tower lends 2 GiB and four cores. Each of them asks for most of that: one runs at a time, whoever's it is."""
-    laptop, desk = town.computers["laptop"], town.computers["desk"]
-    lender.terms = LendingTerms(cores=4, memory=2 * 2**30)
+    laptop, desk = lent.computers["laptop"], lent.computers["desk"]
     asked = {"inputs": values(*["0.2"] * 6), "on": "tower", "memory": 1200 * 2**20}
     jobs = [await one.begin(TIMED, **asked) for one in (laptop, desk)]
     together = []
@@ -197,9 +196,8 @@ async def test_tasks_of_two_people_that_asked_for_memory_run_as_far_as_they_fit(
     assert not lender.lending.portions.reservations._granted, "all was given back"
 
 
-async def test_a_cancelled_job_waits_for_no_memory_and_holds_none(town: Town, lender: Computer):
-    laptop, desk = town.computers["laptop"], town.computers["desk"]
-    lender.terms = LendingTerms(cores=4, memory=2 * 2**30)
+async def test_a_cancelled_job_waits_for_no_memory_and_holds_none(lent: Town, lender: Computer):
+    laptop, desk = lent.computers["laptop"], lent.computers["desk"]
     asked = {"on": "tower", "memory": 1200 * 2**20}
     holding = await laptop.begin("sleep 600", **asked)
     await laptop.until(holding, "running")

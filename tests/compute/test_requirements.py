@@ -135,7 +135,7 @@ async def test_a_file_that_is_none(resolver, tmp_path, content, kind):
         await resolver.resolve(tmp_path)
 
 
-async def test_who_gives_up_leaves_no_process_behind(resolver, tmp_path, monkeypatch):
+async def test_who_gives_up_leaves_no_process_and_no_file_behind(resolver, tmp_path, monkeypatch):
     """An index that accepts and never answers: Ctrl-C ends pip, too."""
     asked = asyncio.Event()
 
@@ -149,6 +149,8 @@ async def test_who_gives_up_leaves_no_process_behind(resolver, tmp_path, monkeyp
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     resolving = asyncio.create_task(resolver.resolve(["helper"]))
     await asyncio.wait_for(asked.wait(), 30)
     resolving.cancel()
@@ -157,3 +159,4 @@ async def test_who_gives_up_leaves_no_process_behind(resolver, tmp_path, monkeyp
     server.close()
     await server.wait_closed()  # pip's connection has ended
     assert not list((tmp_path / "asked").glob("*"))
+    assert not list(temporary.iterdir())

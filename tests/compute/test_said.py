@@ -244,10 +244,10 @@ async def test_nobody_is_asked_what_is_said_while_nobody_follows(town: Town):
     assert [asked for asked in laptop.heard if asked.endswith("/said")]
 
 
-async def test_all_that_tasks_said_is_heard_once_whether_they_ended_before_or_not(alone: Computer):
-    job = await alone.begin("seq 400; sleep 0.{#}; seq 401 800; echo end >&2", inputs=values(*"abcdef"))
-    said, ended = await heard(alone.cluster, job)
-    late, _ = await heard(alone.cluster, job)
+async def test_all_that_tasks_said_is_heard_once_whether_they_ended_before_or_not(warm: Computer):
+    job = await warm.begin("seq 400; sleep 0.{#}; seq 401 800; echo end >&2", inputs=values(*"abcdef"))
+    said, ended = await heard(warm.cluster, job)
+    late, _ = await heard(warm.cluster, job)
     right = "".join(f"{number}\n" for number in range(1, 801))
     for told in (said, late):
         for task in range(1, 7):
@@ -260,53 +260,53 @@ async def test_all_that_tasks_said_is_heard_once_whether_they_ended_before_or_no
     assert {(task.state, task.output) for task in ended} == {(State.DONE, "")}
 
 
-async def test_one_task_is_followed_to_its_own_end_and_not_to_that_of_the_job(alone: Computer):
-    job = await alone.begin("echo {}; sleep {}", inputs=values("0.1", "600"))
+async def test_one_task_is_followed_to_its_own_end_and_not_to_that_of_the_job(warm: Computer):
+    job = await warm.begin("echo {}; sleep {}", inputs=values("0.1", "600"))
     async with asyncio.timeout(30):
-        said, ended = await heard(alone.cluster, job, 1)
+        said, ended = await heard(warm.cluster, job, 1)
     assert ([each.text for each in said], [task.task for task in ended]) == (["0.1\n"], [1])
-    assert alone.journal.job(job).ended is None
+    assert warm.journal.job(job).ended is None
     with pytest.raises(NotFound):
-        await heard(alone.cluster, job, 3)
-    await alone.cluster.cancel(job)
+        await heard(warm.cluster, job, 3)
+    await warm.cluster.cancel(job)
 
 
-async def test_who_floods_is_heard_in_part_and_told_so(alone: Computer):
-    job = await alone.begin("yes 'a line that says nothing' | head -c 40000000; sleep 1; echo the end")
-    said, _ = await heard(alone.cluster, job)
+async def test_who_floods_is_heard_in_part_and_told_so(warm: Computer):
+    job = await warm.begin("yes 'a line that says nothing' | head -c 40000000; sleep 1; echo the end")
+    said, _ = await heard(warm.cluster, job)
     text = "".join(each.text for each in said)
     assert text.endswith("the end\n")
     assert len(text) < 2_000_000
     assert len(text) + sum(each.left_out for each in said) == 40_000_000 + len("the end\n")
 
 
-async def test_a_task_that_was_lost_is_heard_again_where_it_runs_again(alone: Computer):
-    job = await alone.begin("echo here; sleep 3")
-    following, told = Following(job, 0, alone.cluster).told(), []
+async def test_a_task_that_was_lost_is_heard_again_where_it_runs_again(warm: Computer):
+    job = await warm.begin("echo here; sleep 3")
+    following, told = Following(job, 0, warm.cluster).told(), []
     async for group in following:
         told += group
-        if len([each for each in told if each.said]) == 1 and not alone.journal.job(job).notes:
-            alone.worker().kill()
+        if len([each for each in told if each.said]) == 1 and not warm.journal.job(job).notes:
+            warm.worker().kill()
             await asyncio.sleep(0.5)
     assert [each.said.text for each in told if each.said] == ["here\n", "here\n"]
     assert [each.task.state for each in told if each.task] == [State.WAITING, State.DONE]
     assert told[-1].job.state is State.DONE
 
 
-async def test_a_job_that_is_cancelled_ends_the_following_and_says_so(alone: Computer):
-    job = await alone.begin("echo here; sleep 600")
+async def test_a_job_that_is_cancelled_ends_the_following_and_says_so(warm: Computer):
+    job = await warm.begin("echo here; sleep 600")
     states = []
     async with asyncio.timeout(30):
-        async for group in Following(job, 0, alone.cluster).told():
+        async for group in Following(job, 0, warm.cluster).told():
             if any(told.said for told in group):
-                await alone.cluster.cancel(job)
+                await warm.cluster.cancel(job)
             states += [told.task.state for told in group if told.task]
     assert states == [State.CANCELLED]
 
 
-async def test_a_job_of_more_tasks_than_are_in_memory_is_told_whole(alone: Computer):
+async def test_a_job_of_more_tasks_than_are_in_memory_is_told_whole(warm: Computer):
     count = 3 * AT_ONCE + 1
-    job = await alone.run("echo {}", inputs=values(*map(str, range(count))))
-    said, ended = await heard(alone.cluster, job.job)
+    job = await warm.run("echo {}", inputs=values(*map(str, range(count))))
+    said, ended = await heard(warm.cluster, job.job)
     assert sorted(int(each.text) for each in said) == list(range(count))
     assert [task.task for task in ended] == list(range(1, count + 1))

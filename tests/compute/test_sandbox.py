@@ -9,12 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 from tests.compute.conftest import Computer, needs_bubblewrap, nobody_left
+from tests.conftest import processes_of
 
 from commonhold.compute import sandbox
-from commonhold.compute.job import JobSpec, State
+from commonhold.compute.job import State
 
 STARTER = """
 import asyncio, sys
@@ -34,80 +34,66 @@ asyncio.run(main())
 
 
 @needs_bubblewrap
-async def test_the_owners_home_and_the_networks_identity_are_out_of_reach(alone: Computer):
-    secret = alone.folder / "key.pem"
+async def test_the_owners_home_and_the_networks_identity_are_out_of_reach(warm: Computer):
+    secret = warm.folder / "key.pem"
     secret.write_text("the network identity")
-    job = await alone.run(f"cat {secret} {Path.home()}/.bashrc /etc/shadow; ls {alone.folder}")
-    [task] = alone.journal.tasks(job.job)
+    job = await warm.run(f"cat {secret} {Path.home()}/.bashrc /etc/shadow; ls {warm.folder}")
+    [task] = warm.journal.tasks(job.job)
     assert (task.state, task.output) == (State.FAILED, "")
     assert task.error.count("No such file") == 4
 
 
 @needs_bubblewrap
-async def test_loopback_and_the_networks_outside_are_out_of_reach(alone: Computer):
-    [address] = alone.listener.addresses
+async def test_loopback_and_the_networks_outside_are_out_of_reach(warm: Computer):
+    [address] = warm.listener.addresses
     knock = f"import socket; socket.create_connection(('{address.host}', {address.port}), 2)"
-    job = await alone.run((sys.executable, "-c", knock))
-    assert "refused" in alone.journal.tasks(job.job)[0].error
-    job = await alone.run("cat /proc/net/dev | wc -l")
-    assert alone.journal.tasks(job.job)[0].output.strip() == "3"  # two lines of heading, and lo
+    job = await warm.run((sys.executable, "-c", knock))
+    assert "refused" in warm.journal.tasks(job.job)[0].error
+    job = await warm.run("cat /proc/net/dev | wc -l")
+    assert warm.journal.tasks(job.job)[0].output.strip() == "3"  # two lines of heading, and lo
 
 
 @needs_bubblewrap
-async def test_other_processes_are_out_of_sight(alone: Computer):
-    job = await alone.run("ls /proc | grep -c '^[0-9]'")
-    assert int(alone.journal.tasks(job.job)[0].output) < 8
+async def test_other_processes_are_out_of_sight(warm: Computer):
+    job = await warm.run("ls /proc | grep -c '^[0-9]'")
+    assert int(warm.journal.tasks(job.job)[0].output) < 8
 
 
 @needs_bubblewrap
-async def test_programs_and_the_system_cannot_be_changed(alone: Computer):
+async def test_programs_and_the_system_cannot_be_changed(warm: Computer):
     package = Path(sandbox.__file__).parent
-    job = await alone.run(f"touch {package}/x {sys.prefix}/x /usr/x /etc/x")
-    assert alone.journal.tasks(job.job)[0].error.count("Read-only") >= 3
+    job = await warm.run(f"touch {package}/x {sys.prefix}/x /usr/x /etc/x")
+    assert warm.journal.tasks(job.job)[0].error.count("Read-only") >= 3
     assert not (package / "x").exists()
 
 
-async def test_a_task_knows_nothing_of_the_owners_environment(alone: Computer, monkeypatch: pytest.MonkeyPatch):
+async def test_a_task_knows_nothing_of_the_owners_environment(warm: Computer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OWNERS_SECRET", "told to nobody")
-    job = await alone.run("env")
-    assert "told to nobody" not in alone.journal.tasks(job.job)[0].output
+    job = await warm.run("env")
+    assert "told to nobody" not in warm.journal.tasks(job.job)[0].output
 
 
-@pytest.mark.parametrize("kind", sandbox.Kind)
-async def test_temporary_files_lie_in_the_folder_that_is_removed(
-    alone: Computer, kind: sandbox.Kind, monkeypatch: pytest.MonkeyPatch
-):
+async def test_temporary_files_lie_in_the_folder_that_is_removed(boxed: Computer):
     """Dask's too: without a sandbox they would stay in the owner's /tmp."""
-    if kind is sandbox.Kind.BUBBLEWRAP and await sandbox.here() is not kind:
-        pytest.skip("bubblewrap does not work here")
-    monkeypatch.setitem(sandbox._known, "kind", kind)
-    job = await alone.run('echo "$TMPDIR"; ls -d "$TMPDIR"/dask-scratch-space')
-    [task] = alone.journal.tasks(job.job)
+    job = await boxed.run('echo "$TMPDIR"; ls -d "$TMPDIR"/dask-scratch-space')
+    [task] = boxed.journal.tasks(job.job)
     folder, scratch = task.output.split()
-    assert folder == str(sandbox.INSIDE) or Path(folder).is_relative_to(alone.folder)
+    assert folder == str(sandbox.INSIDE) or Path(folder).is_relative_to(boxed.folder)
     assert scratch.startswith(folder)
 
 
-async def test_nothing_listens_on_any_port(alone: Computer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)  # where it would be seen
-    job = await alone.cluster.submit(alone.me, JobSpec("sleep 1"))
-    await alone.cluster.begin(job.job)
-    await alone.until(job.job, "running")
-    guests = [child for child in psutil.Process().children(recursive=True) if "python" in child.name()]
+async def test_nothing_listens_on_any_port(unboxed: Computer):
+    """Without bubblewrap, where it would be seen."""
+    job = await unboxed.begin("sleep 600")
+    await unboxed.until(job, "running")
+    guests = [each for each in processes_of(unboxed.folder) if "python" in each.name()]
     assert len(guests) == 2
     assert [guest.net_connections("inet") for guest in guests] == [[], []]
-    await alone.ended(job.job)
 
 
-@pytest.mark.parametrize("kind", sandbox.Kind)
-async def test_tasks_compute_only_when_nobody_else_wants_to(
-    alone: Computer, kind: sandbox.Kind, monkeypatch: pytest.MonkeyPatch
-):
-    if kind is sandbox.Kind.BUBBLEWRAP and await sandbox.here() is not kind:
-        pytest.skip("bubblewrap does not work here")
-    monkeypatch.setitem(sandbox._known, "kind", kind)
-    job = await alone.run((sys.executable, "-c", "import os; print(os.sched_getscheduler(0) == os.SCHED_IDLE)"))
-    assert alone.journal.tasks(job.job)[0].output == "True\n"
+async def test_tasks_compute_only_when_nobody_else_wants_to(boxed: Computer):
+    job = await boxed.run((sys.executable, "-c", "import os; print(os.sched_getscheduler(0) == os.SCHED_IDLE)"))
+    assert boxed.journal.tasks(job.job)[0].output == "True\n"
 
 
 AUTOGROUP = Path("/proc/self/autogroup")
@@ -115,10 +101,10 @@ SHARED = AUTOGROUP.exists() and bool(AUTOGROUP.read_text())  # among sessions
 
 
 @pytest.mark.skipif(not SHARED, reason="this system does not divide processors among sessions")
-async def test_tasks_have_no_sessions_share_where_linux_divides_among_sessions(alone: Computer):
+async def test_tasks_have_no_sessions_share_where_linux_divides_among_sessions(warm: Computer):
     """Else their session had as much as all that its owner started from one terminal."""
-    job = await alone.run(f"cat {AUTOGROUP}")
-    assert alone.journal.tasks(job.job)[0].output.endswith(" nice 19\n")
+    job = await warm.run(f"cat {AUTOGROUP}")
+    assert warm.journal.tasks(job.job)[0].output.endswith(" nice 19\n")
     assert AUTOGROUP.read_text().endswith(" nice 0\n")
 
 
@@ -136,19 +122,6 @@ async def test_a_node_that_is_killed_leaves_no_process(tmp_path: Path, kind: san
     node.send_signal(signal.SIGKILL)
     await node.wait()
     await nobody_left(room)
-
-
-async def test_killing_ends_what_a_task_left_in_the_background(alone: Computer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sandbox._known, "kind", sandbox.Kind.LIMITS)
-    mark = str(alone.folder / "mark")
-    job = await alone.cluster.submit(alone.me, JobSpec(f"sh -c 'sleep 600; : {mark}' & touch x; sleep 600"))
-    await alone.cluster.begin(job.job)
-    await alone.until(job.job, "running")
-    await asyncio.sleep(0.3)
-    await alone.cluster.close()
-    listed = await asyncio.create_subprocess_exec("pgrep", "-f", mark, stdout=asyncio.subprocess.PIPE)
-    found, _ = await listed.communicate()
-    assert found == b""
 
 
 def test_the_interpreters_environment_is_visible_and_no_home_is():

@@ -137,7 +137,7 @@ class Channel:
             reply.answer = await self._handler(message.ask or message.tell, message.words)
         except CommonholdError as error:
             reply.problem = error.problem()
-        except (TypeError, ValueError, KeyError, OSError) as error:
+        except Exception as error:  # whatever it was: who asks waits for an answer
             reply.problem = CommonholdError(f"That could not be done: {error}.").problem()
         if message.ask and not self._closed:
             self._send(reply)

@@ -125,8 +125,21 @@ class Job(msgspec.Struct, frozen=True):
     ended: datetime | None = None
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """One of a task that was not its last: at which computer, and why it ended. The first has number 1."""
+
+    number: int
+    computer: str = ""
+    why: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
 class Task(msgspec.Struct, frozen=True):
-    """One task as people see it. `exit` is None while it has not ended by itself; `problem` says why it could not."""
+    """One task as people see it. `exit` is None while it has not ended by itself; `problem` says why it could not.
+
+    `tries` counts how often it was begun; all but the one that the rest speaks of are `earlier` (the last hundred).
+    """
 
     job: int
     task: int
@@ -140,6 +153,16 @@ class Task(msgspec.Struct, frozen=True):
     outputs: tuple[str, ...] = ()  # remote paths
     started: datetime | None = None
     ended: datetime | None = None
+    tries: int = 0
+    earlier: tuple[Attempt, ...] = ()
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """A job of which nothing is kept any more, and what lay in its folder."""
+
+    job: int
+    files: int
+    bytes: int
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -164,6 +187,11 @@ class Outcome(msgspec.Struct, frozen=True):
     outputs: tuple[str, ...] = ()
     computer: str = ""
     seconds: float = 0.0
+
+
+def why_ended(outcome: Outcome) -> str:
+    """What is kept of a try that failed."""
+    return outcome.problem or f"exit status {outcome.exit}"
 
 
 PLACEHOLDER = re.compile(r"\{(|\.|/|//|/\.|#)\}")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from commonhold.compute.job import MOST_TASKS, Input, Job, JobSpec, Outcome, State, Task, may_follow
+from commonhold.compute.job import MOST_TASKS, Attempt, Input, Job, JobSpec, Outcome, State, Task, may_follow
 from commonhold.errors import NotFound
 from commonhold.names import Fingerprint, PersonId
 from commonhold.transaction import transaction
@@ -26,15 +26,30 @@ CREATE TABLE IF NOT EXISTS task (
     place TEXT NOT NULL DEFAULT '',
     computer TEXT NOT NULL DEFAULT '', exit INTEGER, output TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
     problem TEXT NOT NULL DEFAULT '', outputs TEXT NOT NULL DEFAULT '[]', started TEXT, ended TEXT,
+    earlier TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (job, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS task_states ON task (job, state);
 """
 # Columns that a state of version 0.1.0 has not.
-LATER = (("job", "computer"), ("task", "place"), ("job", "inputs"), ("job", "summary"))
+LATER = (("job", "computer"), ("task", "place"), ("job", "inputs"), ("job", "summary"), ("task", "earlier"))
 LONGEST_NOTE, MOST_NOTES = 4_000, 1_000  # characters; of one job
+MOST_EARLIER, LONGEST_WHY = 100, 500  # tries that are kept of one task; characters of why one ended
+SHED = 500  # tasks that are deleted at a time
 PAGE = 50  # tasks that are read at a time: each may have said 128 kB
 STOPPED = "The node ended while its inputs were being uploaded."
 BROKE_OFF = "Who brought its inputs was gone before all were there."
+CUT_OFF = "The node that ran its job ended."
+KEPT = "coalesce(nullif(earlier, ''), '[]')"
+# The earlier tries of a task with the one that ends now, (why, when); of one that never began, as they are.
+TRIED = f"""CASE WHEN started IS NULL THEN earlier ELSE json_insert(
+    CASE WHEN json_array_length({KEPT}) < {MOST_EARLIER} THEN {KEPT} ELSE json_remove({KEPT}, '$[0]') END, '$[#]',
+    json_object('number', coalesce(json_extract({KEPT}, '$[#-1].number'), 0) + 1, 'computer', computer,
+        'why', {{why}}, 'started', started, 'ended', ?)) END"""
+TRIED_BECAUSE = TRIED.format(why="?")
+TRIED_AS_IT_STANDS = TRIED.format(
+    why=f"substr(CASE WHEN problem != '' THEN problem WHEN exit IS NULL THEN state"
+    f" ELSE 'exit status ' || exit END, 1, {LONGEST_WHY})"
+)
 INPUTS = tuple[Input, ...]
 TAKEN_UP = "The node ended while this job ran; what was not done yet runs again."
 
@@ -53,129 +68,11 @@ class Summary(msgspec.Struct, frozen=True):
     computers: tuple[str, ...] = ()
 
 
-class Journal:
-    """Jobs are numbered 1, 2, 3 and never twice. `now` is the clock (aware datetimes).
+class JournalReader:
+    """What the journal says of jobs and tasks."""
 
-    `record` is the audit's; a command may hold what is secret to its person, and is no matter for it.
-    """
-
-    def __init__(
-        self, connection: sqlite3.Connection, now: Callable[[], datetime], record: Callable[..., object]
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._now = now
-        self._record = record
-        self._computers: dict[int, set[str]] = {}  # that run tasks of jobs, or have
-        connection.executescript(SCHEMA)
-        for table, column in LATER:
-            if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
-                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """One transaction: a commit costs 0.1 ms, and tasks end several hundred times a second.
-
-        Inside another it is a part of that.
-        """
-        if self._db.in_transaction:
-            yield
-            return
-        with transaction(self._db):
-            yield
-
-    def add(self, person: PersonId, person_name: str, computer: Fingerprint | None, spec: JobSpec) -> int:
-        """A new job of that person, who asks from that computer: its right is asked again after a restart."""
-        inputs, rest = spec.inputs, msgspec.structs.replace(spec, inputs=())  # a hundred thousand are megabytes
-        told = (msgspec.json.encode(part).decode() for part in (rest, inputs))
-        row = (person, person_name, computer or "", *told, State.COLLECTING, self._stamp())
-        sql = (
-            "INSERT INTO job (person, person_name, computer, spec, inputs, state, created) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        )
-        return int(self._db.execute(sql, row).lastrowid or 0)
-
-    def collect(self, job: int) -> None:
-        """One that never began, for lack of its inputs, waits for them once more."""
-        self._db.execute("UPDATE job SET state = ?, ended = NULL WHERE number = ?", (State.COLLECTING, job))
-
-    def begin(self, job: int, into: str, tasks: Sequence[tuple[Input | None, Fingerprint | None]]) -> None:
-        """The job runs from now on. Each task with its input, and the only computer for it if there is one."""
-        rows = (
-            (job, number, given.text if given else "", place or "", State.WAITING)
-            for number, (given, place) in enumerate(tasks, 1)
-        )
-        with self.together():
-            self._db.executemany("INSERT INTO task (job, number, input, place, state) VALUES (?, ?, ?, ?, ?)", rows)
-            sql = "UPDATE job SET state = ?, started = ?, ended = NULL, into_text = ? WHERE number = ?"
-            self._db.execute(sql, (State.RUNNING, self._stamp(), into, job))
-        self._record("job started", person=self._whose(job), job=job, tasks=len(tasks), on=self._terms(job).on)
-
-    def end(self, job: int, state: State, *notes: str) -> None:
-        """The job has ended; tasks that have not ended with it are waiting no more."""
-        self.note(job, *notes)
-        rest = State.CANCELLED if state is State.CANCELLED else State.FAILED
-        problem = "The job ended before this task could." if rest is State.FAILED else ""
-        with self.together():
-            sql = "UPDATE task SET state = ?, problem = ?, ended = ? WHERE job = ? AND state IN (?, ?)"
-            self._db.execute(sql, (rest, problem, self._stamp(), job, State.WAITING, State.RUNNING))
-            summary = msgspec.json.encode(self._summary(job)).decode()
-            sql = "UPDATE job SET state = ?, ended = ?, summary = ? WHERE number = ?"
-            self._db.execute(sql, (state, self._stamp(), summary, job))
-        self._computers.pop(job, None)
-        self._record("job ended", person=self._whose(job), job=job, state=str(state))
-
-    def note(self, job: int, *notes: str) -> None:
-        """What is said of it, once; other computers' words too, and so no more of them than people read."""
-        known = msgspec.json.decode(self._job_row(job)["notes"], type=list[str])
-        told = [each if len(each) <= LONGEST_NOTE else f"{each[:LONGEST_NOTE]}…" for each in notes]
-        fresh = (known + [each for each in told if each not in known])[-MOST_NOTES:]
-        if fresh != known:
-            self._db.execute("UPDATE job SET notes = ? WHERE number = ?", (msgspec.json.encode(fresh).decode(), job))
-
-    def move(self, job: int, task: int, state: State, computer: str = "", outcome: Outcome | None = None) -> bool:
-        """Whether the task is now in that state; a move that the table does not allow changes nothing."""
-        row = self._db.execute("SELECT state FROM task WHERE job = ? AND number = ?", (job, task)).fetchone()
-        if row is None or not may_follow(State(row[0]), state):
-            return False
-        if computer:
-            self._computers.setdefault(job, set()).add(str(computer))
-        if state is State.RUNNING:
-            sql = "UPDATE task SET state = ?, computer = ?, started = ? WHERE job = ? AND number = ?"
-            self._db.execute(sql, (state, computer, self._stamp(), job, task))
-        elif outcome is None:
-            self._db.execute("UPDATE task SET state = ? WHERE job = ? AND number = ?", (state, job, task))
-        else:
-            sql = (
-                "UPDATE task SET state = ?, computer = coalesce(nullif(?, ''), computer), exit = ?, output = ?,"
-                " error = ?, problem = ?, outputs = ?, ended = ? WHERE job = ? AND number = ?"
-            )
-            outputs = msgspec.json.encode(outcome.outputs).decode()
-            told = (outcome.exit, outcome.output, outcome.error, outcome.problem, outputs)
-            self._db.execute(sql, (state, computer, *told, self._stamp(), job, task))
-        return True
-
-    def reopen(self, job: int) -> None:
-        """The job runs again: its tasks that failed or were cancelled wait, those that are done stay."""
-        self._record("job started", person=self._whose(job), job=job, tasks=self.job(job).total, on=self._terms(job).on)
-        with self.together():
-            sql = (
-                "UPDATE task SET state = ?, exit = NULL, output = '', error = '', problem = '', outputs = '[]',"
-                " computer = '', started = NULL, ended = NULL WHERE job = ? AND state IN (?, ?)"
-            )
-            self._db.execute(sql, (State.WAITING, job, State.FAILED, State.CANCELLED))
-            self._db.execute("UPDATE job SET state = ?, ended = NULL WHERE number = ?", (State.RUNNING, job))
-        self._find_computers(job)
-
-    def take_up(self) -> list[int]:
-        """At a node's start: the jobs that its end cut off. What ran waits again; who was uploading has stopped."""
-        for (number,) in self._db.execute("SELECT number FROM job WHERE state = ?", (State.COLLECTING,)).fetchall():
-            self.end(number, State.STOPPED, STOPPED)
-        rows = self._db.execute("SELECT number FROM job WHERE state = ? ORDER BY number", (State.RUNNING,)).fetchall()
-        for (number,) in rows:
-            self.note(number, TAKEN_UP)
-            sql = "UPDATE task SET state = ? WHERE job = ? AND state = ?"
-            self._db.execute(sql, (State.WAITING, number, State.RUNNING))
-            self._find_computers(number)
-        return [number for (number,) in rows]
 
     def places(self, job: int) -> dict[int, Fingerprint]:
         """The tasks that are for one computer only."""
@@ -213,28 +110,6 @@ class Journal:
 
     def _whose(self, job: int) -> str:
         return self._job_row(job)["person_name"]
-
-    def job(self, job: int) -> Job:
-        """Raises NotFound."""
-        row = self._job_row(job)
-        kept = msgspec.json.decode(row["summary"], type=Summary) if row["summary"] and row["ended"] else None
-        return _job(row, kept or self._summary(job))
-
-    def _summary(self, job: int) -> Summary:
-        counts = self._db.execute("SELECT state, count(*) FROM task WHERE job = ? GROUP BY state", (job,))
-        return Summary(dict(counts.fetchall()), tuple(sorted(self._computers.get(job, ()))))
-
-    def _find_computers(self, job: int) -> None:
-        """What an earlier run of the node knew of them."""
-        rows = self._db.execute("SELECT DISTINCT computer FROM task WHERE job = ? AND computer != ''", (job,))
-        self._computers[job] = {computer for (computer,) in rows}
-
-    def jobs(self, person: PersonId | None = None) -> list[Job]:
-        """All jobs, or one person's; the newest last."""
-        rows = self._db.execute(
-            "SELECT number FROM job WHERE ? IS NULL OR person = ? ORDER BY number", (person, person)
-        )
-        return [self.job(number) for (number,) in rows.fetchall()]
 
     def busy(self) -> set[PersonId]:
         """Who has a job that has not ended."""
@@ -291,6 +166,189 @@ class Journal:
             raise NotFound(f"There is no job {job}.", "commonhold jobs")
         return _named(cursor, row)
 
+
+class Journal(JournalReader):
+    """Jobs are numbered 1, 2, 3 and never twice. `now` is the clock (aware datetimes).
+
+    `record` is the audit's; a command may hold what is secret to its person, and is no matter for it.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, now: Callable[[], datetime], record: Callable[..., object]
+    ) -> None:
+        super().__init__(connection)
+        self._now = now
+        self._record = record
+        self._computers: dict[int, set[str]] = {}  # that run tasks of jobs, or have
+        connection.executescript(SCHEMA)
+        for table, column in LATER:
+            if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction: a commit costs 0.1 ms, and tasks end several hundred times a second.
+
+        Inside another it is a part of that.
+        """
+        if self._db.in_transaction:
+            yield
+            return
+        with transaction(self._db):
+            yield
+
+    def add(self, person: PersonId, person_name: str, computer: Fingerprint | None, spec: JobSpec) -> int:
+        """A new job of that person, who asks from that computer: its right is asked again after a restart."""
+        inputs, rest = spec.inputs, msgspec.structs.replace(spec, inputs=())  # a hundred thousand are megabytes
+        told = (msgspec.json.encode(part).decode() for part in (rest, inputs))
+        row = (person, person_name, computer or "", *told, State.COLLECTING, self._stamp())
+        sql = (
+            "INSERT INTO job (person, person_name, computer, spec, inputs, state, created) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        )
+        return int(self._db.execute(sql, row).lastrowid or 0)
+
+    def collect(self, job: int) -> None:
+        """One that never began, for lack of its inputs, waits for them once more."""
+        sql = "UPDATE job SET state = ?, ended = NULL, notes = '[]' WHERE number = ?"
+        self._db.execute(sql, (State.COLLECTING, job))
+
+    def begin(self, job: int, into: str, tasks: Sequence[tuple[Input | None, Fingerprint | None]]) -> None:
+        """The job runs from now on. Each task with its input, and the only computer for it if there is one."""
+        rows = (
+            (job, number, given.text if given else "", place or "", State.WAITING)
+            for number, (given, place) in enumerate(tasks, 1)
+        )
+        with self.together():
+            self._db.executemany("INSERT INTO task (job, number, input, place, state) VALUES (?, ?, ?, ?, ?)", rows)
+            sql = "UPDATE job SET state = ?, started = ?, ended = NULL, into_text = ? WHERE number = ?"
+            self._db.execute(sql, (State.RUNNING, self._stamp(), into, job))
+        self._record("job started", person=self._whose(job), job=job, tasks=len(tasks), on=self._terms(job).on)
+
+    def end(self, job: int, state: State, *notes: str) -> None:
+        """The job has ended; tasks that have not ended with it are waiting no more."""
+        self.note(job, *notes)
+        rest = State.CANCELLED if state is State.CANCELLED else State.FAILED
+        problem = "The job ended before this task could." if rest is State.FAILED else ""
+        with self.together():
+            sql = "UPDATE task SET state = ?, problem = ?, ended = ? WHERE job = ? AND state IN (?, ?)"
+            self._db.execute(sql, (rest, problem, self._stamp(), job, State.WAITING, State.RUNNING))
+            summary = msgspec.json.encode(self._summary(job)).decode()
+            sql = "UPDATE job SET state = ?, ended = ?, summary = ? WHERE number = ?"
+            self._db.execute(sql, (state, self._stamp(), summary, job))
+        self._computers.pop(job, None)
+        self._record("job ended", person=self._whose(job), job=job, state=str(state))
+
+    def shed(self, job: int) -> bool:
+        """Let go the next of its tasks, some at a time: each may have said 128 kB. Whether there were any."""
+        first = "(SELECT min(number) FROM task WHERE job = ?)"
+        sql = f"DELETE FROM task WHERE job = ? AND number < {first} + {SHED}"  # noqa: S608 - ours
+        return self._db.execute(sql, (job, job)).rowcount > 0
+
+    def forget(self, job: int, files: int, octets: int) -> None:
+        """It was never there, but in the record; so much lay in its folder. No other job gets its number."""
+        person = self._whose(job)
+        with self.together():
+            self._db.execute("DELETE FROM task WHERE job = ?", (job,))
+            self._db.execute("DELETE FROM job WHERE number = ?", (job,))
+        self._record("job forgotten", person=person, job=job, files=files, bytes=octets)
+
+    def note(self, job: int, *notes: str) -> None:
+        """What is said of it, once; other computers' words too, and so no more of them than people read."""
+        known = self._notes(job)
+        told = [each if len(each) <= LONGEST_NOTE else f"{each[:LONGEST_NOTE]}…" for each in notes]
+        fresh = (known + [each for each in told if each not in known])[-MOST_NOTES:]
+        if fresh != known:
+            self._note_anew(job, fresh)
+
+    def unsay(self, job: int, *beginnings: str) -> None:
+        """Notes that begin so hold no more."""
+        known = self._notes(job)
+        if (left := [each for each in known if not each.startswith(beginnings)]) != known:
+            self._note_anew(job, left)
+
+    def _notes(self, job: int) -> list[str]:
+        return msgspec.json.decode(self._job_row(job)["notes"], type=list[str])
+
+    def _note_anew(self, job: int, notes: list[str]) -> None:
+        self._db.execute("UPDATE job SET notes = ? WHERE number = ?", (msgspec.json.encode(notes).decode(), job))
+
+    def move(
+        self, job: int, task: int, state: State, computer: str = "", outcome: Outcome | None = None, why: str = ""
+    ) -> bool:
+        """Whether the task is now in that state; a move that the table does not allow changes nothing.
+
+        `why` what was tried of it has ended, when it waits again; nothing: it had not begun.
+        """
+        row = self._db.execute("SELECT state FROM task WHERE job = ? AND number = ?", (job, task)).fetchone()
+        if row is None or not may_follow(State(row[0]), state):
+            return False
+        if computer:
+            self._computers.setdefault(job, set()).add(str(computer))
+        if state is State.RUNNING:
+            sql = "UPDATE task SET state = ?, computer = ?, started = ? WHERE job = ? AND number = ?"
+            self._db.execute(sql, (state, computer, self._stamp(), job, task))
+        elif outcome is None:
+            earlier = f"earlier = {TRIED_BECAUSE}," if why else ""
+            sql = f"UPDATE task SET state = ?, {earlier} started = NULL WHERE job = ? AND number = ?"  # noqa: S608 - ours
+            self._db.execute(sql, (state, *((why[:LONGEST_WHY], self._stamp()) if why else ()), job, task))
+        else:
+            sql = (
+                "UPDATE task SET state = ?, computer = coalesce(nullif(?, ''), computer), exit = ?, output = ?,"
+                " error = ?, problem = ?, outputs = ?, ended = ? WHERE job = ? AND number = ?"
+            )
+            outputs = msgspec.json.encode(outcome.outputs).decode()
+            told = (outcome.exit, outcome.output, outcome.error, outcome.problem, outputs)
+            self._db.execute(sql, (state, computer, *told, self._stamp(), job, task))
+        return True
+
+    def reopen(self, job: int) -> None:
+        """The job runs again: its tasks that failed or were cancelled wait, those that are done stay."""
+        self._record("job started", person=self._whose(job), job=job, tasks=self.job(job).total, on=self._terms(job).on)
+        with self.together():
+            sql = (
+                "UPDATE task SET state = ?, exit = NULL, output = '', error = '', problem = '', outputs = '[]',"  # noqa: S608
+                f" earlier = {TRIED_AS_IT_STANDS.replace('?', 'ended')},"
+                " computer = '', started = NULL, ended = NULL WHERE job = ? AND state IN (?, ?)"
+            )
+            self._db.execute(sql, (State.WAITING, job, State.FAILED, State.CANCELLED))
+            sql = "UPDATE job SET state = ?, ended = NULL, notes = '[]' WHERE number = ?"
+            self._db.execute(sql, (State.RUNNING, job))
+        self._find_computers(job)
+
+    def take_up(self) -> list[int]:
+        """At a node's start: the jobs that its end cut off. What ran waits again; who was uploading has stopped."""
+        for (number,) in self._db.execute("SELECT number FROM job WHERE state = ?", (State.COLLECTING,)).fetchall():
+            self.end(number, State.STOPPED, STOPPED)
+        rows = self._db.execute("SELECT number FROM job WHERE state = ? ORDER BY number", (State.RUNNING,)).fetchall()
+        for (number,) in rows:
+            self.note(number, TAKEN_UP)
+            sql = f"UPDATE task SET state = ?, earlier = {TRIED_BECAUSE}, started = NULL WHERE job = ? AND state = ?"  # noqa: S608
+            self._db.execute(sql, (State.WAITING, CUT_OFF, self._stamp(), number, State.RUNNING))
+            self._find_computers(number)
+        return [number for (number,) in rows]
+
+    def job(self, job: int) -> Job:
+        """Raises NotFound."""
+        row = self._job_row(job)
+        kept = msgspec.json.decode(row["summary"], type=Summary) if row["summary"] and row["ended"] else None
+        return _job(row, kept or self._summary(job))
+
+    def _summary(self, job: int) -> Summary:
+        counts = self._db.execute("SELECT state, count(*) FROM task WHERE job = ? GROUP BY state", (job,))
+        return Summary(dict(counts.fetchall()), tuple(sorted(self._computers.get(job, ()))))
+
+    def _find_computers(self, job: int) -> None:
+        """What an earlier run of the node knew of them."""
+        rows = self._db.execute("SELECT DISTINCT computer FROM task WHERE job = ? AND computer != ''", (job,))
+        self._computers[job] = {computer for (computer,) in rows}
+
+    def jobs(self, person: PersonId | None = None) -> list[Job]:
+        """All jobs, or one person's; the newest last."""
+        rows = self._db.execute(
+            "SELECT number FROM job WHERE ? IS NULL OR person = ? ORDER BY number", (person, person)
+        )
+        return [self.job(number) for (number,) in rows.fetchall()]
+
     def _stamp(self) -> str:
         return self._now().isoformat()
 
@@ -335,8 +393,8 @@ def _tasks(
 ) -> list[Task]:
     """Those of these numbers, in these states (none: all), and that `said` something."""
     sql = (
-        "SELECT number AS task, input, computer, state, exit, output, error, problem, outputs, started, ended"
-        " FROM task WHERE job = ? AND number BETWEEN ? AND ?"
+        "SELECT number AS task, input, computer, state, exit, output, error, problem, outputs, started, ended,"
+        " earlier FROM task WHERE job = ? AND number BETWEEN ? AND ?"
         " AND (? = '[]' OR state IN (SELECT value FROM json_each(?)))"
         " AND (NOT ? OR output != '' OR error != '') ORDER BY number LIMIT ?"
     )
@@ -352,4 +410,6 @@ def _time(text: str | None) -> datetime | None:
 def _task(job: int, row: dict[str, str]) -> Task:
     times = {"started": _time(row["started"]), "ended": _time(row["ended"])}
     outputs = tuple(msgspec.json.decode(row["outputs"], type=list[str]))
-    return msgspec.convert({**row, "job": job, **times, "outputs": outputs}, Task)
+    earlier = msgspec.json.decode(row["earlier"] or "[]", type=tuple[Attempt, ...])
+    tries = (earlier[-1].number if earlier else 0) + (row["started"] is not None)
+    return msgspec.convert({**row, "job": job, **times, "outputs": outputs, "tries": tries, "earlier": earlier}, Task)

@@ -121,9 +121,13 @@ class Farewell(msgspec.Struct, frozen=True):
 
 
 class Rest(msgspec.Struct, frozen=True):
-    """POST /sessions/S/P/rest: what a lender does with a worker, since its owner comes first."""
+    """POST /sessions/S/P/rest: what a lender does with a worker, since its owner comes first.
 
-    state: Literal["frozen", "running", "leaving"]  # leaving: its tasks are given back, and then it is ended
+    waiting: it goes on, and is silent only while its computer's processors are needed by others.
+    leaving: its tasks are given back, and then it is ended.
+    """
+
+    state: Literal["frozen", "running", "waiting", "leaving"]
     reason: str = ""  # as what is said of the lender: "lends nothing now"
     seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0  # that it stays frozen at most
 
@@ -207,6 +211,13 @@ class JobFolders(Protocol):
     """Makes the folder of a job and offers it as the share `.job-N`, to its person only."""
 
     async def make(self, job: int, owner: PersonId) -> Path: ...
+
+    async def drop(self, job: int) -> tuple[int, int]:
+        """Offer it no more, and remove it with all that is in it. -> (files, their bytes).
+
+        Raises CommonholdError when some of it cannot be removed; it may be asked again.
+        """
+        ...
 
 
 Clock = Callable[[], datetime]

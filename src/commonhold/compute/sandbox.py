@@ -34,6 +34,8 @@ PROGRAM = "commonhold.compute.sandboxed.inside"
 TEMPORARY = "tmp"  # the folder in it that the process sees as /tmp
 INSIDE = Path("/session")  # where the process sees its folder, under bubblewrap
 ENVIRONMENT = Path("/environment")  # and where the packages that came with its session
+# Where memory runs out all the same, guests are the first to go; said before they can say anything.
+FIRST_TO_GO = ("/bin/sh", "-c", 'echo 1000 > /proc/self/oom_score_adj; exec "$@"', "sh")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
 SETTINGS = (  # what programs need in order to start and to name users; nothing that is secret
     "/etc/alternatives",
@@ -65,13 +67,13 @@ _known: dict[str, Kind] = {}
 _said: list[str] = []  # what bubblewrap said when it was tried
 
 
-async def here() -> Kind:
-    """Which sandbox holds on this computer: found out by starting one, once.
+async def here(folder: Path | None = None) -> Kind:
+    """Which sandbox holds on this computer: found out by starting one, once, in a folder below that one.
 
     bubblewrap may be installed and yet be forbidden to make namespaces (Ubuntu ≥ 23.10: bubblewrap#632).
     """
     if "kind" not in _known:
-        _known["kind"] = Kind.BUBBLEWRAP if await _starts() else Kind.LIMITS
+        _known["kind"] = Kind.BUBBLEWRAP if await _starts(folder) else Kind.LIMITS
     return _known["kind"]
 
 
@@ -105,13 +107,13 @@ def counts_alone(kind: Kind) -> bool:
     return kind is Kind.BUBBLEWRAP and version >= (5, 14)
 
 
-async def _starts() -> bool:
+async def _starts(folder: Path | None) -> bool:
     if sys.platform != "linux" or bubblewrap() is None:
         return False
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / TEMPORARY).mkdir()
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        (Path(place) / TEMPORARY).mkdir()
         trial = await asyncio.create_subprocess_exec(
-            *_wrapped(Path(folder)), "true", stdin=-3, stdout=-3, stderr=-1, env=_environment()
+            *_wrapped(Path(place)), "true", stdin=-3, stdout=-3, stderr=-1, env=_environment()
         )
         _, said = await trial.communicate()
         _said[:] = said.decode(errors="replace").splitlines()[:1]
@@ -139,7 +141,8 @@ def _interpreter() -> Iterator[Path]:
 def _wrapped(folder: Path, *also: str) -> list[str]:
     """bubblewrap's command line up to the program; `also` are more of its words, for what is to be seen there."""
     words = [str(bubblewrap()), "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    words += ["--hostname", "commonhold", "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    words += ["--hostname", "commonhold", "--proc", "/proc", "--remount-ro", "/proc"]
+    words += ["--dev", "/dev", "--remount-ro", "/dev"]
     words += ["--tmpfs", "/dev/shm"]  # noqa: S108 - the only place that is memory: the warden counts what is in it
     words += ["--bind", str(folder / TEMPORARY), "/tmp"]  # noqa: S108
     for place in SYSTEM:
@@ -203,6 +206,7 @@ class Sandbox:
             for each in (its_speech, *(theirs for _, theirs in pairs)):
                 its_own.enter_context(each)
             process = await asyncio.create_subprocess_exec(
+                *(FIRST_TO_GO if sys.platform == "linux" else ()),
                 *prefix,
                 *(sys.executable, "-I", "-m", PROGRAM, ",".join(map(str, its_streams)), where),
                 *([str(packages)] if packages else []),
@@ -264,7 +268,8 @@ def end_session(leader: int, spare: int = 0) -> None:
 
     A group is not enough: each task's command is a group of its own, so that its time-out can end it. What calls
     setsid(2) still descends from the worker, which takes in whose parents have ended (orphans.py), unless it ends
-    that first; that is one reason why this sandbox is for named people only.
+    that first. Then its group ends it, where there is one (backrow.py) that it has not left; that is one reason why
+    this sandbox is for named people only.
     """
     doomed: set[int] = set()
     with contextlib.suppress(psutil.Error):

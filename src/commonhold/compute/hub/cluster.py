@@ -16,14 +16,16 @@ from commonhold.compute.allowances import Allowances
 from commonhold.compute.hub.briefing import Briefing
 from commonhold.compute.hub.collecting import Collecting
 from commonhold.compute.hub.dispatch import Dispatch
+from commonhold.compute.hub.forgetting import Forgetting
 from commonhold.compute.hub.means import Means, Patience
 from commonhold.compute.hub.news import News
 from commonhold.compute.hub.opening import Opening
+from commonhold.compute.hub.recalling import Recalling
 from commonhold.compute.hub.running import Running
 from commonhold.compute.hub.seats import Seat
 from commonhold.compute.hub.session import Session
 from commonhold.compute.hub.warm import WARM, WarmSessions
-from commonhold.compute.job import Input, Job, JobSpec, State, parts_of
+from commonhold.compute.job import Job, JobSpec, State, parts_of
 from commonhold.compute.journal import BROKE_OFF, Journal
 from commonhold.compute.lender.lend import Lending
 from commonhold.compute.papers import Clock, Farewell, JobFolders, Needs, PassDesk
@@ -77,10 +79,12 @@ class Cluster:
             find,
             patience,
         )
+        self._recalling = Recalling(self._means, watch, lending)
         self._dispatches: dict[int, Dispatch] = {}
         self.collecting = Collecting(lambda number: self._never_began(number, State.STOPPED, BROKE_OFF))
         self._background: set[asyncio.Task[Any]] = set()
         self._clearing: dict[int, asyncio.Task[None]] = {}  # jobs that have just ended
+        self.forgetting = Forgetting(journal, folders, self._clearing.get)
 
     async def start(self) -> None:
         """Clear what the last run left, and take up the jobs that its end cut off."""
@@ -137,8 +141,9 @@ class Cluster:
         return await self._begin(number, subject)
 
     async def _begin(self, number: int, subject: Subject) -> Job:
+        self.journal.unsay(number, "")  # of an earlier time that it could not begin
         try:
-            dispatch = self._dispatch(self._running(number, subject))
+            dispatch = self._dispatch(self._recalling.running(number, subject))
         except CommonholdError as error:
             self._never_began(number, State.FAILED, error.sentence)
             raise
@@ -164,9 +169,7 @@ class Cluster:
         are. Conflict for one that runs, or has nothing left to do. Raises Refused when its person may not run here any
         more.
         """
-        job = self.journal.job(number)
-        if job.ended is None:
-            raise Conflict(f"Job {number} has not ended yet.", f"commonhold cancel {number}")
+        job = self.forgetting.require_ended(number)
         if job.total == 0 and job.state is not State.FAILED:
             return self._collect_again(number, computer)
         if job.total and job.done == job.total:
@@ -175,8 +178,8 @@ class Cluster:
             await asyncio.wait({clearing})
         self._allowances.require(self.journal.person(number), job.person, self.journal, 1, job.total - job.done)
         if job.total == 0:
-            return await self._begin(number, self._subject(number))
-        running = self._laid_out(number)
+            return await self._begin(number, self._recalling.subject(number))
+        running = self._recalling.laid_out(number)
         self.journal.reopen(number)
         running.recall(self.journal.ended(number))
         self.news.tell(number, self.news.snapshot(number))
@@ -184,7 +187,7 @@ class Cluster:
         return self.journal.job(number)
 
     def _collect_again(self, number: int, computer: Fingerprint | None) -> Job:
-        subject, inputs = self._subject(number), self.journal.spec(number).inputs
+        subject, inputs = self._recalling.subject(number), self.journal.spec(number).inputs
         if computer != self.journal.submitter(number) and any(given.kind == "local" for given in inputs):
             raise Conflict(f"Inputs of job {number} are files of another computer.", "type it where the job was made")
         person, name = self.journal.person(number), subject.person_name
@@ -203,30 +206,9 @@ class Cluster:
         return await dispatch.said(asked) if dispatch is not None else []
 
     def _take_up(self, number: int) -> None:
-        running = self._laid_out(number)
+        running = self._recalling.laid_out(number)
         running.recall(self.journal.ended(number))
         self._dispatch(running).start(anew=False)
-
-    def _laid_out(self, number: int) -> Running:
-        """A job that the journal knows, with all its tasks."""
-        running = self._running(number, self._subject(number))
-        inputs: list[Input | None] = list(running.spec.inputs) or [None]
-        tasks = inputs * (self.journal.job(number).total // len(inputs))
-        running.lay_out(tasks, self.journal.places(number), self._means.sources(number, tasks))
-        return running
-
-    def _running(self, number: int, subject: Subject) -> Running:
-        spec = self.journal.spec(number)
-        into = spec.into or f"{self._means.computer}:.job-{number}/out"
-        return Running(number, subject, spec, into, self._means.remote(into))
-
-    def _subject(self, number: int) -> Subject:
-        """Whose job it is, as the rules of this moment see them. Raises Refused when they may not run here."""
-        subject = self._watch.authority().who(self.journal.submitter(number))
-        self._lending.require_right(subject)
-        if subject.person != self.journal.person(number):
-            raise Refused(f"Job {number} was submitted from a computer that belongs to somebody else now.")
-        return subject
 
     def _dispatch(self, running: Running) -> Dispatch:
         dispatch = self._dispatches[running.number] = Dispatch(running, self._means, self._ended)

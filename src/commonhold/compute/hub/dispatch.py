@@ -14,7 +14,7 @@ from commonhold.compute.hub.minutes import Minutes
 from commonhold.compute.hub.running import Running
 from commonhold.compute.hub.seats import Seat
 from commonhold.compute.hub.session import Session
-from commonhold.compute.job import Input, JobSpec, Outcome, State, no_lender, verdict
+from commonhold.compute.job import Input, JobSpec, Outcome, State, no_lender, verdict, why_ended
 from commonhold.compute.papers import Farewell
 from commonhold.errors import CommonholdError, Conflict, Unreachable
 from commonhold.names import Fingerprint
@@ -149,7 +149,8 @@ class Dispatch:
             return
         await self._take_farewells()
         self._handout.leave()
-        self._minutes.wait_again(self.running.take_back(map(self.running.key, list(self.running.out))))
+        back = self.running.take_back(map(self.running.key, list(self.running.out)))
+        self._minutes.wait_again(back, "The scheduler of its job ended.")
         if self._minutes.schedulers >= MOST_SCHEDULERS:
             raise CommonholdError(f"Its scheduler ended {MOST_SCHEDULERS} times before any task did.")
 
@@ -190,7 +191,7 @@ class Dispatch:
             return
         seat = self.session.seats.find(str(change.get("at", "")))
         if state not in {State.DONE, State.FAILED}:
-            self._minutes.move(task, state, seat.name if seat else "")
+            self._minutes.move(task, state, seat.name if seat else "", why=self.running.why(change.get("outcome")))
             return
         outcome = self.running.outcome(change.get("outcome"))
         if not (state is State.FAILED and outcome.trouble and self._mends(task, outcome)):
@@ -206,14 +207,17 @@ class Dispatch:
             if self._refusals[task] >= MOST_REFUSALS:
                 return False
         self._handout.brief_anew()
-        self._minutes.wait_again(self.running.take_back([self.running.key(task)]))
+        self._minutes.wait_again(self.running.take_back([self.running.key(task)]), why_ended(outcome))
         self.note(f"A task could not reach its files, and runs again. {outcome.problem}")
         self._wake.set()
         return True
 
     async def seated(self, seat: Seat) -> None:
         """A lender that came, or came back, while it runs."""
-        if self.session is None or self._over or not self.running.tasks or not self._handout.fit(seat):
+        if self.session is None or self._over:
+            return
+        self._minutes.takes_part(seat.name)
+        if not self.running.tasks or not self._handout.fit(seat):
             return
         try:
             await self._handout.brief(self.session, seat)
@@ -226,8 +230,7 @@ class Dispatch:
         self._handout.lose(seat)
         if farewell is not None:
             self._minutes.take_stored(farewell)
-        back = self.running.take_back(keys)
-        self._minutes.wait_again(task for task, key in back.items() if not self._minutes.blamed(task, key, farewell))
+        self._minutes.lose(self.running.take_back(keys), seat.name, farewell)
         self._wake.set()
         with suppress(CommonholdError):  # the next round tries it again
             await self._handout.revoke()

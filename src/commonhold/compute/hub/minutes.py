@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -23,11 +23,11 @@ class Minutes:
         self._news = means.news
         self._ended = ended
 
-    def move(self, task: int, state: State, computer: str, outcome: Outcome | None = None) -> None:
-        """That task is in that state now; with an outcome it has ended."""
+    def move(self, task: int, state: State, computer: str, outcome: Outcome | None = None, why: str = "") -> None:
+        """That task is in that state now; with an outcome it has ended. `why` a try of it came to nothing."""
         if outcome is not None and (clash := self._running.clash(task, outcome)):
             state, outcome = State.FAILED, msgspec.structs.replace(outcome, problem=outcome.problem or clash)
-        if not self._journal.move(self._number, task, state, computer, outcome):
+        if not self._journal.move(self._number, task, state, computer, outcome, why):
             return
         if outcome is not None:
             self._running.end(task, state)
@@ -37,13 +37,21 @@ class Minutes:
         told = {"exit": outcome.exit, "problem": outcome.problem} if outcome else {}
         self._news.tell(self._number, event | told)
 
-    def wait_again(self, tasks: Iterable[int]) -> None:
-        """What ran them is lost."""
+    def wait_again(self, tasks: Iterable[int], why: str) -> None:
+        """What ran them is lost, or could not."""
         with self._journal.together():
             for task in tasks:
-                self.move(task, State.WAITING, "")
+                self.move(task, State.WAITING, "", why=why)
 
-    def blamed(self, task: int, key: str, farewell: Farewell | None) -> bool:
+    def lose(self, tasks: Mapping[int, str], name: str, farewell: Farewell | None) -> None:
+        """These, by their keys, are lost with a worker there: each waits again, or has cost too many."""
+        with self._journal.together():
+            for task, key in tasks.items():
+                if not self._blamed(task, key, farewell):
+                    queued = farewell is not None and farewell.status and key not in farewell.executing
+                    self.move(task, State.WAITING, "", why="" if queued else _lost(name, farewell))
+
+    def _blamed(self, task: int, key: str, farewell: Farewell | None) -> bool:
         """Whether that task, lost with its worker, has cost too many of these, and has failed."""
         if farewell is not None and (not farewell.status or key not in farewell.executing):
             return False
@@ -63,6 +71,20 @@ class Minutes:
         self._journal.note(self._number, sentence)
         self._news.tell(self._number, {"event": "note", "job": self._number, "note": sentence})
 
+    def takes_part(self, name: str) -> None:
+        """Why that computer did not is past."""
+        self._journal.unsay(self._number, f"{name} refused: ", f"{name} does not take part: ")
+
     def tell_job(self) -> None:
         """How it stands."""
         self._news.tell(self._number, self._news.snapshot(self._number))
+
+
+def _lost(name: str, farewell: Farewell | None) -> str:
+    """Why what ran at that computer has not ended there."""
+    if farewell is None or not (farewell.closed or farewell.status):
+        return f"{name} was lost"
+    if farewell.closed or farewell.why:
+        return farewell.why or f"{name} {farewell.closed}"
+    how = f"was killed by signal {farewell.status - 128}" if farewell.status > 128 else "ended"
+    return f"the worker on {name} {how}"

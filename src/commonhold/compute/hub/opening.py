@@ -12,7 +12,7 @@ from commonhold.compute.hub.session import Session, SessionListener
 from commonhold.compute.lender.lend import Lending
 from commonhold.compute.papers import Clock, Needs, Rest
 from commonhold.compute.relay import Switchboard
-from commonhold.errors import NotFound
+from commonhold.errors import NotFound, Unreachable
 from commonhold.names import Fingerprint
 from commonhold.transport import Caller, Peer
 
@@ -63,15 +63,16 @@ class Opening:
         await opened.seating.rest(participant, computer, rest)
 
     async def seat(self, session: Session, on: str, cores: int) -> tuple[list[Seat], list[str]]:
-        """Who takes part with so many cores at least, and why others do not. Raises NotFound for a name of nobody."""
+        """Who takes part with so many cores at least, and why others do not. Raises as `invite` does."""
         asked = await self.invite(session, on, frozenset(), patient=on != "any")
         seats = [seat for seat in asked if seat.accepted and seat.accepted.cores >= cores]
-        return seats, [seat.refusal for seat in asked if seat.refusal]
+        return seats, [why for seat in asked if (why := seat.refusal or _absence(seat, cores))]
 
     async def invite(self, session: Session, on: str, only: frozenset[Fingerprint], patient: bool) -> list[Seat]:
         """Ask all who may take it (of `only` these, if there are any) and have no part yet. -> All of these.
 
-        `patient` waits for every answer. Raises NotFound for a name that nobody has.
+        `patient` waits for every answer. Raises NotFound for a name that nobody has, and Unreachable for a computer
+        of which nobody knows where it is: one that has only just joined, say, or a client.
         """
         named = on.casefold() if on not in {"any", "all"} else ""
         peers = [
@@ -82,6 +83,14 @@ class Opening:
         here = (not named or named == self._name.casefold()) and (not only or self._here in only)
         if named and not peers and not here:
             self._find(on)
+            raise Unreachable(f"“{on}” cannot be asked to compute: nobody knows its address yet.", "commonhold members")
         await session.seating.invite(peers, here, patient)
         asked = {peer.fingerprint for peer in peers} | ({self._here} if here else set())
         return [seat for seat in session.seats if seat.fingerprint in asked]
+
+
+def _absence(seat: Seat, cores: int) -> str:
+    """Why one that refused nothing is of no use."""
+    if seat.accepted is None:
+        return f"{seat.name} left before anything could begin there."
+    return "" if seat.accepted.cores >= cores else f"{seat.name} lends {seat.accepted.cores} cores."

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from commonhold.authority.authority import Subject
-from commonhold.compute.job import Input, JobSpec, Outcome, State, key_of, parts_of, words_for
+from commonhold.compute.job import Input, JobSpec, Outcome, State, key_of, parts_of, why_ended, words_for
 from commonhold.compute.papers import RemoteFile, Sources
 from commonhold.errors import WrongUsage
 from commonhold.names import Fingerprint, SharePath
@@ -134,6 +134,10 @@ class Running:
             with suppress(WrongUsage):
                 outputs.append(f"{self.into}/{SharePath.parse(path)}")
         return msgspec.structs.replace(outcome, outputs=tuple(outputs))
+
+    def why(self, told: object) -> str:
+        """What a worker says of a try that is not the last; of one that did not begin, nothing."""
+        return why_ended(self.outcome(told)) if told is not None else ""
 
     def clash(self, task: int, outcome: Outcome) -> str:
         """Why the outputs of a task are not all its own, or nothing. A task that ran twice replaces what it left."""

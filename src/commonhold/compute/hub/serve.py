@@ -43,6 +43,7 @@ class Jobs:
             web.post("/jobs", self._submit),
             web.get("/jobs", self._list),
             web.get(r"/jobs/{job:\d{1,9}}", self._show),
+            web.delete(r"/jobs/{job:\d{1,9}}", self._forget),
             web.get(r"/jobs/{job:\d{1,9}}/inputs", self._inputs),
             web.get(r"/jobs/{job:\d{1,9}}/collecting", self._hold),
             web.post(r"/jobs/{job:\d{1,9}}/start", self._begin),
@@ -91,6 +92,13 @@ class Jobs:
 
     async def _show(self, request: web.Request) -> web.Response:
         return json_answer(self._cluster.journal.job(self._asked(request)))
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        """-> Forgotten. Its person's alone: 403 for the owner. 409 for one that has not ended."""
+        job, journal = self._asked(request), self._cluster.journal
+        if request[SUBJECT].person != journal.person(job):
+            raise Refused(f"Job {job} is {journal.job(job).person}'s: nobody else has it forgotten.")
+        return json_answer(await asyncio.shield(asyncio.ensure_future(self._cluster.forgetting.forget(job))))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """JSON lines: `{"event": "job" | "task" | "note", …}`, the last one a job with `ended`."""

@@ -17,6 +17,7 @@ import msgspec
 from commonhold.authority.authority import Subject
 from commonhold.compute.certificates import Papers, SessionAuthority
 from commonhold.compute.channel import SCHEDULER
+from commonhold.compute.edition import cure
 from commonhold.compute.hub.outfitting import Outfitting
 from commonhold.compute.hub.seating import ANSWERS_WITHIN, Seating
 from commonhold.compute.hub.seats import Seat, Seats
@@ -27,7 +28,7 @@ from commonhold.compute.papers import Farewell, Needs, Rest
 from commonhold.compute.relay import Switch, Switchboard, Wire
 from commonhold.compute.said import Listening, Piece, within_bounds
 from commonhold.compute.sandbox import Sandbox
-from commonhold.errors import CommonholdError, NotFound
+from commonhold.errors import CommonholdError, NotFound, Unreachable
 from commonhold.names import Fingerprint
 from commonhold.transport import Caller
 from commonhold.trees import erase
@@ -93,7 +94,12 @@ class Session:
         self._closing: asyncio.Task[list[Farewell]] | None = None
 
     async def open(self) -> None:
-        """Start the scheduler; it takes half a second to be ready, in which lenders can be asked."""
+        """Start the scheduler; it takes half a second to be ready, in which lenders can be asked.
+
+        Raises Unreachable when the code was replaced since this node started.
+        """
+        if trouble := self._lending.edition.trouble(self._name):
+            raise Unreachable(trouble, cure(self._name))
         self._switchboard.switches[self.id] = self.switch
         room = self._folder / "room"
         room.mkdir(parents=True, mode=0o700)
@@ -198,8 +204,7 @@ class Session:
         """What its lender has decided on is told to the scheduler, which has taken it in when this returns."""
         if self._box is not None:
             seconds = rest.seconds if rest.state == "frozen" else 0.0
-            words = {"who": seat.participant, "seconds": seconds, "leaving": rest.state == "leaving"}
-            await self._box.channel.ask("rest", **words)
+            await self._box.channel.ask("rest", who=seat.participant, state=rest.state, seconds=seconds)
 
     async def close(self) -> list[Farewell]:
         """End everything, here and at the lenders. -> What those say of their last tasks. May be called again."""

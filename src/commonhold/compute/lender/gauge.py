@@ -12,6 +12,7 @@ import os
 import signal
 import stat
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,10 +20,13 @@ from typing import NamedTuple
 
 import psutil
 
+from commonhold.compute.lender.backrow import stand_back
 from commonhold.compute.lender.bounds import Machine, Unit, Use
 from commonhold.compute.lender.shared import uncounted
+from commonhold.compute.lender.starvation import Starvation
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")  # in a second of processor
 STOOD_BACK = b" 19\n"  # at the end of what a session's group says of itself
 BLOCK = 512  # bytes: what st_blocks counts in
 MOST_EXACT = 1000  # processes, the largest, whose memory is measured exactly
@@ -38,17 +42,26 @@ class GuestProcess(NamedTuple):
     memory: int  # bytes
     threads: int
     session: int = 0
+    spent: float = 0.0  # seconds of processor
+    ready: bool = False  # its first thread runs, or waits for a processor only
 
 
 class Gauge(ABC):
     """Of one sandbox; `group` is that of the worker's own processes."""
 
     group: int
+    starvation: Starvation
     _processes: int  # a handle of the /proc that knows them by their numbers
 
     @abstractmethod
     def use(self, most_memory: int) -> Use:
         """What it uses now; its memory is measured exactly only when it seems to be more than `most_memory`."""
+
+    def _look(self) -> list[GuestProcess]:
+        seen = list(self._seen())
+        spent = {each.number: each.spent for each in seen}
+        self.starvation.look(time.monotonic(), spent, any(each.ready for each in seen))
+        return seen
 
     def hidden(self) -> dict[int, int]:
         """Bytes of memory that `use` does not find, by process group."""
@@ -61,6 +74,10 @@ class Gauge(ABC):
     def groups_in(self, folder: str) -> set[int]:
         """Process groups, not the worker's, of which somebody is in a folder whose path has that part."""
         return groups_in(self._seen(), folder, self._processes) - {self.group}
+
+    @abstractmethod
+    def stopped(self) -> bool:
+        """Whether the worker was told to stop, or is traced."""
 
     @abstractmethod
     def end(self, unit: Unit) -> None:
@@ -83,7 +100,7 @@ class NamespaceGauge(Gauge):
     """Of a sandbox of bubblewrap. Raises OSError when that has not begun yet, or has ended."""
 
     def __init__(self, outer: int) -> None:
-        self.group, self.workers = 1, frozenset({1, 2})
+        self.group, self.workers, self.starvation = 1, frozenset({1, 2}), Starvation()
         [inner] = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
         self._namespace = os.stat(f"/proc/{inner}/ns/pid").st_ino  # noqa: PTH116 - it is no path
         if self._namespace == os.stat("/proc/self/ns/pid").st_ino:  # noqa: PTH116
@@ -99,7 +116,7 @@ class NamespaceGauge(Gauge):
         self._handles.close()
 
     def use(self, most_memory: int) -> Use:
-        seen = list(self._seen())
+        seen = self._look()
         self._stand_back(seen)
         shared = os.fstatvfs(self._shared)
         files = (shared.f_blocks - shared.f_bfree) * shared.f_frsize
@@ -112,27 +129,29 @@ class NamespaceGauge(Gauge):
             with contextlib.suppress(OSError):
                 words = self._read(f"{number}/stat").rpartition(b")")[2].split()
                 memory, threads = int(words[21]) * PAGE, int(words[17])
-                yield GuestProcess(number, int(words[2]), memory, threads, int(words[3]))
+                spent, ready = (int(words[11]) + int(words[12])) / TICKS, words[0] == b"R"
+                yield GuestProcess(number, int(words[2]), memory, threads, int(words[3]), spent, ready)
 
     def _stand_back(self, seen: Iterable[GuestProcess]) -> None:
         """Where Linux divides processors among sessions first (autogroup), a new one has as much as the owner's.
 
-        The worker's own stands back by itself, once it has started.
+        The worker's own stands back once it has started; and none can undo it, since the guest's /proc is read-only.
         """
         sessions = {each.session: each.number for each in seen if each.number > 1}
         workers = {each.session for each in seen if each.number in self.workers}
+        new = set()
         for session in sessions.keys() - workers:
             with contextlib.suppress(OSError):
-                name = f"{sessions[session]}/autogroup"
-                if not self._read(name).endswith(STOOD_BACK):
-                    self._write(name, b"19")
+                if not self._read(f"{sessions[session]}/autogroup").endswith(STOOD_BACK):
+                    new.add(sessions[session])
+        if new:  # one pass for all: whose sessions are many would keep us from looking at what else they do
+            for number, here in self._known_here("NSpid"):
+                if number in new:
+                    with contextlib.suppress(OSError):
+                        stand_back(here)
 
-    def _write(self, name: str, what: bytes) -> None:
-        file = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=self._processes)
-        try:
-            os.write(file, what)
-        finally:
-            os.close(file)
+    def stopped(self) -> bool:
+        return self._read(f"{max(self.workers)}/stat").rpartition(b")")[2].split()[0] in {b"T", b"t"}
 
     def _exactly(self, seen: GuestProcess, rank: int) -> GuestProcess:
         """What processes share is counted once, and what was swapped out is counted."""
@@ -151,9 +170,11 @@ class NamespaceGauge(Gauge):
             os.close(file)
 
     def end(self, unit: Unit) -> None:
-        if unit.group and (group := self._group_here(unit.number)):
+        if unit.group:
+            group = next((here for number, here in self._known_here("NSpgid") if number == unit.number), 0)
             with contextlib.suppress(OSError):
-                os.killpg(group, signal.SIGKILL)  # at once: a group that forks all the time outruns one signal each
+                if group:
+                    os.killpg(group, signal.SIGKILL)  # at once: a group that forks all the time outruns one signal each
         for seen in self._seen():
             if unit.number == (seen.group if unit.group else seen.number):
                 with contextlib.suppress(OSError):
@@ -166,24 +187,26 @@ class NamespaceGauge(Gauge):
         finally:
             os.close(process)
 
-    def _group_here(self, group: int) -> int:
-        """Its number as we see it; 0 when nobody of it is found. The newest first: they are the most of a fork bomb."""
+    def _known_here(self, row: str) -> Iterator[tuple[int, int]]:
+        """What the guest calls its processes (NSpid) or the groups of these (NSpgid), and what we call them.
+
+        The newest first: they are the most of a fork bomb.
+        """
         with contextlib.ExitStack() as opened:
             here = _numbers(_opened(opened, "/proc"))
-        for number in sorted(here, reverse=True):
+        for process in sorted(here, reverse=True):
             with contextlib.suppress(OSError, StopIteration, ValueError):
-                with Path(f"/proc/{number}/status").open() as rows:
-                    _, as_here, inside = next(row for row in rows if row.startswith("NSpgid:")).split()
-                if int(inside) == group and os.stat(f"/proc/{number}/ns/pid").st_ino == self._namespace:  # noqa: PTH116
-                    return int(as_here)
-        return 0
+                with Path(f"/proc/{process}/status").open() as rows:
+                    _, as_here, inside = next(each for each in rows if each.startswith(f"{row}:")).split()
+                if os.stat(f"/proc/{process}/ns/pid").st_ino == self._namespace:  # noqa: PTH116
+                    yield int(inside), int(as_here)
 
 
 class TreeGauge(Gauge):
     """Of a sandbox without bubblewrap: what descends from its first process."""
 
     def __init__(self, outer: int) -> None:
-        self.group = outer
+        self.group, self.starvation = outer, Starvation()
         self._outer = psutil.Process(outer)
         self._processes = os.open("/proc" if sys.platform == "linux" else "/", FOLDER)
 
@@ -191,17 +214,21 @@ class TreeGauge(Gauge):
         os.close(self._processes)
 
     def use(self, most_memory: int) -> Use:
-        seen = list(self._seen())
+        seen = self._look()
         if sum(each.memory for each in seen) > most_memory:
             seen = [_exactly_here(each, rank) for rank, each in enumerate(_by_memory(seen))]
         return summed(seen, self.group, frozenset({self.group}), 0)
+
+    def stopped(self) -> bool:
+        return self._outer.status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
 
     def _seen(self) -> Iterator[GuestProcess]:
         with contextlib.suppress(psutil.Error):
             for process in (self._outer, *self._outer.children(recursive=True)):
                 with contextlib.suppress(psutil.Error, OSError), process.oneshot():
-                    group = os.getpgid(process.pid)
-                    yield GuestProcess(process.pid, group, process.memory_info().rss, process.num_threads())
+                    group, memory, threads = os.getpgid(process.pid), process.memory_info().rss, process.num_threads()
+                    spent, ready = sum(process.cpu_times()[:2]), process.status() == psutil.STATUS_RUNNING
+                    yield GuestProcess(process.pid, group, memory, threads, 0, spent, ready)
 
     def end(self, unit: Unit) -> None:
         with contextlib.suppress(OSError):

@@ -19,7 +19,9 @@ from commonhold.authority.authority import Door, Permit, Standing, Subject, Verb
 from commonhold.authority.watch import Watch
 from commonhold.compute import fairness, sandbox
 from commonhold.compute.allowances import Allowances
+from commonhold.compute.edition import Edition, cure
 from commonhold.compute.lender import frost
+from commonhold.compute.lender.backrow import BackRow
 from commonhold.compute.lender.bounds import Lent, for_tasks, threads
 from commonhold.compute.lender.departures import Key
 from commonhold.compute.lender.equipment import Equipment
@@ -89,6 +91,8 @@ class Lending:
         self._record = record
         self._equipment = equipment
         self.stays = Stays(switchboard)
+        self.back_row = BackRow()
+        self.edition = Edition()
         self.precedence = Precedence(self.stays, terms, door.owner, presence)
         self._keeping: asyncio.Task[None] | None = None
         self.portions = Portions(self._cores, allowances.cores, self._for_tasks_of)
@@ -101,6 +105,7 @@ class Lending:
             await asyncio.to_thread(frost.end_forgotten, self._folder)
         await asyncio.to_thread(erase, self._folder)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(self.back_row.open)
         self._keeping = asyncio.create_task(self.precedence.keep())
 
     async def close(self) -> None:
@@ -113,6 +118,7 @@ class Lending:
         await self.precedence.close()
         await self.stays.close()
         await asyncio.to_thread(self.warden.close)
+        await asyncio.to_thread(self.back_row.close)
 
     def changed(self) -> None:
         """The owner has said other terms: they hold at once, for those too who are here."""
@@ -187,7 +193,8 @@ class Lending:
         permitted = self._require(subject, offer, kind)
         await self.require_company(offer.company)
         folder = f"{offer.session}-{offer.participant}-{secrets.token_hex(4)}"  # an earlier stay's may still be cleared
-        lent = Stay(self._folder / folder, permitted, offer.company, self._courier, self._equipment, self.warden)
+        kept = self._courier, self._equipment, self.warden, self.back_row
+        lent = Stay(self._folder / folder, permitted, offer.company, *kept)
         hub = None if near else subject.computer
         switch = near.switch if near else self._switch(offer.session, hub)
         lent.elsewhere = hub is not None
@@ -201,7 +208,7 @@ class Lending:
             orders = _orders(self.computer, offer, cores, self._memory_for(subject.person), kind)
             environment = await lent.equip(offer.environment, kind)
             lent.box = await sandbox.Sandbox.start(lent.room, lent.answer, kind, orders["processes"] or 1, environment)
-            lent.watch(cores)
+            lent.watch(cores, self.precedence.changed)
             lent.box.channel.tell("orders", **orders)
             if not self.stays.has(key, lent):  # ended while it started
                 lent.box.kill()
@@ -222,6 +229,8 @@ class Lending:
         permitted = self.require_right(subject)
         if self._closed:
             raise Refused(f"{self.computer} is stopping.")
+        if trouble := self.edition.trouble(self.computer):
+            raise Refused(trouble, cure(self.computer))
         own = self.is_owner(subject)
         if (why := self.precedence.closed()) and not own:
             raise Refused(f"{self.computer} {why}.", f"ask the owner of {self.computer}")

@@ -103,7 +103,15 @@ class Precedence:
         return [each for each in self._stays.items() if each[1].subject.person != self._owner or self._owner is None]
 
     async def _enforce(self, why: str) -> None:
+        self._vouch()
         await asyncio.gather(*(self._judge(key, stay, why) for key, stay in self._guests() if stay.began))
+
+    def _vouch(self) -> None:
+        """For those that are silent since they get no processor: the owner's own are, too."""
+        for stay in self._stays:
+            if stay.waits and stay.frozen is None and not stay.closed:
+                self._spawn(self._tell(stay, Rest("waiting")))
+            stay.waits = False
 
     async def _judge(self, key: Key, stay: Stay, why: str) -> None:
         terms, now = self._terms(), asyncio.get_running_loop().time()
@@ -131,10 +139,12 @@ class Precedence:
         stay.frozen = None
         assert stay.box is not None  # noqa: S101 - it began
         await asyncio.to_thread(frost.thaw, stay.box.pid, stay.box.kind)
+        stay.hold_still(False)
         self._spawn(self._tell(stay, Rest("running")))
 
     async def _still(self, stay: Stay) -> bool:
         assert stay.box is not None  # noqa: S101 - it began
+        stay.hold_still(True)
         return await asyncio.to_thread(frost.freeze, stay.box.pid, stay.box.kind)
 
     async def _give_back(self, key: Key, stay: Stay, why: str, comes: float = 0) -> None:

@@ -19,7 +19,8 @@ from commonhold.authority.watch import Work
 from commonhold.compute import sandbox
 from commonhold.compute.environment import Environment
 from commonhold.compute.job import Outcome, key_of, parts_of, relative
-from commonhold.compute.lender import guest
+from commonhold.compute.lender import frost, guest
+from commonhold.compute.lender.backrow import BackRow
 from commonhold.compute.lender.carriage import Carriage
 from commonhold.compute.lender.equipment import Equipment
 from commonhold.compute.lender.portions import Portion
@@ -54,6 +55,7 @@ class Stay:
         courier: Courier,
         equipment: Equipment,
         warden: Warden,
+        back_row: BackRow,
     ) -> None:
         self.permit = permit  # to run here
         self.subject = permit.subject
@@ -67,6 +69,7 @@ class Stay:
         self.began = False  # its worker runs
         self.cores = 0  # that it was given
         self.frozen: float | None = None  # since when, by the loop's clock
+        self.waits = False  # for processors, which its owner needs; its hub is to hear of it
         self.looked_at = 0.0  # when it was last made sure of, by the same clock
         self.closed = ""  # why nothing is lent to it any more
         self.tell: Callable[[Rest], Awaitable[None]] = _unheard  # its hub
@@ -82,6 +85,7 @@ class Stay:
         self._carriage = Carriage()
         self._stored: dict[str, Outcome] = {}
         self._warden = warden
+        self._back_row = back_row
         self._ward: Ward | None = None
 
     def prepare(self) -> None:
@@ -96,8 +100,8 @@ class Stay:
             self._environment = await asyncio.to_thread(enter, self.subject.person, environment, kind)
         return self._environment
 
-    def watch(self, cores: int) -> None:
-        """Its worker has been started."""
+    def watch(self, cores: int, changed: Callable[[], None]) -> None:
+        """Its worker has been started. `changed` is called when there is something new to say of it."""
         assert self.box is not None  # noqa: S101
         loop = asyncio.get_running_loop()
 
@@ -105,7 +109,20 @@ class Stay:
             with suppress(RuntimeError):  # the node ends
                 loop.call_soon_threadsafe(self._stop, key, why)
 
-        self._ward = self._warden.watch(Ward(self.box, self._folder, cores, stop, self.subject))
+        def waits() -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._wait, changed)
+
+        self._ward = self._warden.watch(Ward(self.box, self._folder, cores, stop, self.subject, waits=waits))
+
+    def _wait(self, changed: Callable[[], None]) -> None:
+        self.waits = True
+        changed()
+
+    def hold_still(self, held: bool) -> None:
+        """It is about to be frozen; or goes on."""
+        if self._ward is not None:
+            self._ward.held = held
 
     def _stop(self, key: str, why: str) -> None:
         """That task takes too much: its command, or what is fetched for it."""
@@ -117,6 +134,7 @@ class Stay:
         if self._environment is not None:
             self._equipment.leave(self._environment)
             self._environment = None
+        await asyncio.to_thread(self._back_row.let_go, self._folder.name)
         await asyncio.to_thread(erase, self._folder)
 
     def learn(self, job: int, papers: JobPapers, size: int) -> None:
@@ -168,6 +186,9 @@ class Stay:
 
     async def answer(self, what: str, words: dict[str, Any]) -> Any:
         """What the worker's tasks ask. Their words are a stranger's: numbers, looked up in the papers."""
+        if what == "loaded":
+            await asyncio.to_thread(self._stand_back)
+            return None
         if what in {"wants", "needs", "began", "ended"}:
             await self._heed(what, words)
             return None
@@ -183,6 +204,11 @@ class Stay:
             return None
         outcome = msgspec.convert(words["outcome"], Outcome)
         return await self._carriage.store(job, key, self._store(key, task, papers, outcome))
+
+    def _stand_back(self) -> None:
+        """Behind the owner, for good. Only now: to begin there would take for ever beside one who leaves nothing."""
+        if (box := self.box) is not None:
+            self._back_row.take_in(self._folder.name, lambda: [box.pid, *frost.inside(box.pid, box.kind)])
 
     async def _heed(self, what: str, words: dict[str, Any]) -> None:
         """What the worker tells of cores and memory."""

@@ -28,13 +28,16 @@ from commonhold.names import PersonId
 
 log = logging.getLogger(__name__)
 
-SHARE = 100  # one part of its time at most is spent with looking at processes
-PAUSE, NEAR_PAUSE = 0.2, 0.05  # seconds between two such looks at least; and when it may soon be too much
+SHARE = 100  # one part of a core at most is spent with looking at processes, unless they are thousands
+PAUSE, LONGEST_PAUSE = 0.2, 1.0  # seconds between two such looks
+NEAR_PAUSE = 0.05  # seconds at least, when it may soon be too much
 HIDDEN_PAUSE, WORTH_A_LOOK = 1.0, 64 * 2**20  # seconds, and bytes of shared memory that there are more than before
 DISK_SHARE, DISK_PAUSE, LONGEST_DISK_PAUSE = 20, 1.0, 15.0  # the same for the disk
 GLANCE = 0.25  # seconds: how often one sees how much of the disk is free
 AGAIN, MOST_GROWN = 30.0, 3  # seconds that what is to give room has for it; looks in which it took still more
 LONGEST_LOG = 16 * 2**20  # bytes of what a worker itself says; then it is begun anew
+STOOD, STOPPED = 5, "It stopped the worker that ran it."  # looks in a row
+SAID_EVERY = 1.0  # seconds
 HIDES = "It made folders that cannot be looked at, or too deep to."
 
 
@@ -49,9 +52,11 @@ class Ward:
         stop: Callable[[str, str], None],
         of: Subject | None = None,
         spared: int = 0,
+        waits: Callable[[], None] = lambda: None,
     ) -> None:
         """`stop` is told the key of a task to end, and why, in a thread of ours. `of`: whose guest it is.
 
+        `waits` is called there, about once a second, while it gets no processor since others need them.
         `spared`: bytes of memory that do not count as that person's.
         """
         self.of = of
@@ -59,9 +64,13 @@ class Ward:
         self.whose = str(of.person or "") if of is not None else ""
         self.stay = stay
         self.stop = stop
+        self._waits = waits
+        self._said = 0.0  # when that was called
         self.why = ""  # it was ended as a whole
         self.reasons: dict[int, str] = {}  # by process group: why that was ended
         self.asked: dict[int, int] = {}  # by process group: bytes of memory that it uses at most, its job says
+        self.held = False  # its owner came back, or nothing is lent any more: what stands still was told to
+        self._stood = 0  # looks in a row in which its worker stood still
         self._gone: set[int] = set()
         self._hidden: dict[int, int] = {}  # by process group: bytes of memory
         self._looked = 0.0
@@ -85,10 +94,23 @@ class Ward:
             if (found := self._measured()) is not None:
                 hidden = self._look_for_hidden(found) if hides else {}
                 use = self._promised(gauge.with_hidden(found.use(0 if hidden else most_memory), hidden))
+                self._stood = 0 if self.held or not found.stopped() else self._stood + 1
                 if not hidden and any(0 < unit.asked < unit.memory for unit in use.units):
                     use = self._promised(found.use(0))
                 return use
         return Use(most_processes=self._most_processes, whose=self.whose)
+
+    def tell_if_it_waits(self) -> None:
+        """Who hears nothing of it takes it for dead."""
+        starvation, now = self._gauge and self._gauge.starvation, time.monotonic()
+        if starvation and starvation.seen and not self.held and now - self._said > SAID_EVERY:
+            self._said = now
+            self._waits()
+
+    def end_if_stopped(self) -> None:
+        """Nobody would see an end of what its own task has stopped; a second look, since a sleeping lid stops all."""
+        if self._stood >= STOOD:
+            self.end(STOPPED)
 
     def _look_for_hidden(self, found: gauge.Gauge) -> dict[int, int]:
         """Once a second: it costs a millisecond for each process."""
@@ -223,17 +245,20 @@ class Warden:
 
     def _look(self, wards: list[Ward]) -> float:
         """At processes and memory. -> Seconds until the next look."""
-        began = time.monotonic()
+        began = time.thread_time()  # not what passes while others have the processors: just then one is to look on
         lent, machine = self._lent(), gauge.machine()
         self._least_shared = min(self._least_shared, machine.shared)
         hides = machine.shared > self._least_shared + WORTH_A_LOOK
         uses = [ward.use(lent.memory, hides) for ward in wards]
+        for ward in wards:
+            ward.end_if_stopped()
+            ward.tell_if_it_waits()
         for verdict in bounds.verdicts(uses, lent, machine, self._lender):
             wards[verdict.guest].end(verdict.why, *verdict.units)
         self._look_at_persons(wards, uses, lent.memory)
         near = bounds.near(uses, lent, machine)
-        spent = time.monotonic() - began
-        return max(NEAR_PAUSE, spent) if near else max(PAUSE, SHARE * spent)
+        spent = time.thread_time() - began
+        return max(NEAR_PAUSE, spent) if near else min(max(PAUSE, SHARE * spent), LONGEST_PAUSE)
 
     def _look_at_persons(self, wards: list[Ward], uses: list[Use], lent: int) -> None:
         """Who may have less memory than is lent to all."""
@@ -265,6 +290,8 @@ class DiskRounds:
         self._warned: Notice | None = None
 
     def look(self, wards: list[Ward]) -> float:
+        for ward in wards:
+            ward.shorten_log()
         began = time.monotonic()
         usage = shutil.disk_usage(wards[0].stay.parent)
         disk = Disk(usage.total, usage.free)
@@ -273,7 +300,6 @@ class DiskRounds:
         lent = self._lent()
         rooms = []
         for ward in wards:
-            ward.shorten_log()
             room, hidden = ward.room()
             rooms.append(room)
             if hidden:

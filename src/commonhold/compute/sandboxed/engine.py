@@ -14,9 +14,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import dask
@@ -43,7 +41,7 @@ REPORT_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 LONGEST_PORTION = 2**21  # characters of outcomes in one line
 WANTS_EVERY = 0.25  # seconds between two words to the lender on how many cores are wanted
 TIDY_EVERY = 1.0  # seconds between two looks whether tasks print too much, or left something running
-GIVEN_UP = 15  # seconds that a worker looks for its scheduler
+GIVEN_UP = 30  # seconds that a worker looks for its scheduler: as long as it is waited for (hub/seating.py)
 
 SETTINGS: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 1,  # in peer-to-peer each try costs another person's worker
@@ -53,6 +51,11 @@ SETTINGS: dict[str, Any] = {
     "distributed.comm.timeouts.connect": "10s",
     "distributed.admin.low-level-log-length": 20,  # outcomes pass through this log, many at a time
     "distributed.worker.profile.enabled": False,
+    # A worker that waits takes a third of what it did (1.5 % of a core): guests have a hundredth while owners compute.
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.cycle": "5s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.worker.memory.monitor-interval": "1s",
     "distributed.scheduler.dashboard.status.task-stream-length": 1,
     "dataframe.convert-string": False,
 }
@@ -122,21 +125,10 @@ async def run(
 async def work(orders: Orders, streams: socket.socket, folder: str) -> None:
     """Be one worker of a session for functions, until Dask closes it: its scheduler is gone."""
     logging.getLogger("distributed").setLevel(logging.WARNING)
-    _stand_back(orders)
     with dask.config.set(SETTINGS):
         register(Wiring(orders.me, streams))
         worker = await QuietWorker(orders, folder, None)
         await worker.finished()
-
-
-def _stand_back(orders: Orders) -> None:
-    """Where Linux divides processors among sessions first (autogroup), ours would have as much as its owner's.
-
-    Only now: what it takes to begin would take for ever beside an owner who leaves nothing.
-    """
-    if orders.idle:
-        with suppress(OSError):  # it does not everywhere
-            Path("/proc/self/autogroup").write_text("19")
 
 
 class SchedulerSide:
@@ -281,8 +273,11 @@ class Observer(SchedulerPlugin):
         self._give_soon()
 
     def _wait(self, keys: Iterable[str]) -> None:
+        """One that failed, and is tried again, with why."""
         for key in keys:
-            self._note(key=key, state="waiting")
+            tried = self._tried.pop(key, None)
+            told = {"outcome": {name: tried[name] for name in ("exit", "problem") if name in tried}} if tried else {}
+            self._note(key=key, state="waiting", **told)
 
     def _where(self, key: str) -> str:
         """The participant that the scheduler gave it to."""
@@ -327,20 +322,22 @@ class Observer(SchedulerPlugin):
             self._tried.pop(key, None)
         self._note(left=address.removeprefix(f"{SCHEME}://"), keys=keys, silent=address == self._silent)
 
-    async def rest(self, who: str, seconds: float, leaving: bool) -> None:
-        """The processes of that lender are frozen, and may be silent for so long; with 0 they go on.
+    async def rest(self, who: str, state: str, seconds: float) -> None:
+        """What that lender says of its processes (papers.Rest).
 
-        Meanwhile they get nothing new. `leaving`: Dask runs their tasks elsewhere, and nobody is to blame.
+        Frozen ones may be silent for so many seconds, and get nothing new meanwhile. Of those that leave Dask runs
+        the tasks elsewhere, and nobody is to blame.
         """
         for address in list(self._scheduler.workers):
             if participant(address.removeprefix(f"{SCHEME}://")).partition(".")[0] != who:
                 continue
-            if leaving:
+            if state == "leaving":
                 await self._scheduler.remove_worker(address, stimulus_id="leaving", expected=True)
                 continue
             self._excused[address] = time() + seconds
-            status = Status.paused if seconds else Status.running
-            self._scheduler.handle_worker_status_change(status, address, "rest")
+            if state != "waiting":
+                status = Status.paused if state == "frozen" else Status.running
+                self._scheduler.handle_worker_status_change(status, address, "rest")
 
     async def listen(self, silence: float) -> None:
         """Give up workers that were silent for so many seconds. When it was us who slept, nobody was."""
@@ -397,9 +394,9 @@ class WorkerSide:
 
     async def start(self, channel: Channel) -> None:
         orders = self._orders
-        _stand_back(orders)
         node = task.LenderLine(channel, asyncio.get_running_loop(), self._folder, orders.computer)
-        self._node = node
+        self._node = node  # before anything is waited for: its lender may have asked already
+        await channel.ask("loaded")
         self._worker = QuietWorker(orders, self._folder, node)
         await self._worker
         self._watching = [asyncio.create_task(self._watch(channel)), asyncio.create_task(self._tell_wants(channel))]

@@ -3,7 +3,8 @@
 The owner's keys in the kernel's keyrings are the reason that there must be one: no namespace keeps a guest from
 them. What else is here was, over the years, the way through walls like these, and programs that compute do without:
 new namespaces, mounting, loading code into the kernel, watching it, and reading files by their handles. And memory
-that is nobody's: what System V's calls share stays when all who had it have gone.
+that is nobody's: what System V's calls share stays when all who had it have gone. And what is in other processes'
+memory: a task that traces its worker stops it for good, without an end that anybody sees.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ NEW_EVERYWHERE = {  # numbers that are the same on all machines
     "fsconfig": 431,
     "fsmount": 432,
     "fspick": 433,
+    "pidfd_getfd": 438,
     "mount_setattr": 442,
     "memfd_secret": 447,
 }
@@ -51,7 +53,7 @@ MACHINES = {
     "x86_64": SystemCalls(
         0xC000003E,
         {
-            **{"shmget": 29, "msgget": 68},
+            **{"shmget": 29, "msgget": 68, "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311},
             **{"add_key": 248, "request_key": 249, "keyctl": 250},
             **{"mount": 165, "umount2": 166, "pivot_root": 155, "setns": 308, "open_by_handle_at": 304},
             **{"init_module": 175, "finit_module": 313, "delete_module": 176, "kexec_load": 246},
@@ -65,7 +67,7 @@ MACHINES = {
     "aarch64": SystemCalls(
         0xC00000B7,
         {
-            **{"shmget": 194, "msgget": 186},
+            **{"shmget": 194, "msgget": 186, "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271},
             **{"add_key": 217, "request_key": 218, "keyctl": 219},
             **{"mount": 40, "umount2": 39, "pivot_root": 41, "setns": 268, "open_by_handle_at": 265},
             **{"init_module": 105, "finit_module": 273, "delete_module": 106, "kexec_load": 104},

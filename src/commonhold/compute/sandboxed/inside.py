@@ -11,7 +11,6 @@ process outlives a node that was killed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import resource
 import socket
@@ -37,8 +36,6 @@ def confine(orders: Orders) -> None:
     if orders.threads:
         _limit(resource.RLIMIT_NPROC, orders.threads)
     forbid()
-    with contextlib.suppress(OSError):  # where memory runs out all the same, guests are the first to go
-        Path("/proc/self/oom_score_adj").write_text("1000")
     if orders.nice:
         os.nice(19)
     if not orders.idle:
@@ -89,6 +86,7 @@ def _obey(node: socket.socket, streams: list[socket.socket], folder: str, enviro
         return
     if environment:
         equipped.find_programs(Path(environment))
+    orphans.adopt()
     # Dask is loaded only now, so that its threads start under the limits.
     if orders.processes:
         from commonhold.compute.sandboxed import workforce  # noqa: PLC0415
@@ -97,7 +95,6 @@ def _obey(node: socket.socket, streams: list[socket.socket], folder: str, enviro
             equipped.find_modules(Path(environment))
         workforce.employ(orders, node, streams, folder)
     else:
-        orphans.adopt()
         asyncio.run(_run(orders, node, streams[0], folder, environment))
 
 

@@ -15,9 +15,10 @@ import signal
 import socket
 import traceback
 
+import msgspec
 from msgspec import structs
 
-from commonhold.compute.channel import Orders
+from commonhold.compute.channel import Message, Orders
 from commonhold.compute.sandboxed import engine
 
 REST = 1.0  # seconds until a process that ended is replaced: one that cannot start must not be started without end
@@ -30,6 +31,8 @@ def employ(orders: Orders, node: socket.socket, streams: list[socket.socket], fo
     gc.freeze()  # collecting would write to what the processes share
     wake = _waker()
     heard: list[socket.socket | int] = [node, wake]
+    if not _stood_back(node):
+        return
     places: dict[int, int] = {}  # by process
     vacant = list(range(len(streams)))
     while True:
@@ -48,6 +51,13 @@ def employ(orders: Orders, node: socket.socket, streams: list[socket.socket], fo
             return
 
 
+def _stood_back(node: socket.socket) -> bool:
+    """Ask our node to put this process, and all that it will start, behind the owner. -> Whether it has."""
+    node.sendall(msgspec.json.encode(Message(id=1, ask="loaded")) + b"\n")
+    with node.makefile("rb") as lines:
+        return any(msgspec.json.decode(line, type=Message).id == 1 for line in lines)
+
+
 def _waker() -> int:
     """A pipe that has something to read when a process has ended."""
     wake, waker = os.pipe()
@@ -58,13 +68,14 @@ def _waker() -> int:
 
 
 def _ended(places: dict[int, int]) -> list[int]:
-    """The places whose process has ended."""
+    """The places whose process has ended. What calls have left running is buried here, too (orphans.py)."""
     found = []
     while places:
         process, _ = os.waitpid(-1, os.WNOHANG)
         if process == 0:
             break
-        found.append(places.pop(process))
+        if process in places:
+            found.append(places.pop(process))
     return found
 
 

@@ -80,9 +80,8 @@ class Resolver:
             file = given
             given.write_text("".join(f"{line}\n" for line in wanted))
         (last := scratch / "last.txt").write_text(ONLY_WHEELS)
-        said = await _pip(
-            [*WHEEL, str(wheels), "-r", str(file), "-r", str(last)], file.parent if file != given else Path.cwd(), watch
-        )
+        words = [*WHEEL, str(wheels), "-r", str(file), "-r", str(last)]
+        said = await _pip(words, file.parent if file != given else Path.cwd(), scratch, watch)
         if said is not None:
             raise _trouble(said, "the requirements" if file == given else str(wanted))
         found = [self._house.take(wheel) for wheel in sorted(wheels.iterdir())]
@@ -99,8 +98,8 @@ class Resolver:
                 kept.unlink(missing_ok=True)
 
 
-async def _pip(words: Sequence[str], folder: Path, watch: Watcher | None) -> list[str] | None:
-    """Run it. -> What it complained, None when all went well."""
+async def _pip(words: Sequence[str], folder: Path, scratch: Path, watch: Watcher | None) -> list[str] | None:
+    """Run it. -> What it complained, None when all went well. What it leaves when it is ended is in `scratch`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *PIP,
@@ -109,6 +108,7 @@ async def _pip(words: Sequence[str], folder: Path, watch: Watcher | None) -> lis
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=folder,
+        env=os.environ | {"TMPDIR": str(scratch)},
         start_new_session=True,  # Ctrl-C is for us, and we end it
         limit=2**20,
     )
