@@ -15,10 +15,10 @@ from pathlib import Path
 from peers import environment
 from rows import Row, seconds
 
-from commonhold.plan.queueing import Station, exact
-from commonhold.plan.scenario import Scenario, told
+from commonhold.plan.queues.queueing import Station, exact
+from commonhold.plan.queues.simulate import Facility, Route, Sample, exponential, open_
 from commonhold.plan.seeded import advised, chance
-from commonhold.plan.simulate import Facility, Route, Sample, exponential, open_
+from commonhold.plan.values.scenario import Scenario, told
 
 PACKAGES = ("simpy==4.1.2", "ciw==3.2.7")
 CUSTOMERS = 200_000

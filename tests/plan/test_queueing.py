@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from math import factorial, inf
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from commonhold.errors import WrongUsage
-from commonhold.plan.queueing import (
+from commonhold.plan.queues.queueing import (
     MOST_EXACT,
     Station,
     approximate,
@@ -23,10 +25,13 @@ from commonhold.plan.queueing import (
     pooled_wait,
     total,
 )
+from commonhold.plan.queues.simulate import Facility, Route, closed, exponential
 
 DEMANDS = st.floats(0.001, 2.0)
 STATIONS = st.lists(
-    st.builds(Station, st.just("any"), DEMANDS, st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=5
+    st.builds(Station, st.just("any"), DEMANDS, st.integers(1, 4), st.integers(1, 3), st.just(1.0)),
+    min_size=1,
+    max_size=5,
 )
 
 
@@ -72,6 +77,13 @@ def test_figures_that_were_published_of_a_server_and_of_peers():
     for strength, expected in ((1, 1.00375), (2, 0.18891), (4, 0.04451)):
         assert exact([Station("server", 0.1 / strength)], 20, 1.0)[-1].response == pytest.approx(expected, abs=1e-5)
     assert exact([Station("peer", 0.1 / 20, copies=20)], 20, 1.0)[-1].response == pytest.approx(0.10932, abs=1e-5)
+
+
+@pytest.mark.parametrize(("people", "throughput"), [(10, 9.46973), (50, 33.2595), (1000, 33.3333)])
+def test_figures_of_the_package_line(people, throughput):
+    """pfqn_mva of line-solver 3.0.8 for demands of 30, 10 and 5 ms and a second of thought."""
+    stations = [Station("disk", 0.03), Station("processor", 0.01), Station("link", 0.005)]
+    assert exact(stations, people, 1.0)[-1].throughput == pytest.approx(throughput, rel=5e-6)
 
 
 @given(STATIONS, st.integers(1, 60), st.floats(0, 20))
@@ -137,10 +149,31 @@ def test_erlang_c_is_what_it_is_by_definition(servers, part):
     assert erlang_c(servers, offered) == pytest.approx(erlang_by_definition(servers, offered), rel=1e-9)
 
 
+@pytest.mark.parametrize(("servers", "waits"), [(1, 0.8), (2, 0.7111), (5, 0.5541), (10, 0.4092), (20, 0.2561)])
+def test_erlang_c_is_what_tables_have_for_a_load_of_four_fifths(servers, waits):
+    assert erlang_c(servers, 0.8 * servers) == pytest.approx(waits, abs=5e-5)
+
+
 def test_erlang_c_of_hundreds_of_servers_does_not_overflow_and_saturates():
     assert 0 < erlang_c(500, 480.0) < 1
     assert erlang_c(3, 3.0) == 1.0
     assert pooled_wait(3, 3.0, 1.0) == inf
+
+
+@pytest.mark.parametrize("people", [2, 6, 12])
+@pytest.mark.parametrize("variation", [1.5, 3.0])
+def test_in_the_order_of_arrival_lengths_that_vary_more_wait_longer(variation, people):
+    """As a simulation of that says, nearly; and longer than where they are served all at once."""
+    chance = Random(3)  # noqa: S311
+    draw = partial(chance.gammavariate, 1 / variation, 0.1 * variation)
+    run = closed(
+        [Facility("link")], [Route(1.0, ((0, draw),))], people, exponential(0.6, chance), chance, requests=40_000
+    )
+    here = [Station("link", 0.1, variation=variation)]
+    assert exact(here, people, 0.6)[-1].response == pytest.approx(sum(run.responses) / len(run.responses), rel=0.09)
+    assert approximate(here, 3_000, 0.6).throughput == pytest.approx(10.0), "and of many that is so, too"
+    assert exact(here, people, 0.6)[-1].response > exact([Station("link", 0.1)], people, 0.6)[-1].response
+    assert exact(here, 200, 0.6)[-1].throughput == pytest.approx(10.0), "at saturation no more, and no less"
 
 
 def test_one_pooled_queue_waits_less_than_many():
@@ -150,7 +183,13 @@ def test_one_pooled_queue_waits_less_than_many():
 
 @pytest.mark.parametrize(
     ("stations", "people", "think"),
-    [([Station("a", 0.1)], 0, 1.0), ([Station("a", -0.1)], 1, 1.0), ([Station("a", 0.0)], 3, 0.0), ([], 3, 0.0)],
+    [
+        ([Station("a", 0.1)], 0, 1.0),
+        ([Station("a", -0.1)], 1, 1.0),
+        ([Station("a", 0.1, variation=0.9)], 1, 1.0),
+        ([Station("a", 0.0)], 3, 0.0),
+        ([], 3, 0.0),
+    ],
 )
 def test_what_makes_no_sense_is_said(stations, people, think):
     with pytest.raises(WrongUsage):

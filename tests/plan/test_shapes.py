@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonhold.errors import WrongUsage
-from commonhold.plan.queueing import total
+from commonhold.plan.queues.queueing import total
+from commonhold.plan.queues.shapes import Fleet, Shape, parts, predict, respond, simulate, slowdown, stations
+from commonhold.plan.queues.workload import WORKLOADS, Demands, Rates, demands, named
 from commonhold.plan.seeded import chance
-from commonhold.plan.shapes import Fleet, Shape, parts, predict, respond, simulate, slowdown, stations
-from commonhold.plan.workload import WORKLOADS, Demands, Rates, demands, named
 
 SERVER, PEERS = Shape.CLIENT_SERVER, Shape.PEER_TO_PEER
 LINKED = Demands(0.0, 0.0, 0.1)  # seconds: a network that waits for its links alone
@@ -102,7 +102,7 @@ def test_what_a_workload_asks_of_a_computer():
         slow, fast = demands(workload, Rates(link=1e6)), demands(workload, Rates(link=1e8))
         assert slow.link == pytest.approx(100 * fast.link)
         assert slow[:2] + slow[3:] == fast[:2] + fast[3:]
-    assert demands(named("compute"), Rates(link=1e8)).computing == pytest.approx(4.0)
+    assert demands(named("compute"), Rates(link=1e8, start=0.1)).computing == pytest.approx(4.1)
     assert demands(named("office"), Rates(link=1e8)).computing == 0
 
 

@@ -2,26 +2,36 @@
 
 Four things are looked at apart, and never weighed against one another by numbers that nobody chose. What a network
 must have decides first: one place that can shut anybody out, then the wait that people accept. Else money decides,
-when one shape is cheaper in nine of ten cases of what is uncertain. Else either shape will do.
+when one shape is cheaper in nine of ten cases of what is uncertain. Else either shape will do, and it is said which
+one is the cheaper in most cases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import NamedTuple
 
 import msgspec
 
-from commonhold.plan.cost import Dice, Range, cost, difference
-from commonhold.plan.fields import FIELDS
-from commonhold.plan.scenario import BEYOND, Provenance, Scenario
-from commonhold.plan.shapes import Shape, parts, respond
+from commonhold.plan.queues.interruptions import interruptions, missed
+from commonhold.plan.queues.shapes import Shape, parts, respond
+from commonhold.plan.reach.accidents import harms, mean
+from commonhold.plan.reach.exposure import Exposure
+from commonhold.plan.reach.imagined import imagined_commons
+from commonhold.plan.values.amounts import counted, money, more, number, time
+from commonhold.plan.values.cost import Dice, Range, cost, difference
+from commonhold.plan.values.fields import FIELDS, NOT_MEASURED, Field
+from commonhold.plan.values.scenario import BEYOND, Provenance, Scenario
 
 EITHER = "either"
 CLOSE = 1.2  # times: nobody feels a smaller difference of two waits that are both too long
 FARTHEST = 500  # computers that are looked at when nothing was measured
+GROWN = 10  # times as many computers: nobody decides today for more
+PATIENT = 2.0  # times as long as a request takes when nobody else asks: people who know how long a task is accept that
+MODELLED = 12  # computers of the network in which mistakes are counted: in a larger one they hurt as many
 LADDERS: dict[str, Sequence[float]] = {  # what may change, and the values that are tried before it is narrowed down
-    "computers": (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 86, 115, 154, 206, 275, 368, FARTHEST),
+    "computers": (2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 86, 115, 154, 206, 275, 368, FARTHEST),
     "hot": tuple(step / 10 for step in range(1, 11)),
     "strength": (0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16),
 }
@@ -32,7 +42,7 @@ class Judgement(NamedTuple):
     """What a verdict rests on."""
 
     verdict: str  # a Shape, or EITHER
-    because: str  # what decided: exposure, performance, cost, or nothing
+    because: str  # what decided: exposure, being alone, performance, cost, or nothing
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -59,21 +69,24 @@ class Advice(msgspec.Struct, frozen=True):
 Again = Callable[[], Dice]  # chance that begins anew, the same each time: what differs then is not chance's
 
 
-def advise(scenario: Scenario, chance: Again) -> Advice:
-    """The whole answer. Raises WrongUsage for a scenario that makes no sense."""
+def advise(scenario: Scenario, chance: Again, exposed: Exposure | None = None, today: date | None = None) -> Advice:
+    """The whole answer. `exposed` is this network's, where there is one; with `today` it warns of old measurements.
+
+    Raises WrongUsage for what makes no sense.
+    """
     ground = judge(scenario, chance)
-    found = scores(scenario, chance)
+    found = scores(scenario, chance, exposed)
     deciding = [each for each in found if each.about == ground.because]
     same = [each for each in found if each not in deciding and each.favours == ground.verdict]
     others = [each for each in found if each not in deciding and each not in same]
     return Advice(
         verdict=str(ground.verdict),
-        sentence=_sentence(scenario, ground),
+        sentence=_sentence(scenario, ground, chance),
         reasons=tuple(each.sentence for each in [*deciding, *same, *others][:3]),
         changes=tuple(changes(scenario, ground, chance)),
         assumptions=tuple(_assumptions(scenario)),
         measure_first=measure_first(scenario, ground, chance),
-        warnings=tuple(scenario.warnings()),
+        warnings=(*scenario.warnings(today=today), *_remarks(scenario, ground)),
         scores=tuple(found),
     )
 
@@ -82,8 +95,10 @@ def judge(scenario: Scenario, chance: Again) -> Judgement:
     """The verdict, by the rules above."""
     if scenario["strict"]:
         return Judgement(Shape.CLIENT_SERVER, "exposure")
+    if scenario["computers"] == 1:  # whoever has no computer comes with an account, which a server gives
+        return Judgement(Shape.PEER_TO_PEER if scenario["people"] == 1 else Shape.CLIENT_SERVER, "alone")
     waits = _waits(scenario)
-    enough = [shape for shape, wait in waits.items() if wait <= scenario["response"]]
+    enough = _enough(scenario, waits)
     if len(enough) == 1:
         return Judgement(enough[0], "performance")
     if not enough and max(waits.values()) > CLOSE * min(waits.values()):
@@ -92,9 +107,17 @@ def judge(scenario: Scenario, chance: Again) -> Judgement:
     return Judgement(cheaper, "nothing" if cheaper == EITHER else "cost")
 
 
-def scores(scenario: Scenario, chance: Again) -> list[Score]:
+def scores(scenario: Scenario, chance: Again, exposed: Exposure | None = None) -> list[Score]:
     """The four, each by itself."""
-    return [_performance(scenario), _cost(scenario, chance), _exposure(scenario), _accidents(scenario)]
+    reached = _exposure(scenario, exposed), _accidents(scenario, exposed)
+    return [_performance(scenario), _cost(scenario, chance), *reached]
+
+
+def accepted(scenario: Scenario) -> float:
+    """The mean wait that people accept; where nobody said it, what is usual, or longer for what takes long alone."""
+    value = scenario.value("response")
+    alone = sum(scenario.fleet().demands)
+    return max(value.number, PATIENT * alone) if value.origin is Provenance.ASSUMED else value.number
 
 
 def changes(scenario: Scenario, ground: Judgement, chance: Again) -> list[str]:
@@ -105,7 +128,7 @@ def changes(scenario: Scenario, ground: Judgement, chance: Again) -> list[str]:
     found = []
     for name, ladder in LADDERS.items():
         here = scenario[name]
-        farthest = scenario["measured"] * BEYOND if name == "computers" and scenario["measured"] else ladder[-1]
+        farthest = (scenario["measured"] * BEYOND or here * GROWN) if name == "computers" else ladder[-1]
         up = [value for value in ladder if here < value <= farthest]
         down = [value for value in reversed(ladder) if value < here]
         for values in (up, down):
@@ -115,7 +138,7 @@ def changes(scenario: Scenario, ground: Judgement, chance: Again) -> list[str]:
 
 
 def measure_first(scenario: Scenario, ground: Judgement, chance: Again) -> str:
-    """The assumed value that could change the verdict, else the one that could change most; "" when none is left."""
+    """The assumed value that could change the verdict, else the one that moves figures most; "" when none is left."""
     ranked = []
     for name, value in scenario:
         if value.origin is Provenance.ASSUMED and value.low != value.high:
@@ -128,11 +151,17 @@ def measure_first(scenario: Scenario, ground: Judgement, chance: Again) -> str:
     if not flips and not influence:
         return ""
     what = f"{FIELDS[name].about} ({name})"
-    return f"{what}: it could change the advice" if flips else f"{what}: the advice depends on it most"
+    return (
+        f"{what}: it could change the advice" if flips else f"{what}: it moves the figures most, though not the advice"
+    )
 
 
 def _waits(scenario: Scenario) -> dict[Shape, float]:
     return {shape: respond(scenario.fleet(), shape, int(scenario["people"])) for shape in Shape}
+
+
+def _enough(scenario: Scenario, waits: Mapping[Shape, float]) -> list[Shape]:
+    return [shape for shape, wait in waits.items() if wait <= accepted(scenario)]
 
 
 def _cheaper(spread: Range) -> str:
@@ -186,18 +215,32 @@ def _apart(one: float, other: float) -> float:
     return abs(one - other) / most if most else 0.0
 
 
-def _sentence(scenario: Scenario, ground: Judgement) -> str:
-    computers, people = scenario["computers"], scenario["people"]
-    who = (
-        f"{computers:.0f} computers and {people:.0f} people" if computers != 1 else f"one computer, {people:.0f} people"
-    )
+def _sentence(scenario: Scenario, ground: Judgement, chance: Again) -> str:
+    computers = counted(scenario["computers"], "computer", "computers")
+    people = counted(scenario["people"], "person", "people")
     why = {
         "exposure": "one place must be able to shut anybody out of everything",
+        "alone": "with one computer only"
+        + (", whose owner is alone, nobody has to be served" if scenario["people"] == 1 else " it serves the others"),
         "performance": "people wait less",
         "cost": "it is cheaper",
-        "nothing": "the shapes are too close for what is known",
-    }[ground.because]
-    return f"{ground.verdict[0].upper()}{ground.verdict[1:]}, for {who}: {why}."
+    }.get(ground.because) or _tie(scenario, chance)
+    return f"{ground.verdict[0].upper()}{ground.verdict[1:]}, for {computers} and {people}: {why}."
+
+
+def _tie(scenario: Scenario, chance: Again) -> str:
+    """Why neither is advised, and what to do all the same."""
+    fast = "both are fast enough" if _enough(scenario, _waits(scenario)) else "both are as slow"
+    cheaper = Shape.PEER_TO_PEER if difference(scenario, chance()).middle > 0 else Shape.CLIENT_SERVER
+    return f"{fast}, and neither is surely cheaper; if in doubt {cheaper}, cheaper in most cases"
+
+
+def _remarks(scenario: Scenario, ground: Judgement) -> Iterator[str]:
+    """What the figures do not say."""
+    without = scenario["people"] - scenario["computers"]
+    if without > 0 and ground.verdict != Shape.CLIENT_SERVER:
+        some = counted(without, "person has", "people have")
+        yield f"{some} no computer: only a server gives accounts to people without one."
 
 
 def _performance(scenario: Scenario) -> Score:
@@ -208,8 +251,8 @@ def _performance(scenario: Scenario) -> Score:
     return Score(
         "performance",
         favours,
-        f"A request waits {_time(server)} on average with a server, {_time(peers)} among peers;"
-        f" people accept {_time(scenario['response'])}.",
+        f"A request waits {time(server)} on average with a server, {time(peers)} among peers;"
+        f" people accept {time(accepted(scenario))}.",
     )
 
 
@@ -219,82 +262,76 @@ def _cost(scenario: Scenario, chance: Again) -> Score:
     return Score(
         "cost",
         _cheaper(spread),
-        f"In {scenario['years']:.0f} years a server costs {_money(server)}, peers {_money(peers)}; in 8 of 10 cases"
-        f" {_more(spread)}.",
+        f"In {scenario['years']:.0f} years a server costs {money(server)}, peers {money(peers)}; in 8 of 10 cases"
+        f" the server costs {more(spread)}.",
     )
 
 
-def _exposure(scenario: Scenario) -> Score:
+def _exposure(scenario: Scenario, exposed: Exposure | None) -> Score:
+    favours = Shape.CLIENT_SERVER if scenario["strict"] else EITHER
+    places = "Rules are said in one place at a server, at each computer among peers."
+    if exposed is not None and (keys := exposed.of("key", "password")):
+        mean, worst = sum(each.destroy for each in keys) / len(keys), max(keys, key=lambda each: each.destroy)
+        unknown = f" The rules of {', '.join(exposed.unknown)} are not known." if exposed.unknown else ""
+        return Score(
+            "exposure",
+            favours,
+            f"As the rules of this network stand, a stolen key or password destroys {mean:.0%} of all files on average,"
+            f" at worst {worst.destroy:.0%} ({worst.name}).{unknown} {places}",
+        )
     opened, busiest = scenario["opened"], parts(scenario.fleet())[0]
-    worst = busiest + (1 - busiest) * opened
     return Score(
         "exposure",
-        Shape.CLIENT_SERVER if scenario["strict"] else Shape.PEER_TO_PEER if worst < 1 else EITHER,
-        f"A stolen ordinary account can change {opened:.0%} of all files in either shape. The worst computer to lose is"
-        f" the server, with all of them; among peers the busiest, with {worst:.0%}. Who may do what is said in one"
-        " place at a server, at each computer among peers.",
+        favours,
+        f"A stolen ordinary account can change {opened:.0%} of all files in either shape; the computer that admits"
+        " others all of them: the server, or a guard's among peers; any other computer"
+        f" {opened:.0%} with a server, up to {busiest + (1 - busiest) * opened:.0%} among peers. {places}",
     )
 
 
-def _accidents(scenario: Scenario) -> Score:
+def _accidents(scenario: Scenario, exposed: Exposure | None) -> Score:
     people, computers = scenario["people"], scenario["computers"]
     server = scenario["server_outage"] * people
     peers = scenario["computer_outage"] * computers * min(people, scenario["dependants"])
-    close = max(server, peers) <= CLOSE * min(server, peers)
-    fewer = Shape.PEER_TO_PEER if peers < server else Shape.CLIENT_SERVER
+    size = max(2, min(int(computers), MODELLED))
+    lost = {shape: missed(interruptions(scenario, shape)).given_up for shape in Shape}
+    with_server, among_peers = (
+        mean(harms(imagined_commons(each, size, scenario["opened"])).values()).minutes
+        for each in (Shape.CLIENT_SERVER, Shape.PEER_TO_PEER)
+    )
+    known = exposed.mistakes if exposed else {}
+    here = f"; by the rights of this network {mean(known.values()).minutes:.0f}" if known else ""
+    fewer = {_less(peers, server), _less(among_peers, with_server)} - {EITHER}
     return Score(
         "accidents",
-        EITHER if close else fewer,
-        f"A server that is off stops everybody, {server:.0f} hours of people's a year; a peer that is off those who"
-        f" need it, {peers:.0f} hours. What is deleted or overwritten comes back in either shape.",
+        fewer.pop() if len(fewer) == 1 else EITHER,
+        f"While a server is off all people wait, {server:.0f} hours of theirs a year; while a peer is off, those who"
+        f" need it: {peers:.0f}. A mistake of one costs the others {with_server:.0f} minutes with a server,"
+        f" {among_peers:.0f} among peers, where what owners delete on their own disks has no versions{here}. Of"
+        f" requests {lost[Shape.CLIENT_SERVER]:.2%} are given up with a server, {lost[Shape.PEER_TO_PEER]:.2%} among"
+        " peers.",
     )
 
 
+def _less(peers: float, server: float) -> str:
+    if max(peers, server) <= CLOSE * min(peers, server):
+        return EITHER
+    return Shape.PEER_TO_PEER if peers < server else Shape.CLIENT_SERVER
+
+
 def _assumptions(scenario: Scenario) -> list[str]:
+    found = {name: value for name, value in scenario if value.origin is Provenance.ASSUMED}
+    if "response" in found and accepted(scenario) > found["response"].number:
+        source = f"{PATIENT:g} times what a request takes when nobody else asks"
+        found["response"] = found["response"]._replace(number=round(accepted(scenario), 1), source=source)
     return [
-        f"{FIELDS[name].about} ({name}): {_number(value.number)}{f' {FIELDS[name].unit}' if FIELDS[name].unit else ''},"
-        f" {value.source}"
-        for name, value in scenario
-        if value.origin is Provenance.ASSUMED and name != "measured"
+        f"{FIELDS[name].about} ({name}): {_told(FIELDS[name], value.number)}, {value.source}"
+        for name, value in found.items()
+        if value.source != NOT_MEASURED
     ]
 
 
-def _more(spread: Range) -> str:
-    if spread.low < 0 < spread.high:
-        return f"the server costs between {_money(-spread.low)} less and {_money(spread.high)} more"
-    near, far = sorted((abs(spread.low), abs(spread.high)))
-    return f"the server costs {_money(near)} to {_money(far)} {'less' if spread.high <= 0 else 'more'}"
-
-
-def _counted(number: float, one: str, many: str) -> str:
-    return f"{number:.0f} {one if number == 1 else many}"
-
-
-def _time(seconds: float) -> str:
-    """
-    >>> _time(0.0042), _time(0.25), _time(3.21), _time(400)
-    ('4.2 ms', '250 ms', '3.2 s', '400 s')
-    """
-    if seconds < 1:
-        return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:.0f} s"
-
-
-def _number(value: float) -> str:
-    """
-    >>> _number(0.000862458), _number(1500.0), _number(0.3)
-    ('0.000862', '1500', '0.3')
-    """
-    return f"{value:.3g}" if abs(value) < 1 else f"{value:g}"
-
-
-def _money(amount: float) -> str:
-    """To two digits: nobody knows more.
-
-    >>> _money(12345), _money(-87), _money(0)
-    ('12,000', '-87', '0')
-    """
-    if not amount:
-        return "0"
-    digits = max(0, len(str(int(abs(amount)))) - 2)
-    return f"{round(amount / 10**digits) * 10**digits:,}"
+def _told(field: Field, value: float) -> str:
+    if field.whole and field.most == 1:
+        return "yes" if value else "no"
+    return f"{number(value)} {field.unit}".rstrip()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from commonhold.plan.cost import cost
-from commonhold.plan.queueing import bottleneck, bounds, knee, total
-from commonhold.plan.scenario import Scenario
-from commonhold.plan.shapes import Shape, predict, slowdown, stations
+from commonhold.plan.queues.queueing import bottleneck, bounds, knee, total
+from commonhold.plan.queues.shapes import Shape, predict, slowdown, stations
+from commonhold.plan.values.amounts import money, number
+from commonhold.plan.values.cost import break_even, cost, tornado
+from commonhold.plan.values.scenario import Scenario
+
+FARTHEST = 500  # computers, for the break-even
+SWINGS = 5  # that are told, of what is uncertain
 
 
 def explained(scenario: Scenario) -> Iterator[str]:
@@ -15,6 +19,9 @@ def explained(scenario: Scenario) -> Iterator[str]:
     fleet, people, think = scenario.fleet(), int(scenario["people"]), scenario["think"]
     times = ", ".join(f"{name} {seconds:.4g} s" for name, seconds in fleet.demands._asdict().items())
     yield f"One request at an ordinary computer: {times}; then Z = {think:g} s of thought."
+    for name, how in (("serving", "files are served"), ("lending", "guests compute")):
+        if scenario[name]:
+            yield f"Measured: an owner's small task takes {scenario[name]:.3g} times as long while {how}."
     for shape in Shape:
         here = stations(fleet, shape)
         load = predict(fleet, shape, [people])[0]
@@ -38,3 +45,18 @@ def explained(scenario: Scenario) -> Iterator[str]:
         parts = cost(scenario, shape)
         named = " + ".join(f"{name} {amount:,.0f}" for name, amount in parts._asdict().items())
         yield f"  cost: {named} = {parts.whole:,.0f}"
+    yield ""
+    yield _even(scenario)
+    for name, low, high in tornado(scenario)[:SWINGS]:
+        value = scenario.value(name)
+        yield (
+            f"  with {name} = {number(value.low)} client-server costs {money(low)} more than peer-to-peer,"
+            f" with {number(value.high)} {money(high)}"
+        )
+
+
+def _even(scenario: Scenario) -> str:
+    found = break_even(scenario, FARTHEST)
+    if found is None:
+        return f"break-even: with any number of computers up to {FARTHEST} client-server costs more"
+    return f"break-even: client-server costs less from {found} computers on"

@@ -7,12 +7,15 @@ Two numbers decide more than how many computers there are: how large a part of t
 from __future__ import annotations
 
 from enum import StrEnum
+from math import inf
 from typing import NamedTuple
 
 from commonhold.errors import WrongUsage
-from commonhold.plan.queueing import Load, Station, loads
-from commonhold.plan.simulate import Chance, Draw, Facility, Route, Sample, closed, exponential
-from commonhold.plan.workload import Demands
+from commonhold.plan.queues.queueing import Load, Station, loads
+from commonhold.plan.queues.simulate import Absence, Chance, Draw, Facility, Route, Sample, closed, exponential
+from commonhold.plan.queues.workload import Demands
+
+PROCESSOR = "processor"
 
 
 class Shape(StrEnum):
@@ -67,11 +70,31 @@ def slowdown(fleet: Fleet, shape: Shape, load: Load) -> float:
     return 1.0 / (1.0 - busy) if busy < 1.0 else float("inf")
 
 
-def simulate(fleet: Fleet, shape: Shape, people: int, chance: Chance, requests: int) -> Sample:
-    """The same as an event simulation with exponential times, for percentiles."""
+def simulate(
+    fleet: Fleet,
+    shape: Shape,
+    people: int,
+    chance: Chance,
+    requests: int,
+    *,
+    asked: Absence | None = None,
+    owner: Absence | None = None,
+    patience: float = inf,
+) -> Sample:
+    """The same as an event simulation with exponential times, for percentiles.
+
+    `asked`: when each computer that is asked is off; people wait for it as long as they have `patience`. `owner`: when
+    a peer's owner needs all its processors: tasks begin anew at another one.
+    """
     if requests < 1:
         raise WrongUsage("A simulation needs a request at least.")
-    return closed(*_facilities(fleet, shape, chance), people, _drawn(fleet.think, chance), chance, requests=requests)
+    facilities, routes = _facilities(fleet, shape, chance)
+    if asked:  # a request comes to a computer's processor first, and there it waits
+        facilities = [each._replace(absence=asked) if each.name == PROCESSOR else each for each in facilities]
+    if owner and fleet.demands.computing and shape is Shape.PEER_TO_PEER:
+        facilities[-1] = facilities[-1]._replace(absence=owner, together=fleet.cores)
+    think = _drawn(fleet.think, chance)
+    return closed(facilities, routes, people, think, chance, requests=requests, patience=patience)
 
 
 def _of(name: str, fleet: Fleet, part: float, copies: int = 1) -> list[Station]:
@@ -99,7 +122,7 @@ def _facilities(fleet: Fleet, shape: Shape, chance: Chance) -> tuple[list[Facili
     else:
         busiest, other = parts(fleet)
         shares, faster = [busiest, *[other] * (fleet.computers - 1)], 1.0
-    owned = [Station("processor", 0.0, fleet.cores), Station("disk", 0.0), Station("link", 0.0)]
+    owned = [Station(PROCESSOR, 0.0, fleet.cores), Station("disk", 0.0), Station("link", 0.0)]
     whole = [*owned * len(shares), *_room(fleet, shape)]
     *here, room = [_drawn(seconds * faster, chance) for seconds in fleet.demands]
     tasks = [(len(whole) - 1, room)] if fleet.demands.computing else []

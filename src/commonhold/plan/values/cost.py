@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from commonhold.plan.fields import FIELDS
-from commonhold.plan.scenario import Scenario
-from commonhold.plan.shapes import Shape
+from commonhold.plan.queues.shapes import Shape
+from commonhold.plan.values.fields import FIELDS
+from commonhold.plan.values.scenario import Scenario
 
 DAYS = 365
+COSTING = {"computers", "people", *(name for name, field in FIELDS.items() if field.section == "money")}
 ROUNDS = 400  # of chance, for a range: its ends move by a tenth of it at most, and an advice asks for hundreds
 
 
@@ -83,12 +84,12 @@ def _dearer(scenario: Scenario) -> float:
 
 
 def _differences(scenario: Scenario, dice: Dice) -> list[float]:
+    spread = [(name, each.low, each.high, each.number) for name, each in scenario if name in COSTING]
+    sure = {name: number for name, low, high, number in spread if low == high}
+    unsure = [each for each in spread if each[0] not in sure]
     found = []
     for _ in range(ROUNDS):
-        drawn = {
-            name: dice.triangular(value.low, value.high, value.number) if value.low != value.high else value.number
-            for name, value in scenario
-        }
+        drawn = sure | {name: dice.triangular(low, high, number) for name, low, high, number in unsure}
         server, peers = (_cost(drawn.__getitem__, shape).whole for shape in (Shape.CLIENT_SERVER, Shape.PEER_TO_PEER))
         found.append(server - peers)
     return found

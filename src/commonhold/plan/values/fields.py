@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 MANY = 10_000  # computers, or people: nobody measured more
+NOT_MEASURED = "was not measured"  # the source of a value that is of use only when it was
+BENCHMARKS = "docs/benchmarks.md, of a slow core"
 
 
 class Field(NamedTuple):
@@ -42,7 +44,31 @@ FIELDS: Mapping[str, Field] = {
         "fleet", "each computer's link", "Mbit/s", 0.1, 400_000, 1000, 100, 1000, "Wi-Fi to Gigabit Ethernet"
     ),
     "hot": Field("fleet", "part of all requests that goes to the busiest computer", "", 0, 1, 0.3, 0.1, 0.6, "a guess"),
-    "measured": Field("fleet", "people in the largest load that was measured", "", 0, MANY, 0, 0, 0, "none was", True),
+    "measured": Field(
+        "fleet", "people in the largest load that was measured", "", 0, MANY, 0, 0, 0, NOT_MEASURED, True
+    ),
+    "serving": Field(
+        "fleet",
+        "how many times as long an owner's small task takes while files are served as fast as they are asked for",
+        "",
+        0,
+        1000,
+        0,
+        0,
+        0,
+        NOT_MEASURED,
+    ),
+    "lending": Field(
+        "fleet",
+        "how many times as long an owner's small task takes while guests compute on all that is lent",
+        "",
+        0,
+        1000,
+        0,
+        0,
+        0,
+        NOT_MEASURED,
+    ),
     "think": Field(
         "work", "time between an answer and the same person's next request", "s", 0, 86_400, 10, 5, 20, "the workload"
     ),
@@ -76,11 +102,32 @@ FIELDS: Mapping[str, Field] = {
         True,
     ),
     "opened": Field("need", "part of all files that an ordinary person may change", "", 0, 1, 0.3, 0.1, 0.6, "a guess"),
+    "used": Field("need", "hours a year in which the network is used", "h", 1, 8760, 2000, 1000, 8760, "office hours"),
+    "patience": Field(
+        "need", "time for which people wait for what is off, before they give up", "s", 0, 86_400, 30, 5, 300, "a guess"
+    ),
+    "off_for": Field(
+        "need", "minutes for which something is off each time", "min", 0.1, 100_000, 30, 5, 240, "a guess"
+    ),
+    "owners": Field(
+        "need", "part of the time in which a peer's owner needs its processors", "", 0, 0.99, 0.3, 0.1, 0.6, "a guess"
+    ),
+    "visit": Field(
+        "need", "minutes for which an owner needs them each time", "min", 0.01, 10_000, 20, 5, 120, "a guess"
+    ),
     "years": Field("money", "years", "", 1, 20, 5, 5, 5, "usual", True),
-    "rate": Field("money", "an hour of a person", "", 0, 1000, 30, 20, 45, "a wage"),
-    "power": Field("money", "a kWh", "", 0, 5, 0.287, 0.13, 0.384, "Eurostat, households, first half of 2025"),
+    "rate": Field("money", "an hour of a person", "", 0, 1000, 30, 20, 45, "a wage in euros"),
+    "power": Field("money", "a kWh", "", 0, 5, 0.287, 0.13, 0.384, "euros: Eurostat, households, early 2025"),
     "server": Field(
-        "money", "a computer bought to serve", "", 0, 1e6, 1500, 0, 3000, "prices of mini PCs and small servers"
+        "money",
+        "a computer bought to serve",
+        "",
+        0,
+        1e6,
+        1500,
+        0,
+        3000,
+        "prices in euros of mini PCs and small servers",
     ),
     "server_watts": Field("money", "the server's power", "W", 0, 5000, 60, 12, 100, "mini PC to small server"),
     "computer_watts": Field("money", "an ordinary computer's power", "W", 0, 2000, 50, 20, 80, "usual"),
@@ -109,4 +156,16 @@ FIELDS: Mapping[str, Field] = {
     ),
     "lost": Field("money", "part of the work that is lost meanwhile", "", 0, 1, 0.3, 0.1, 0.6, "a guess"),
     "dependants": Field("money", "people who wait when one peer is off", "", 0, MANY, 1, 0.5, 3, "a guess"),
+    "disk_rate": Field("rates", "what a disk reads or stores", "MB/s", 0.1, 100_000, 200, 100, 500, "disks of laptops"),
+    "sync": Field(
+        "rates", "until a file that was stored is on the disk for certain", "s", 0, 10, 1e-3, 2e-4, 1e-2, "usual SSDs"
+    ),
+    "read": Field("rates", "processor time of reading a file", "s", 0, 10, 0.15e-3, 1e-4, 1e-3, BENCHMARKS),
+    "read_byte": Field("rates", "and for each byte of it", "ns", 0, 1000, 0.5, 0.3, 2, BENCHMARKS),
+    "write": Field("rates", "processor time of storing a file", "s", 0, 10, 0.5e-3, 3e-4, 3e-3, BENCHMARKS),
+    "write_byte": Field("rates", "and for each byte stored", "ns", 0, 1000, 1.5, 1, 5, BENCHMARKS),
+    "listing": Field("rates", "processor time of listing a folder", "s", 0, 10, 5e-3, 1e-3, 1e-2, BENCHMARKS),
+    "start": Field(
+        "rates", "processor time of a task beside what it computes", "s", 0, 60, 5e-3, 3e-3, 2e-2, BENCHMARKS
+    ),
 }

@@ -45,6 +45,7 @@ class Rates(NamedTuple):
     write: float = 0.5e-3
     write_byte: float = 1.5e-9
     listing: float = 5e-3
+    start: float = 5e-3  # for each task, beside what it computes
 
 
 class Demands(NamedTuple):
@@ -114,6 +115,6 @@ def demands(workload: Workload, pace: Rates) -> Demands:
         seconds += (pace.read + reads * pace.read_byte) if reads else 0.0
         seconds += (pace.write + writes * pace.write_byte) if writes else 0.0
         processor += each.part * seconds
-        computing += each.part * each.seconds
+        computing += each.part * (each.seconds + pace.start) if each.kind == "compute" else 0.0
         disk += each.part * ((reads + writes) / pace.disk + (pace.sync if writes else 0.0))
     return Demands(processor, disk, workload.size / pace.link, computing)

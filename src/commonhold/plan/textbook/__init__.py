@@ -1,0 +1,1 @@
+"""What textbooks say of the two shapes, tried."""

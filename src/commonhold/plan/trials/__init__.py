@@ -1,0 +1,1 @@
+"""Comparisons: what people ask in them, what came of it, and what they predict."""

@@ -1,0 +1,1 @@
+"""What advice rests on: values with their origin, measured, told or assumed, and what they cost."""
