@@ -62,6 +62,14 @@ def test_set_back_it_goes_on_from_where_it_was(clocks, file):
     assert timepiece.behind == MONTH
 
 
+def test_its_memory_may_be_removed_while_it_goes(clocks, file):
+    """As whoever set the clock ahead by mistake is told to."""
+    timepiece = clocks.timepiece(file)
+    file.unlink()
+    clocks.passes(2 * NOTED)
+    assert timepiece.now().timestamp() == NOON + 2 * NOTED
+
+
 def test_set_back_while_the_node_is_off_it_goes_on_too(clocks, file):
     timepiece = clocks.timepiece(file)
     clocks.passes(NOTED + 1)

@@ -67,3 +67,16 @@ def test_to_be_refused_the_say_is_a_visit_and_to_have_it_is_none(casa):
     assert knocks(casa, "tablet", Verb.GOVERN, compute), "ann's own"
     assert not knocks(casa, "laptop", Verb.GOVERN, compute)
     assert [(event, words["verb"]) for event, words in casa.lines] == [("door refused", "govern")]
+
+
+def test_how_long_people_pause_is_told_in_sums_once_the_quarter_is_over(casa):
+    for moment in (0, 0.2, 10, 10.5, 30):  # two requests that a program makes at once are one
+        casa.clock = moment
+        assert knocks(casa, "laptop", Verb.READ)
+    assert [event for event, _ in casa.lines] == ["door opened"]
+    casa.clock = 3 * QUARTER  # after a long silence somebody has come back, and did not think for so long
+    assert knocks(casa, "laptop", Verb.READ)
+    assert casa.lines[1] == ("pauses", {"people": 1, "pauses": 2, "seconds": 14.65})
+    casa.clock = 4 * QUARTER
+    assert knocks(casa, "laptop", Verb.READ)
+    assert [event for event, _ in casa.lines].count("pauses") == 1

@@ -171,4 +171,4 @@ def test_a_computer_that_was_removed_says_so_awake_and_asleep(network):
     assert str(laptop.home) in awake["removed"].cure
     laptop.down()
     assert {"removed", "node-down"} <= found(laptop.home).keys()
-    assert laptop.cli("doctor", code=1).out.startswith("alarm: This computer was removed from the network.\n")
+    assert laptop.typed("doctor", code=1).out.startswith("alarm: This computer was removed from the network.\n")

@@ -15,6 +15,7 @@ from commonhold.authority.roster import next_charter
 from commonhold.identity.keys import Key
 from commonhold.node.state import open_state
 
+from ..attacks.reach import enrol
 from ..conftest import town, until
 
 
@@ -54,7 +55,7 @@ def test_a_command_to_agree_by_can_be_pasted_whatever_a_newcomer_calls_itself(ne
     tower, nas, _ = network
     hostile = computer("hostile", "mallory")
     hostile.name = "x; $(touch stolen) #"
-    hostile.join(tower)
+    enrol(hostile, tower)
     asked = tower.net.guard_add(hostile.name)
     assert shlex.split(asked.command) == ["commonhold", "guard", "add", hostile.name]
     until(lambda: nas.net.status().proposals, "nas has heard")
@@ -73,7 +74,7 @@ def test_a_wish_of_several_changes_is_told_as_that_and_no_command_is_named_for_i
     assert wish.command == ""
     (trouble,) = [each for each in tower.net.doctor() if each.code == "wish-waits"]
     assert trouble.cure == "no command agrees to that: ask at nas why it was signed"
-    assert "no command agrees to that: ask at nas" in tower.cli("status").out
+    assert "no command agrees to that: ask at nas" in tower.typed("status").out
     assert guards(tower) == {"tower", "nas"}
 
 

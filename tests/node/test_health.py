@@ -47,6 +47,8 @@ CASES = (  # what is found, its code, its severity, what the text must say, what
     ({"guards": ("tower",)}, "one-guard", "note", "tower is the only guard", "guard add COMPUTER, typed on tower"),
     ({"links": (("photos", "a/up"), ("docs", "b"))}, "links", "note", "share: photos/a/up, docs/b.", "share FOLDER"),
     ({"sandbox": "limits"}, "weak-sandbox", "note", "this account can read. bubblewrap is not", "install bubblewrap"),
+    ({"upgraded": "Commonhold was upgraded on tower."}, "upgraded", "warning", "Nothing is computed", "commonhold up"),
+    ({"precedence": "share"}, "beside", "note", "half of a core that you want", "systemd-run --user --scope"),
 )  # fmt: skip
 
 

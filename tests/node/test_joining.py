@@ -57,6 +57,15 @@ def tower(tmp_path_factory):
         yield made
 
 
+@pytest.fixture(scope="module")
+def false(tmp_path_factory):
+    """Of eve, who calls her network the same."""
+    with town(tmp_path_factory.mktemp("false")) as make:
+        made = make("false", "eve")
+        made.create("casa")
+        yield made
+
+
 @pytest.fixture(autouse=True)
 def empty_again(tower):
     """Newcomers leave, with their names, and no invitation stays open."""
@@ -218,10 +227,8 @@ def test_nobody_but_the_admitted_key_hears_the_last_answer_again(tower, home, tm
     assert not home.joined
 
 
-def test_a_newcomer_believes_nobody_else_at_the_inviters_address(tower, home, computer):
+def test_a_newcomer_believes_nobody_else_at_the_inviters_address(tower, home, false):
     killed_joining(home, tower, tower.net.invite().code, "laptop", BEFORE_THE_ANSWER)
-    false = computer("false", "eve")
-    false.create("casa")
     note = from_json(home.joining.read_bytes(), Note)
     home.joining.write_bytes(to_json(msgspec.structs.replace(note, address=false.address)))
     sought(lambda: founding.join(home), home, tower, false)
@@ -380,10 +387,8 @@ def test_no_number_of_wrong_words_spoils_a_file_and_its_person_is_bound(tower, h
     assert begun.person == "ann"
 
 
-def test_a_file_is_shown_to_nobody_but_its_inviter(tower, home, computer, tmp_path):
+def test_a_file_is_shown_to_nobody_but_its_inviter(tower, home, false, tmp_path):
     """Somebody else at the address hears no word of the conversation."""
-    false = computer("false", "eve")
-    false.create("casa")
     file = tmp_path / "nas.invitation"
     tower.net.invite_file(file)
     ticket = msgspec.structs.replace(Ticket.read(file), addresses=(false.address,))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from commonhold.errors import Conflict, NotFound, Refused, WrongUsage
+from commonhold.node import founding
 
 from ..conftest import town
 
@@ -21,8 +22,8 @@ def server(tmp_path_factory):
     """Knows that it is thirty days later than the system's clock says."""
     with town(tmp_path_factory.mktemp("people")) as make:
         made = make("tower", "ann")
-        made.create("office", "client-server")
-        made.down()
+        founding.create(made.home, "office", "client-server", False, "ann", "tower", [made.address])
+        made.home.clock.touch(mode=0o600)
         later = time.time() + 30 * DAY.total_seconds()
         os.utime(made.home.clock, (later, later))
         made.up()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from commonhold.errors import Conflict, NodeNotRunning
 from commonhold.node import background, founding
 from commonhold.node.process import LOG_BYTES, LOG_FILES, _log_to
 
-from ..conftest import processes_of, until
+from ..conftest import PATIENCE, processes_of, until
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def gone(pid):
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_node_outlives_whoever_started_it(one):
+def test_a_node_outlives_whoever_started_it_and_down_leaves_no_process_and_no_card(one):
     starter = subprocess.run(
         [sys.executable, "-c", STARTER, str(one.home)], capture_output=True, text=True, check=True, timeout=60
     )
@@ -44,8 +45,12 @@ def test_a_node_outlives_whoever_started_it(one):
     node = psutil.Process(one.pid)
     assert os.getsid(one.pid) == one.pid, "a session of its own: no terminal ends it"
     assert node.cwd() == "/"
-    one.cli("down")
+    assert one.home.gateway_file.exists()
+    assert one.typed("down").out == "The node of one has stopped.\n"
     assert gone(one.pid)
+    assert not one.home.gateway_file.exists()
+    assert one.typed("down", code=5).hint == "commonhold up"
+    assert not [entry.name for entry in one.home.folder.iterdir() if entry.name.endswith(("-wal", ".new"))]
 
 
 STARTER = """
@@ -57,7 +62,9 @@ print(os.getpid())
 """
 
 
-def test_after_a_kill_the_lock_is_free_and_the_state_is_whole(one, tmp_path):
+def test_after_a_kill_the_lock_is_free_and_the_state_is_whole_and_its_card_ends_nobody_else(one, tmp_path):
+    """The card's process id may be another program's by now: it goes before the next node serves."""
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     one.up()
     (tmp_path / "box").mkdir()
     (tmp_path / "box" / "a.txt").write_text("still here")
@@ -66,43 +73,23 @@ def test_after_a_kill_the_lock_is_free_and_the_state_is_whole(one, tmp_path):
     one.kill()
     assert one.home.gateway_file.exists(), "nobody took it back"
     assert not background.running(one.home)
-    assert one.cli("ls", code=5).hint == "commonhold up"
-    with pytest.raises(NodeNotRunning):
-        background.stop(one.home)
-    one.up()
-    assert [offer.share for offer in one.net.status().shares] == ["box"]
-    assert [rule.rule for rule in one.net.rules("box")] == ["allow members read box"]
-    assert [each.number for each in one.net.status().invitations] == [int(code.partition("-")[0])]
-    assert b"".join(one.net.cat("one:box/a.txt")) == b"still here"
-
-
-def test_a_stale_card_never_ends_somebody_elses_process(one):
-    """Its process id may be another program's by now: the card of a killed node goes before the next one serves."""
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert one.typed("ls", code=5).hint == "commonhold up"
     try:
-        one.up()
-        one.kill()
         card = one.home.gateway_file.read_text().replace(f'"pid":{one.pid}', f'"pid":{stranger.pid}')
         assert str(stranger.pid) in card
         one.home.gateway_file.write_text(card)
         with pytest.raises(NodeNotRunning):
             background.stop(one.home)
         one.up()
+        assert [offer.share for offer in one.net.status().shares] == ["box"]
+        assert [rule.rule for rule in one.net.rules("box")] == ["allow members read box"]
+        assert [each.number for each in one.net.status().invitations] == [int(code.partition("-")[0])]
+        assert b"".join(one.net.cat("one:box/a.txt")) == b"still here"
         background.stop(one.home)
         assert stranger.poll() is None
     finally:
         stranger.kill()
         stranger.wait()
-
-
-def test_down_leaves_no_process_and_no_card(one):
-    one.up()
-    assert one.home.gateway_file.exists()
-    assert one.cli("down").out == "The node of one has stopped.\n"
-    assert gone(one.pid)
-    assert not one.home.gateway_file.exists()
-    assert one.cli("down", code=5).hint == "commonhold up"
-    assert not [entry.name for entry in one.home.folder.iterdir() if entry.name.endswith(("-wal", ".new"))]
 
 
 def test_a_node_that_is_just_starting_can_be_ended(one):
@@ -120,32 +107,39 @@ def test_a_start_that_is_interrupted_leaves_no_node(one):
     starting.send_signal(signal.SIGINT)
     code = starting.wait(60)
     if code == 0:  # it was ready before the signal came
-        one.cli("down")
+        one.typed("down")
     else:
         assert code == 130
     until(lambda: not processes_of(one.folder), "nothing is left")
 
 
-def test_sigterm_during_a_job_leaves_no_sandbox(one):
+def test_neither_sigterm_nor_a_kill_leaves_a_sandbox_or_a_lock_and_the_job_is_taken_up_again(one):
     one.up()
-    job = one.net.run("sleep 600", wait=False)
-    until(lambda: one.net.job(job.job).running == 1, "the task runs")
+    job = one.net.run("sleep 600", wait=False).job
+    leaves_nothing(one, job, signal.SIGTERM)
+    one.up()
+    leaves_nothing(one, job, signal.SIGKILL)
+
+
+def leaves_nothing(one, job, ending):
+    """A node with a task at work, when that signal ends it."""
+    until(lambda: one.net.job(job).running == 1, f"the task runs before {ending!r}")
     children = psutil.Process(one.pid).children(recursive=True)
     assert children, "a sandbox"
-    os.kill(one.pid, signal.SIGTERM)
-    until(lambda: gone(one.pid), "the node ends")
-    until(lambda: all(gone(child.pid) for child in children), "its sandboxes end")
-    one.up()
-    until(lambda: one.net.job(job.job).running == 1, "the node takes it up again")
+    assert not [child for child in children if str(one.home.lock) in {file.path for file in opened(child)}]
+    node = psutil.Process(one.pid)
+    node.send_signal(ending)
+    node.wait(PATIENCE)
+    with one.home.lock.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    until(lambda: all(gone(child.pid) for child in children), f"its sandboxes end by {ending!r}")
 
 
-def test_a_killed_node_takes_its_sandboxes_along(one):
-    one.up()
-    job = one.net.run("sleep 600", wait=False)
-    until(lambda: one.net.job(job.job).running == 1, "the task runs")
-    children = psutil.Process(one.pid).children(recursive=True)
-    one.kill()
-    until(lambda: all(gone(child.pid) for child in children), "its sandboxes end")
+def opened(process):
+    try:
+        return process.open_files()
+    except psutil.Error:
+        return []
 
 
 def test_ctrl_c_of_a_get_leaves_no_half_file(one, tmp_path):
@@ -174,6 +168,16 @@ def test_ctrl_c_ends_a_node_in_the_foreground(one):
     node.send_signal(signal.SIGINT)
     assert node.wait(60) == 0
     assert not one.home.gateway_file.exists()
+
+
+def test_a_node_whose_home_is_removed_ends(one):
+    """No command would find it, and what it acknowledged would be on no disk."""
+    one.up()
+    node = psutil.Process(one.pid)
+    one.net.close()
+    shutil.rmtree(one.home.folder)
+    node.wait(PATIENCE)
+    assert not one.home.folder.exists(), "it made nothing there again"
 
 
 def test_the_log_rotates(one):
@@ -234,21 +238,3 @@ def test_a_node_that_dies_at_its_start_says_so(one, monkeypatch):
     assert seen.err == f"commonhold: The node did not start.\nhint: its last words are in {one.home.log}\n"
     assert time.monotonic() - began < background.PATIENCE, "the end of the pipe says it, not the patience"
     assert not background.running(one.home)
-
-
-def test_a_node_keeps_no_lock_open_for_its_sandboxes(one):
-    one.up()
-    job = one.net.run("sleep 600", wait=False)
-    until(lambda: one.net.job(job.job).running == 1, "the task runs")
-    children = psutil.Process(one.pid).children(recursive=True)
-    assert not [child for child in children if str(one.home.lock) in {file.path for file in opened(child)}]
-    one.kill()
-    with one.home.lock.open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def opened(process):
-    try:
-        return process.open_files()
-    except psutil.Error:
-        return []

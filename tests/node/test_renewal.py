@@ -29,7 +29,7 @@ def office(world, tmp_path_factory):
     chain, key = world.sign(files, NAME)
     with town(folder) as make:
         server, laptop = make("tower", "ann"), make("laptop", "bob")
-        server.cli(
+        server.typed(
             "create", "office", "--shape", "client-server", "--computer", "tower", "--person", "ann",
             "--listen", server.address, "--certificate", chain, "--key", key,
         )  # fmt: skip
@@ -64,7 +64,7 @@ def asked(server, world, path="/dav/", name=NAME, password=""):
 
 def test_a_person_s_program_verifies_the_name_and_comes_in_by_a_password_while_members_go_on(office, world, tmp_path):
     server, laptop = office
-    server.cli("person", "passwd", "bob", input="harbour lamp otter\n")
+    server.typed("person", "passwd", "bob", input="harbour lamp otter\n")
     folder = tmp_path / "papers"
     folder.mkdir()
     server.net.share(folder, to="bob", verb="read")
@@ -100,10 +100,10 @@ def test_up_changes_it_and_takes_it_back(office, world, tmp_path):
     assert server.json("up", "--certificate", chain, "--key", key)["certificate"] == ["new.example.org"]
     until(lambda: _shows(server, world, "new.example.org"), "the new name")
     assert not _shows(server, world, NAME)
-    server.cli("down")
-    server.cli("up")
+    server.typed("down")
+    server.typed("up")
     assert _shows(server, world, "new.example.org"), "after a restart too"
-    assert "No certificate" in server.cli("up", "--no-certificate").out
+    assert "No certificate" in server.typed("up", "--no-certificate").out
     until(lambda: not _shows(server, world, "new.example.org"), "none any more")
     server.net.close()  # it was the node's before
     server.attach()
@@ -121,12 +121,12 @@ def test_what_makes_no_sense_is_one_sentence_and_changes_nothing(office, world, 
     server, laptop = office
     chain, key = world.sign(tmp_path, "x.org")
     before = server.settings()
-    assert "belong together" in server.cli("up", "--certificate", chain, code=2).err
-    assert "There is no file" in server.cli("up", "--certificate", chain, "--key", tmp_path / "nowhere", code=3).err
-    seen = laptop.cli("up", "--certificate", chain, "--key", key, code=2)
+    assert "belong together" in server.typed("up", "--certificate", chain, code=2).err
+    assert "There is no file" in server.typed("up", "--certificate", chain, "--key", tmp_path / "nowhere", code=3).err
+    seen = laptop.typed("up", "--certificate", chain, "--key", key, code=2)
     assert "A certificate is a server's matter." in seen.err
     world.sign(tmp_path, "x.org", ends=-timedelta(hours=1))
-    assert "ended on" in server.cli("up", "--certificate", chain, "--key", key, code=2).err
+    assert "ended on" in server.typed("up", "--certificate", chain, "--key", key, code=2).err
     assert server.settings() == before
 
 
@@ -134,5 +134,5 @@ def test_a_peer_to_peer_network_takes_none_and_none_is_founded(computer, world, 
     chain, key = world.sign(tmp_path, "x.org")
     peer = computer("peer")
     words = ("create", "casa", "--listen", peer.address, "--certificate", chain, "--key", key)
-    assert "A certificate is a server's matter." in peer.cli(*words, code=2).err
+    assert "A certificate is a server's matter." in peer.typed(*words, code=2).err
     assert not peer.home.joined

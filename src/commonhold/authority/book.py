@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -252,12 +252,11 @@ class RuleBook:
 
     def _insert(self, wish: Rule) -> None:
         """The same rule is not doubled: what is said last sets its end."""
-        until = _stored(wish.until) if wish.until else None
         self._db.execute(
             "INSERT INTO rule (effect, who, who_name, verb, door, door_name, until) VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (effect, who, verb, door) DO UPDATE SET"
             " until = excluded.until, who_name = excluded.who_name, door_name = excluded.door_name",
-            (wish.effect, wish.who, wish.who_name, wish.verb, wish.door, wish.door_name, until),
+            (wish.effect, wish.who, wish.who_name, wish.verb, wish.door, wish.door_name, _ending(wish)),
         )
 
     def _delete(self, rule: Rule) -> None:
@@ -287,6 +286,10 @@ def _stored(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def _ending(rule: Rule) -> str | None:
+    return _stored(rule.until) if rule.until else None
+
+
 def _is_personal(who: str) -> bool:
     return bool(PERSON.fullmatch(who) or COMPUTER.fullmatch(who))
 
@@ -311,3 +314,17 @@ def _end(wish: Rule) -> str:
 
 def _sentence(parts: Sequence[str]) -> str:
     return "; ".join(parts) + "."
+
+
+def copied(rules: Iterable[Rule], groups: Mapping[str, Collection[PersonId]], now: Callable[[], datetime]) -> RuleBook:
+    """A book of these in memory, for the thread that asks for it: what is said there is said nowhere else."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    book = RuleBook(connection, now)
+    rows = [
+        (each.id, each.effect, each.who, each.who_name, str(each.verb), each.door, each.door_name, _ending(each))
+        for each in rules
+    ]
+    connection.executemany(f"INSERT INTO rule ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - a constant
+    members = [(name, person) for name, persons in groups.items() for person in persons]
+    connection.executemany("INSERT INTO membership VALUES (?, ?)", members)
+    return book

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,9 +50,10 @@ class Timepiece:
         return max(0.0, self.now().timestamp() - self._wall())
 
     def note(self) -> None:
-        """Remember, for the next start."""
+        """Remember, for the next start; where somebody removed the file, not."""
         self._noted = self._newest
-        os.utime(self._file, (self._newest, self._newest))
+        with suppress(FileNotFoundError):
+            os.utime(self._file, (self._newest, self._newest))
 
     async def keep(self) -> None:
         """Until cancelled: nobody may ask for hours."""

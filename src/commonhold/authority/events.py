@@ -61,6 +61,9 @@ EVENTS: dict[str, Event] = {
     # doors
     "door opened": Event("person computer verb door", "first of a quarter of an hour: who did what at which door"),
     "door refused": Event("person computer verb door reason", "first of a quarter of an hour: who was refused"),
+    "pauses": Event(
+        "people pauses seconds", "how long people paused between requests in a quarter of an hour, on average: no names"
+    ),
     "cut": Event("person computer what reason", "a request, a session or a stay here was cut off: its right ended"),
     "overwritten": Event("person computer door path size", "a file was replaced"),
     "restored": Event("person computer door path version", "what had been overwritten or deleted has its name again"),
@@ -74,6 +77,9 @@ EVENTS: dict[str, Event] = {
     # processors
     "job started": Event("person job tasks on", "a job runs from here; its command is not recorded"),
     "job ended": Event("person job state", "it ended"),
+    "job forgotten": Event(
+        "person job files bytes", "its person let go what was kept of a job; so much lay in its folder"
+    ),
     "lending": Event("by when cores memory disk hours", "on which terms this computer lends was said"),
     "lent": Event("person computer session sandbox", "this computer lends to somebody's session"),
     # the record itself

@@ -90,10 +90,7 @@ class Shares:
             raise NotFound(f"There is no share {name}.", "see the shares with: commonhold status")
         self._connection.execute("DELETE FROM shares WHERE id = ?", (share.door.id,))
         del self._offered[name.casefold()]
-        share.forget()
-        self.locks.forget(lambda lock: lock.share == share.door.id)
-        for callback in self.on_withdrawn:
-            callback(share.door.id)
+        self._gone(share)
         return share
 
     def find(self, name: str) -> Share | None:
@@ -141,8 +138,13 @@ class Shares:
 
     def drop_job(self, name: str) -> None:
         if (share := self._jobs.pop(name, None)) is not None:
-            share.forget()
-            self.locks.forget(lambda lock: lock.share == share.door.id)
+            self._gone(share)
+
+    def _gone(self, share: Share) -> None:
+        share.forget()
+        self.locks.forget(lambda lock: lock.share == share.door.id)
+        for callback in self.on_withdrawn:
+            callback(share.door.id)
 
     def _suitable(self, folder: Path) -> Path:
         try:

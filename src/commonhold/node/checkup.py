@@ -45,11 +45,12 @@ class Checkup:
         shares: Shares,
         guards: Guards,
         has_door: bool,
-        sandbox: Callable[[], str],
+        confined: Callable[[], tuple[str, str, str]],
         ailing: Callable[[], tuple[str, str, str]],
     ) -> None:
+        """`confined`: which sandbox holds guests here, how they give way to the owner, whether new code is there."""
         self._home, self._directory, self._shares, self._guards = home, directory, shares, guards
-        self._has_door, self._sandbox, self._ailing = has_door, sandbox, ailing
+        self._has_door, self._confined, self._ailing = has_door, confined, ailing
         self._begun = datetime.now(UTC)
 
     def routes(self) -> list[web.RouteDef]:
@@ -74,6 +75,7 @@ class Checkup:
     def _seen(self) -> Findings:
         roster, settings = self._directory.roster, self._home.settings()
         witnessed, certificate, turned_away = self._ailing()
+        sandbox, precedence, upgraded = self._confined()
         seen = [peer.seen for peer in self._directory.peers() if peer.seen is not None]
         return replace(
             _known(self._home, roster, self._directory.own, self._shares),
@@ -83,7 +85,9 @@ class Checkup:
             listening=tuple(str(address) for address in self._directory.listening()),
             alone=datetime.now(UTC) - max([self._begun, *seen]),
             lends=self._has_door and settings.lend.when != "never",
-            sandbox=self._sandbox(),
+            sandbox=sandbox,
+            precedence=precedence,
+            upgraded=upgraded,
             witnessed=witnessed,
             certificate=certificate,
             turned_away=turned_away,

@@ -28,6 +28,7 @@ from commonhold.files.shares import Shares
 from commonhold.files.used.remote import Remote, etag_of
 from commonhold.names import Fingerprint, PersonId, SharePath
 from commonhold.transport import Caller, Peer, document, json_answer
+from commonhold.trees import erase, weigh
 
 CHUNK = 2**20
 SMALL = 2**20  # bytes of an output that is sent from memory
@@ -224,6 +225,22 @@ class HomeFolders:
         await asyncio.to_thread(self._make, folder)
         self._offer(job, folder, owner)
         return folder
+
+    async def drop(self, job: int) -> tuple[int, int]:
+        self._shares.drop_job(f".job-{job}")
+        return await asyncio.to_thread(self._drop, self._folder / str(job))
+
+    def _drop(self, folder: Path) -> tuple[int, int]:
+        found = weigh(folder)
+        erase(folder)
+        if folder.exists():
+            raise CommonholdError(f"Not all of the folder of job {folder.name} can be removed.", f"look at {folder}")
+        above = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(above)  # what is acknowledged is gone, after a power cut too
+        finally:
+            os.close(above)
+        return found
 
     def _make(self, folder: Path) -> None:
         for name in ("in", "out"):

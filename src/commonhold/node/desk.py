@@ -150,7 +150,7 @@ class Desk:
         saying = await document(request, Saying)
         subject: Subject = request[SUBJECT]
         door = self._existing(subject, saying.door)
-        return json_answer(self._write(subject, saying.effect, *self.whom(saying.who, saying.verb), door, saying.until))
+        return json_answer(self.write(subject, saying.effect, *self.whom(saying.who, saying.verb), door, saying.until))
 
     async def _strike(self, request: web.Request) -> web.Response:
         """Take one rule out of the book: what `allow` and `deny` cannot, who each leave a rule behind for a person."""
@@ -166,11 +166,12 @@ class Desk:
 
     def allow(self, subject: Subject, who: str, name: str, verb: Verb, door: Door) -> Ruling:
         """A rule said together with a share."""
-        return self._write(subject, "allow", who, name, verb, door, None)
+        return self.write(subject, "allow", who, name, verb, door, None)
 
-    def _write(
+    def write(
         self, subject: Subject, effect: Effect, who: str, name: str, verb: Verb, door: Door, until: datetime | None
     ) -> Ruling:
+        """Say a rule. Raises WrongUsage, NotFound, Conflict, as the book does."""
         if effect == "deny" and who == self.here:
             raise WrongUsage(
                 f"{name} is this computer itself: whoever uses it holds its folders anyway.",

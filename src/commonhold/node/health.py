@@ -44,6 +44,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[tuple[str, str], ...] = ()  # some symbolic links: shares, and where in them
     lends: bool = False
     sandbox: str = ""
+    upgraded: str = ""  # the code was replaced under the node that runs
+    precedence: str = ""  # how guests give way to the owner
     hindrance: Hindrance = Hindrance()  # what keeps the better one from it
     record: str = ""
     broken: str = ""  # the first line of it that is not what it was
@@ -225,6 +227,21 @@ def _weak_sandbox(see: Findings) -> Trouble | None:
     return Trouble("weak-sandbox", "note", "A weak sandbox", f"{held} {why}", cure)
 
 
+def _upgraded(see: Findings) -> Trouble | None:
+    if not see.upgraded:
+        return None
+    text = f"{see.upgraded} Nothing is computed from here or on it until it starts anew."
+    return Trouble("upgraded", "warning", "Upgraded while running", text, "commonhold down && commonhold up")
+
+
+def _beside(see: Findings) -> Trouble | None:
+    if not see.lends or see.precedence != "share":
+        return None
+    text = "Guests may take half of a core that you want: the system gives what this node starts a share of its own."
+    cure = "commonhold down, then systemd-run --user --scope commonhold up; docs/lending.md says more"
+    return Trouble("beside", "note", "Guests beside you", text, cure)
+
+
 CONDITIONS: tuple[Callable[[Findings], Trouble | None], ...] = (
     _two_charters,
     _removed,
@@ -234,6 +251,7 @@ CONDITIONS: tuple[Callable[[Findings], Trouble | None], ...] = (
     _down,
     _not_free,
     _no_door,
+    _upgraded,
     _turned_away,
     _proposal,
     _missing_share,
@@ -246,4 +264,5 @@ CONDITIONS: tuple[Callable[[Findings], Trouble | None], ...] = (
     _one_guard,
     _links,
     _weak_sandbox,
+    _beside,
 )

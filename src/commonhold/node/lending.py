@@ -118,9 +118,10 @@ class LendDesk:
         self._home.save_settings(replace(self._home.settings(), lend=terms))
 
     async def _now(self) -> LendingNow:
-        reason = sandbox = use = ""
+        reason = sandbox = use = rank = ""
         if (processors := self._processors()) is not None:
             precedence, sandbox = processors.lending.precedence, processors.kind
+            rank = processors.lending.back_row.rank
             reason, use = await precedence.look(), precedence.use
         rules = self._desk.book.list(self._desk.compute.id)
         return LendingNow(
@@ -130,6 +131,7 @@ class LendDesk:
             reason=reason,
             use=use,
             sandbox=sandbox,
+            precedence=rank,
             people=tuple(dict.fromkeys(rule.who_name for rule in rules if rule.effect == "allow")),
             guests=self.guests(),
         )

@@ -42,7 +42,7 @@ from commonhold.files.clearance import holder
 from commonhold.files.served import door as dav
 from commonhold.files.served.fetching import Neighbours
 from commonhold.files.shares import Shares
-from commonhold.home import GatewayCard, Home, write_private
+from commonhold.home import GatewayCard, Home, Settings, write_private
 from commonhold.identity.envelope import Envelope
 from commonhold.identity.keys import Key
 from commonhold.node import local
@@ -51,6 +51,7 @@ from commonhold.node.chronicle import Chronicle, ClockWatch
 from commonhold.node.contact import Contact
 from commonhold.node.desk import Desk
 from commonhold.node.directory import Directory
+from commonhold.node.exposing import Exposing
 from commonhold.node.founding import trust
 from commonhold.node.groups import GroupDesk
 from commonhold.node.guards import Guards
@@ -112,23 +113,16 @@ class Node:
         self.inviting = Inviting(Invitations(self.admission), directory, self._permit_inviting)
         self.witness = Witness(self.state, self.key, self.facts, self.record)
         self.heads = Heads(self.audit, home, self.facts, self.key.fingerprint, self.caller, directory.peers)
-        self.desk = Desk(
-            self._roster,
-            self.book,
-            self.shares,
-            self.authority,
-            self.person,
-            self.key.fingerprint,
-            self.people.by_password,
-            self.record,
-        )
+        whose = self.person, self.key.fingerprint, self.people.by_password
+        self.desk = Desk(self._roster, self.book, self.shares, self.authority, *whose, self.record)
         self.groups = GroupDesk(self.desk)
         self.lends = LendDesk(home, self.desk, lambda: self.processors)
         self.processors = self._processors() if self.has_door else None
+        self.exposing = Exposing(self.desk, self.people, directory, self.caller, self.lends, lambda: self.processors)
         self.quotas = QuotaDesk(home.state, self.desk, self.passes, self.processors)
         self.guards = Guards(self.key, proposals, self.exchange, directory, self.authority, self.record)
         self.recovery = Recovery(self.key, self.facts, self.exchange, directory, self.record)
-        self.checkup = Checkup(home, directory, self.shares, self.guards, self.has_door, self._sandbox, self._ailing)
+        self.checkup = Checkup(home, directory, self.shares, self.guards, self.has_door, self._confined, self._ailing)
         self.own = self._own()
         self.server = self.facts.roster.server
         self.becoming = asyncio.Event()  # set when a new charter makes this computer something else: begin anew
@@ -166,9 +160,9 @@ class Node:
             record=self.record,
         )
 
-    def _sandbox(self) -> str:
-        """What holds other people's tasks here."""
-        return self.processors.kind if self.processors else ""
+    def _confined(self) -> tuple[str, str, str]:
+        """-> (what holds other people's tasks here, how they give way to the owner, whether new code is there)."""
+        return self.processors.confined() if self.processors else ("", "", "")
 
     def _ailing(self) -> tuple[str, str, str]:
         """-> (what witnesses say of others' records, what ails the server's certificate, who refuses this computer)."""
@@ -190,7 +184,7 @@ class Node:
             greet=self.contact.greet,
             gateway=lambda: self.gateway.url,
             catch_up=self.contact.catch_up,
-            sandbox=self._sandbox,
+            sandbox=lambda: self._confined()[0],
             guards=self.guards,
             alarms=self.checkup.alarms,
             record=self.record,
@@ -214,7 +208,7 @@ class Node:
         self.caller.on_digest = self.contact.heard
         self.book.on_change.append(self.watch.look)
         self.passes.on_change.append(self.watch.look)
-        self.shares.on_withdrawn.append(self.watch.shut)
+        self.shares.on_withdrawn += [self.watch.shut, self.quotas.ledger.forget]
         if self.people.entrance is not None:
             self.people.entrance.on_change.append(lambda _: self.watch.look())
         self.contact.begin()
@@ -240,7 +234,7 @@ class Node:
             client_max_size=2**20,
         )
         app.add_routes([*self.admission.routes(), *self.exchange.routes(), *self.witness.routes()])
-        app.add_routes([*self.desk.routes(), *self.groups.routes(), *self.quotas.routes()])
+        app.add_routes([*self.desk.routes(), *self.groups.routes(), *self.quotas.routes(), *self.exposing.routes()])
         neighbours = Neighbours(self.caller, self.directory.peer, self.key.fingerprint)
         app.add_routes(dav.routes(self.shares, lambda: self.authority, self.record, *self.quotas.charging, neighbours))
         app.add_routes(processors.between_computers())
@@ -261,7 +255,7 @@ class Node:
         if self.facts.roster.server is not None:
             await self.renewal.present(self.listener)
             self.contact.start(self.renewal.watch(self.listener))
-        self.directory.listening = lambda: self.listener.addresses if self.listener else ()
+        self.directory.listening = lambda: _found_at(self.settings, self.listener)
         self.admission.on_admitted.append(self._admitted)
 
     async def _open_gateway(self) -> None:
@@ -278,7 +272,8 @@ class Node:
         app.add_routes([*self.inviting.routes(), *self.heads.routes(), *self.lends.routes()])
         app.add_routes([*self.guards.routes(), *self.recovery.routes(), *self.checkup.routes()])
         app.add_routes([*self.desk.routes(), *self.groups.routes(), *self.quotas.routes()])
-        app.add_routes([*self.people.governing(), *self.people.listing(self.contact.catch_up)])
+        up_to_date = self.contact.catch_up
+        app.add_routes([*self.exposing.for_own(up_to_date), *self.people.governing(), *self.people.listing(up_to_date)])
         if self.processors is not None:
             app.add_routes(self.processors.for_own())
         await self.gateway.start(app)
@@ -339,3 +334,10 @@ def _own_entry(home: Home, key: Key, roster: Roster) -> Member:
     if not home.certificate.exists() or home.certificate.read_bytes() != found.certificate.der:
         write_private(home.certificate, found.certificate.der)
     return found
+
+
+def _found_at(settings: Settings, listener: Listener | None) -> tuple[Address, ...]:
+    """What others are told of where this computer answers."""
+    if listener is None:
+        return ()
+    return tuple(Address.parse(text) for text in settings.found_at) or listener.addresses

@@ -160,7 +160,6 @@ class Own:
         permit(self.authority, self.subject, Verb.GOVERN, self.desk.everything)
         share = self.shares.withdraw(name)
         self.desk.book.forget(share.door.id)
-        self.quotas.ledger.forget(share.door.id)
         self.record("unshare", door=share.door.name)
         return SharedFolder(share.door.name, str(share.root), share.missing)
 

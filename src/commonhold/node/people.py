@@ -16,7 +16,7 @@ from aiohttp import web
 
 from commonhold.answers import KnownPerson, Removal, SignedIn
 from commonhold.authority import roster as rosters
-from commonhold.authority.accounts import Accounts
+from commonhold.authority.accounts import Account, Accounts
 from commonhold.authority.authority import Authority, Door, Subject, Verb, permit
 from commonhold.authority.entrance import (
     OWN_PASSWORD,
@@ -132,6 +132,12 @@ class People:
         """Somebody with an account, as if the password had been shown now; None without one."""
         account = self.entrance.accounts.find(person) if self.entrance is not None else None
         return self.entrance.subject(account) if self.entrance is not None and account is not None else None
+
+    def with_account(self) -> list[Account]:
+        """The accounts that let somebody in at present."""
+        accounts = self.entrance.accounts if self.entrance is not None else None
+        present = [accounts.present(person) for person in self._facts.roster.persons] if accounts is not None else []
+        return [account for account in present if account is not None]
 
     def require_no_guest(self, name: str) -> None:
         """Raise Refused for a guest: guests have no computer in the network, where they would see everybody."""

@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 from logging.handlers import RotatingFileHandler
+from typing import BinaryIO
 
 from commonhold.errors import CommonholdError
 from commonhold.home import Home
@@ -21,12 +22,13 @@ from commonhold.wire import to_json
 
 LOG_BYTES = 2**20
 LOG_FILES = 3
+LOOK = 2.0  # seconds between two looks whether the home is there
 
 log = logging.getLogger(__name__)
 
 
 def run(home: Home, ready_fd: int | None = None) -> None:
-    """Serve in the foreground until SIGTERM or SIGINT; raises why it cannot.
+    """Serve in the foreground until SIGTERM or SIGINT, or until its home is removed; raises why it cannot.
 
     `ready_fd`: a pipe that gets one JSON line, `{}` when the node serves, else the problem.
     """
@@ -34,11 +36,11 @@ def run(home: Home, ready_fd: int | None = None) -> None:
     hold_little()
     starter = Starter(ready_fd)
     try:
-        with hold(home):
+        with hold(home) as lock:
             home.gateway_file.unlink(missing_ok=True)  # of a node that was killed: its process id may be another's now
             if ready_fd is not None:
                 _log_to(home)
-            run_loop(_serve(home, starter))
+            run_loop(_serve(home, lock, starter))
     except CommonholdError as error:
         starter.tell(error.problem())
         raise
@@ -51,11 +53,12 @@ def _open_many() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _serve(home: Home, starter: Starter) -> None:
+async def _serve(home: Home, lock: BinaryIO, starter: Starter) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    watching = asyncio.create_task(_watch(home, lock, stopping))
     while not stopping.is_set():
         async with Node(home) as node:
             if not starter.tell({}):  # Ctrl-C ended it: nobody would know of this node
@@ -63,6 +66,18 @@ async def _serve(home: Home, starter: Starter) -> None:
             await _first(stopping, node.becoming)
             async with node.recovery.telling:
                 log.info("stopping" if stopping.is_set() else "a new charter makes this computer something else")
+    watching.cancel()
+
+
+async def _watch(home: Home, lock: BinaryIO, stopping: asyncio.Event) -> None:
+    """Without its home it keeps nothing of what it says it has, and no command finds it to end it.
+
+    A home that was moved is still there for what is open, and some file systems count no names of a file.
+    """
+    while os.fstat(lock.fileno()).st_nlink or home.lock.exists():  # noqa: ASYNC110 - who removes a file sets no event
+        await asyncio.sleep(LOOK)
+    log.error("the home was removed")
+    stopping.set()
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -58,6 +58,7 @@ class Processors:
         here = directory.own
         self.switchboard = Switchboard()
         self.kind = ""
+        self._lent = home.folder / "lent"
         journal = Journal(state, _now, record)
         folders = HomeFolders(home.jobs, shares)
         folders.restore({job.job: journal.person(job.job) for job in journal.jobs()})
@@ -65,7 +66,7 @@ class Processors:
         self.readings = Readings(passes, shares)
         self._equipment = Equipment(home.environments, settings.computer, shares.owner, lambda: terms().disk)
         self.allowances = Allowances(state, shares.owner, desk.authority.keeper)
-        self.lending = self._lending(home, settings, terms, watch, directory, desk, caller, record)
+        self.lending = self._lending(settings, terms, watch, directory, desk, caller, record)
         outfitting = Outfitting(self.lending, self._equipment, caller, Wheelhouses(home.wheels, shares.owner))
 
         def find(name: str) -> Fingerprint:
@@ -98,7 +99,6 @@ class Processors:
 
     def _lending(
         self,
-        home: Home,
         settings: Settings,
         terms: Callable[[], LendingTerms],
         watch: Watch,
@@ -108,7 +108,7 @@ class Processors:
         record: Callable[..., None],
     ) -> Lending:
         return Lending(
-            home.folder / "lent",
+            self._lent,
             settings.computer,
             directory.own,
             watch,
@@ -128,6 +128,10 @@ class Processors:
         """How much of these processors that person may have from now on."""
         self.allowances.say(person, allowance)
         self.lending.portions.look()
+
+    def confined(self) -> tuple[str, str, str]:
+        """-> (what holds other people's tasks here, how they give way, what there is to say of replaced code)."""
+        return self.kind, self.lending.back_row.rank, self.lending.edition.trouble(self.lending.computer)
 
     def unended(self, person: PersonId) -> Unended:
         """How much of that person's waits or runs from here."""
@@ -156,7 +160,7 @@ class Processors:
         await self._equipment.start()
         await self.lending.start()
         await self.cluster.start()
-        self.kind = await sandbox.here()
+        self.kind = await sandbox.here(self._lent)  # where the next node clears away what is left
 
     async def close(self) -> None:
         await self.functions.close()
