@@ -69,6 +69,7 @@ class LendingNow(LendingTerms, frozen=True, kw_only=True):
     reason: str = ""  # why it lends nothing now, as what is said of it: "lends only from 19:00 to 7:00"
     use: str = ""  # with `idle`: what shows that somebody uses it now
     sandbox: str = ""  # "bubblewrap" or "limits"
+    precedence: str = ""  # how guests give way to the owner: "group", "class" or "share"
     people: tuple[str, ...] = ()  # whom rules let run here
     guests: tuple[Guest, ...] = ()
 

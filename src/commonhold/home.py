@@ -10,6 +10,7 @@ gateway.json     where the running node answers its own person's programs, and t
 audit.jsonl      what was done; audit-0001.jsonl …: its full parts
 audit.heads      what guards have seen of it, signed by them
 clock            empty; its date is the newest time that was known here (authority/clock.py)
+measured.toml    what `measure` found: values of a scenario (plan/values/scenario.py)
 node.log         what the node says of itself (rotated)
 node.lock        held by the node that runs
 jobs/            the folders of jobs
@@ -55,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True):
     network: str
     computer: str
     listen: tuple[str, ...] = ()  # "HOST:PORT" each; empty: every private address
+    found_at: tuple[str, ...] = ()  # where others find it, if not where it listens: behind a port that is passed on
     lend: LendingTerms = LendingTerms()
     certificate: str = ""  # PEM file of a server's certificate that people's programs can verify, if it has one
     certificate_key: str = ""  # PEM file of its key
@@ -83,6 +85,7 @@ class Home:
         self.audit = folder / "audit.jsonl"
         self.clock = folder / "clock"
         self.heads = folder / "audit.heads"
+        self.measured = folder / "measured.toml"
         self.log = folder / "node.log"
         self.lock = folder / "node.lock"
         self.jobs = folder / "jobs"
@@ -151,9 +154,14 @@ class Home:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace a file atomically and durably, readable by its owner alone: temporary file, fsync, rename, fsync."""
+    """Replace a file atomically and durably, readable by its owner alone."""
+    write_whole(path, content, 0o600)
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Replace a file atomically and durably: temporary file, fsync, rename, fsync. Who may read it, the umask says."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

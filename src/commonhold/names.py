@@ -31,6 +31,11 @@ def _is_control(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
+def visible(text: str) -> str:
+    """The same with a mark in the place of each such character."""
+    return "".join("�" if _is_control(c) else c for c in text)
+
+
 class Name(str):
     """A label that people see and type; decisions never rest on it. Kept in NFC."""
 
@@ -42,7 +47,7 @@ class Name(str):
     def __new__(cls, text: str) -> Self:
         text = unicodedata.normalize("NFC", text)
         if trouble := cls._trouble(text):
-            shown = "".join("�" if _is_control(c) else c for c in text[:LONGEST_NAME])
+            shown = visible(text[:LONGEST_NAME])
             raise WrongUsage(f"“{shown}” cannot be the name of a {cls.what}: {trouble}.", "choose another name")
         return super().__new__(cls, text)
 
@@ -128,7 +133,7 @@ class SharePath:
     def __post_init__(self) -> None:
         for part in self.parts:
             if trouble := _component_trouble(part):
-                shown = "".join("�" if _is_control(c) else c for c in part[:LONGEST_NAME])
+                shown = visible(part[:LONGEST_NAME])
                 raise WrongUsage(
                     f"“{shown}” cannot stand in a path: {trouble}.", "give it another name; `ls` shows them"
                 )

@@ -18,7 +18,7 @@ from msgspec import structs, to_builtins
 
 from commonhold.answers import KnownComputer, Status
 from commonhold.compute.environment import Environment, Packages
-from commonhold.compute.job import Input, Job, JobSpec, Plan, State, Task, planned
+from commonhold.compute.job import Forgotten, Input, Job, JobSpec, Plan, State, Task, planned
 from commonhold.compute.relay import Wire
 from commonhold.compute.said import FollowLine, Said
 from commonhold.compute.submitter.holding import Hub
@@ -198,6 +198,10 @@ class Submitter:
     async def cancel(self, job: int) -> Job:
         hub = await self.hub()
         return convert(await hub.ask("POST", f"/jobs/{job}/cancel"), Job)
+
+    async def forget(self, job: int) -> Forgotten:
+        hub = await self.hub()
+        return convert(await hub.ask("DELETE", f"/jobs/{job}"), Forgotten)
 
     async def again(self, job: int, wait: bool, progress: Callable[[JobEvent], None] | None) -> Job:
         """What failed or was cancelled of that job, once more: ended, or with `wait` off only begun.

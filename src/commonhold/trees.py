@@ -22,6 +22,22 @@ def erase(folder: Path) -> None:
             os.close(above)
 
 
+def weigh(folder: Path) -> tuple[int, int]:
+    """Files in a folder and below, and their bytes. Follows no link; what cannot be looked at is not counted."""
+    files = octets = 0
+    folders = [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    continue
+                with suppress(OSError):
+                    octets += entry.stat(follow_symlinks=False).st_size
+                    files += 1
+    return files, octets
+
+
 def erase_in(above: int, name: str) -> None:
     """`erase` for the folder `name` in the open folder `above`. Follows no link.
 

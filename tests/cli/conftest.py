@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pty
@@ -10,7 +9,6 @@ import select
 import socket
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,8 @@ import pytest
 from commonhold.cli.main import perform
 from commonhold.home import Home, Settings
 from commonhold.node import background
+
+from ..conftest import performed
 
 
 @dataclass
@@ -81,9 +81,9 @@ def process(home):
 
 @pytest.fixture
 def terminal(home):
-    """Run a command on a terminal of its own; `keys` are typed once it has drawn `asks`, and again while it waits."""
+    """Run a command on a terminal of its own; `keys` are typed once it has drawn `asks`, and `again` while it waits."""
 
-    def on_terminal(*arguments: object, keys: bytes = b"", asks: bytes = b"?") -> Outcome:
+    def on_terminal(*arguments: object, keys: bytes = b"", asks: bytes = b"?", again: bool = True) -> Outcome:
         pid, screen = pty.fork()
         if pid == 0:
             os.execv(sys.executable, [sys.executable, "-m", "commonhold", *map(str, arguments)])  # noqa: S606
@@ -93,7 +93,7 @@ def terminal(home):
             try:
                 if ready:
                     drawn += os.read(screen, 65536)
-                if keys and asks in drawn and not (ready and typed):
+                if keys and asks in drawn and not (typed and (ready or not again)):
                     os.write(screen, keys)
                     typed = True
             except OSError:  # the other end is closed: Linux says EIO
@@ -118,16 +118,12 @@ class Computer:
     home: Path
     address: str
 
-    def __call__(self, *arguments: object, code: int = 0, json_: bool = False) -> Typed:
+    def __call__(self, *arguments: object, code: int = 0, json_: bool = False, input: str = "") -> Typed:  # noqa: A002
         """Perform a command in this process: the libraries are loaded once, not sixty times."""
         words = ["--home", self.home, *(["--json"] if json_ else []), *arguments]
-        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            found = perform([str(word) for word in words])
-        out.seek(0)
-        typed = Typed(out.read(), err.getvalue())
-        assert found == code, f"{arguments}: {found}\n{typed.stdout}{typed.stderr}"
-        return typed
+        done = performed([str(word) for word in words], input)
+        assert done.code == code, f"{arguments}: {done.code}\n{done.out}{done.err}"
+        return Typed(done.out, done.err)
 
     def json(self, *arguments: object, code: int = 0):
         return json.loads(self(*arguments, code=code, json_=True).stdout)

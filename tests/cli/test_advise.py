@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from commonhold.plan.trials.trial import written
+
+from ..plan.test_felt import EVEN, FLAT, SERVER, curve, trial
+
 QUICK = ("--computers", 3)
 
 
@@ -41,8 +45,8 @@ def test_a_scenario_is_saved_read_changed_and_compared(cli, tmp_path):
     assert cli("advise", *QUICK, "--set", "rate=50", "--save", today).code == 0
     assert '[money.rate]\nvalue = 50.0\norigin = "told"' in today.read_text()
     assert cli("advise", "--computers", 9, "--save", today).code == 6, "it would be lost"
-    assert cli("advise", today, "--set", "rate=50", "--save", today).code == 0
-    assert cli("advise", today).lines[0].startswith("Peer-to-peer, for 3 computers and 3 people")
+    again = cli("advise", today, "--set", "rate=50", "--save", today)
+    assert (again.code, again.lines[0].partition(": ")[0]) == (0, "Peer-to-peer, for 3 computers and 3 people")
     grown = cli("advise", today, "--computers", 40, "--workload", "media", "--save", later)
     assert "40 computers and 40 people" in grown.lines[0]
     seen = cli("advise", "--diff", today, later)
@@ -81,8 +85,22 @@ def test_what_makes_no_sense_is_said_in_one_sentence(cli, words, code, said):
 def test_a_file_that_is_no_scenario(cli, tmp_path):
     picture, large = tmp_path / "cat.jpg", tmp_path / "large.toml"
     picture.write_bytes(b"\xff\xd8\xff")
-    large.write_bytes(b"#" * (2**20 + 1))
+    large.write_bytes(b"#" * (2**16 + 1))
     assert "is no text" in cli("advise", picture).err
     assert "is larger than" in cli("advise", large).err
+    assert "is larger than" in cli("advise", "/dev/zero").err
     assert cli("advise", tmp_path).code == 3
     assert cli("advise", *QUICK, "--save", tmp_path).code == 3
+
+
+def test_what_textbooks_claim_is_told_with_figures(cli, tmp_path):
+    shown = tmp_path / "Vergleich März.json"
+    shown.write_bytes(written(trial(curve(EVEN, *FLAT), curve(SERVER, *FLAT))))
+    seen = cli("advise", "--claims", "--trial", shown)
+    assert len(seen.lines) == 22
+    assert seen.lines[2] == "2. Among peers there is trouble with as few as ten clients. Refuted."
+    assert "among peers spread evenly never up to 16 people" in seen.lines[3]
+    assert "No comparison shows it yet: commonhold compare" in seen.lines[5]
+    found = cli("advise", "--trial", shown)
+    assert (found.code, "add --claims" in found.err) == (2, True)
+    assert "is no comparison" in cli("advise", "--claims", "--trial", __file__).err

@@ -73,10 +73,10 @@ def test_one_task_alone_is_told_as_it_comes_without_any_addition(told):
 # Real nodes, a lender, and the command as a process
 
 
-@pytest.fixture
-def tower(tmp_path):
+@pytest.fixture(scope="module")
+def tower(tmp_path_factory):
     """ann's tower; bob's laptop lends to her."""
-    with town(tmp_path) as make:
+    with town(tmp_path_factory.mktemp("casa")) as make:
         tower, laptop = make("tower", "ann"), make("laptop", "bob")
         tower.create("casa")
         laptop.join(tower)
@@ -95,7 +95,7 @@ def following(tower, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(tower.words("log", "-f", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_person_reads_along_and_leaves_and_the_job_goes_on(tower, tmp_path):
+def test_a_person_reads_along_and_leaves_and_the_job_goes_on(tower):
     job = begun(tower, "echo hello from {}; sleep 600", "a", "b")
     reading = following(tower, job)
     assert {reading.stdout.readline(), reading.stdout.readline()} == {"a\thello from a\n", "b\thello from b\n"}
@@ -142,8 +142,8 @@ def test_a_terminal_shows_what_a_task_says_and_obeys_none_of_it(tower):
     os.close(screen)
     assert b"\x1b" not in drawn
     assert b"\x07" not in drawn
-    assert tower.cli("log", job, 1).out == "\x1b]0;owned\x07\x1b[2Jharmless\n", "a file gets what was said"
+    assert tower.typed("log", job, 1).out == "\x1b]0;owned\x07\x1b[2Jharmless\n", "a file gets what was said"
 
 
 def test_a_job_of_nobody_is_not_followed(tower):
-    assert "There is no job 99" in tower.cli("log", "-f", 99, code=3).err
+    assert "There is no job 99" in tower.typed("log", "-f", 99, code=3).err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,13 +13,13 @@ from commonhold.errors import CommonholdError
 
 from ..conftest import town, until
 
-SMALL, LARGE = 40, 300 * 2**20
+SMALL, LARGE = 10, 300 * 2**20
 
 
-@pytest.fixture(params=["peer-to-peer", "client-server"])
-def network(request, tmp_path):
+@pytest.fixture(scope="module", params=["peer-to-peer", "client-server"])
+def network(request, tmp_path_factory):
     """Where jobs are typed, and the computer that takes them in: the same, or the server."""
-    with town(tmp_path) as make:
+    with town(tmp_path_factory.mktemp("casa")) as make:
         tower = make("tower", "ann")
         tower.create("casa", request.param)
         if request.param == "peer-to-peer":
@@ -46,66 +45,75 @@ def inputs(tmp_path):
     return folder
 
 
-def running(typed, inputs) -> subprocess.Popen[str]:
-    words = typed.words("run", "wc -c < {}", ":::", inputs)
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def running(desk, *words) -> tuple[int, subprocess.Popen[str]]:
+    """The number of the job that is typed, and the command that waits for it."""
+    number = len(desk.net.jobs()) + 1
+    waiting = subprocess.Popen(desk.words("run", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return number, waiting
 
 
-def arrived(hub) -> dict[str, int]:
-    """What has been brought of job 1 so far, with what is the same file and what is another."""
-    folder = hub.home.jobs / "1" / "in"
+def arrived(hub, job) -> dict[str, int]:
+    """What has been brought of the job so far, with what is the same file and what is another."""
+    folder = hub.home.jobs / str(job) / "in"
     return {path.name: path.stat().st_ino for path in folder.glob("*.txt")}
 
 
-def in_the_middle(hub, running) -> None:
-    until(lambda: arrived(hub), "something is there")
-    assert running.poll() is None
+def in_the_middle(network, inputs) -> tuple[int, subprocess.Popen[str]]:
+    desk, hub = network
+    job, waiting = running(desk, "wc -c < {}", ":::", inputs)
+    until(lambda: arrived(hub, job), "something is there")
+    assert waiting.poll() is None
+    return job, waiting
 
 
-def goes_on(typed, hub, before) -> None:
+def stopped(desk, job) -> None:
+    until(lambda: desk.net.job(job).state == "stopped", "it has stopped")
+
+
+def goes_on(network, job, size: int = LARGE) -> None:
     """`again` brings what is missing, and nothing twice."""
-    before = before or arrived(hub)
-    done = typed.cli("again", 1)
+    desk, hub = network
+    before = arrived(hub, job)
+    done = desk.typed("again", job)
     assert done.out == f"{SMALL + 1} done\n"
-    after = arrived(hub)
+    after = arrived(hub, job)
     assert len(after) == SMALL
     assert before.items() <= after.items()
-    sizes = {task.input.rpartition("/")[2]: int(task.output) for task in typed.net.log(1)}
-    assert sizes["zz.bin"] == LARGE
+    sizes = {task.input.rpartition("/")[2]: int(task.output) for task in desk.net.log(job)}
+    assert sizes["zz.bin"] == size
     assert sizes["07 é.txt"] == 2
 
 
 def test_ctrl_c_stops_the_job_and_again_brings_the_rest(network, inputs):
-    typed, hub = network
-    waiting = running(typed, inputs)
-    in_the_middle(hub, waiting)
+    desk, _ = network
+    job, waiting = in_the_middle(network, inputs)
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, out) == (130, "")
     assert err.splitlines() == [
-        "commonhold: Interrupted; job 1 has not begun.",
-        "hint: commonhold again 1 brings what is missing of its inputs, and runs it",
+        f"commonhold: Interrupted; job {job} has not begun.",
+        f"hint: commonhold again {job} brings what is missing of its inputs, and runs it",
     ]
-    until(lambda: typed.net.job(1).state == "stopped", "it has stopped")
-    assert "stopped" in typed.cli("jobs", 1).out
-    goes_on(typed, hub, arrived(hub))
+    stopped(desk, job)
+    assert "stopped" in desk.typed("jobs", job).out
+    goes_on(network, job)
 
 
 def test_a_command_that_is_killed_leaves_no_job_that_waits_for_ever(network, inputs):
-    typed, hub = network
-    killed = running(typed, inputs)
-    in_the_middle(hub, killed)
+    desk, _ = network
+    job, killed = in_the_middle(network, inputs)
     killed.kill()
     killed.communicate(timeout=60)
-    until(lambda: typed.net.job(1).state == "stopped", "it has stopped")
-    assert "gone before all were there" in typed.net.job(1).notes[0]
-    goes_on(typed, hub, None)
+    stopped(desk, job)
+    assert "gone before all were there" in desk.net.job(job).notes[0]
+    os.truncate(inputs / "zz.bin", SMALL)
+    os.utime(inputs / "zz.bin", (time.time() - 60,) * 2)
+    goes_on(network, job, SMALL)
 
 
 def test_a_second_ctrl_c_ends_it_at_once_though_the_hub_is_frozen(network, inputs):
-    typed, hub = network
-    waiting = running(typed, inputs)
-    in_the_middle(hub, waiting)
+    desk, hub = network
+    job, waiting = in_the_middle(network, inputs)
     os.kill(hub.pid, signal.SIGSTOP)
     try:
         waiting.send_signal(signal.SIGINT)
@@ -115,25 +123,12 @@ def test_a_second_ctrl_c_ends_it_at_once_though_the_hub_is_frozen(network, input
         assert "Traceback" not in err
     finally:
         os.kill(hub.pid, signal.SIGCONT)
-    until(lambda: typed.net.job(1).state == "stopped", "it has stopped")
-
-
-def test_who_waits_when_the_hub_dies_is_told_to_follow_the_job_and_not_to_type_it_again(network):
-    typed, hub = network
-    words = typed.words("run", "sleep 3; echo {}", ":::", "a", "b")
-    waiting = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until(lambda: [job for job in typed.net.jobs() if job.running], "it runs")
-    hub.kill()
-    _, err = waiting.communicate(timeout=60)
-    assert waiting.returncode == 5
-    assert "hint: job 1 goes on when its node does: commonhold log -f 1 follows it\n" in err
-    hub.up()
-    assert "Job 1 ended as done: 2 done" in typed.cli("log", "-f", 1).err
+    stopped(desk, job)
 
 
 def test_an_input_that_goes_meanwhile_is_named_and_the_job_goes_on_when_it_is_back(network, inputs):
-    typed, hub = network
-    lost = inputs / "07 é.txt"
+    desk, hub = network
+    lost, job = inputs / "07 é.txt", len(desk.net.jobs()) + 1
     (inputs / "zz.bin").unlink()
 
     def lose(event) -> None:
@@ -141,28 +136,41 @@ def test_an_input_that_goes_meanwhile_is_named_and_the_job_goes_on_when_it_is_ba
             lost.unlink(missing_ok=True)
 
     with pytest.raises(CommonholdError, match=r"07 é\.txt"):
-        typed.net.run("cat", [str(inputs)], progress=lose)
-    until(lambda: typed.net.job(1).state == "stopped", "it has stopped")
-    seen = typed.cli("again", 1, code=3)
+        desk.net.run("cat", [str(inputs)], progress=lose)
+    stopped(desk, job)
+    seen = desk.typed("again", job, code=3)
     assert "07 é.txt" in seen.err
-    assert "Job 1 has not begun; commonhold again 1 brings what is missing" in seen.err
+    assert f"Job {job} has not begun; commonhold again {job} brings what is missing" in seen.err
     lost.write_text("back\n")
-    until(lambda: typed.net.job(1).state == "stopped", "it has stopped")
-    assert typed.cli("again", 1).out == f"{SMALL} done\n"
-    assert "back\n" in {task.output for task in typed.net.log(1)}
-    assert arrived(hub)
+    stopped(desk, job)
+    assert desk.typed("again", job).out == f"{SMALL} done\n"
+    assert "back\n" in {task.output for task in desk.net.log(job)}
+    assert arrived(hub, job)
 
 
 def test_ctrl_c_after_the_job_has_begun_says_that_it_goes_on_and_what_ends_it(network):
-    typed, _ = network
-    words = typed.words("run", "sleep 600")
-    waiting = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until(lambda: typed.net.jobs() and typed.net.job(1).running, "it runs")
+    desk, _ = network
+    job, waiting = running(desk, "sleep {}; echo over", ":::", "3", "600")
+    until(lambda: len(desk.net.jobs()) == job and desk.net.job(job).running, "it runs")
     waiting.send_signal(signal.SIGINT)
     _, err = waiting.communicate(timeout=60)
     assert err.splitlines() == [
-        "commonhold: Interrupted; job 1 goes on.",
-        "hint: commonhold log -f 1 follows it, commonhold cancel 1 ends it",
+        f"commonhold: Interrupted; job {job} goes on.",
+        f"hint: commonhold log -f {job} follows it, commonhold cancel {job} ends it",
     ]
-    assert json.loads(typed.cli("jobs", 1, json_=True).out)["state"] == "running"
-    assert typed.cli("cancel", 1).out == "Job 1 is cancelled: 0 of 1 task done.\n"
+    assert desk.json("jobs", job)["state"] == "running"
+    until(lambda: desk.net.job(job).done == 1, "what has begun goes on to its end")
+    assert desk.typed("log", job, 1).out == "over\n"
+    assert desk.typed("cancel", job).out == f"Job {job} is cancelled: 1 of 2 tasks done.\n"
+
+
+def test_who_waits_when_the_hub_dies_is_told_to_follow_the_job_and_not_to_type_it_again(network):
+    desk, hub = network
+    job, waiting = running(desk, "sleep 3; echo {}", ":::", "a", "b")
+    until(lambda: len(desk.net.jobs()) == job and desk.net.job(job).running, "it runs")
+    hub.kill()
+    _, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 5
+    assert f"hint: job {job} goes on when its node does: commonhold log -f {job} follows it\n" in err
+    hub.up()
+    assert f"Job {job} ended as done: 2 done" in desk.cli("log", "-f", job).err

@@ -126,7 +126,7 @@ def test_with_yes_or_json_or_without_a_terminal_it_returns_at_once(tower):
     screen.shows("ends at")
     assert screen.ends() == 0
     number = tower.json("invite")["number"]
-    assert "Waiting" not in tower.cli("invite").err
-    assert f"number {number} is withdrawn" in tower.cli("invite", "--withdraw", number).out
-    assert tower.cli("invite", "--withdraw", number, code=3).hint == "commonhold status"
+    assert "Waiting" not in tower.typed("invite").err
+    assert f"number {number} is withdrawn" in tower.typed("invite", "--withdraw", number).out
+    assert tower.typed("invite", "--withdraw", number, code=3).hint == "commonhold status"
     assert all(not each.asks for each in tower.net.status().invitations)

@@ -8,6 +8,8 @@ from commonhold.answers import Ruling, SharedFolder, Status
 from commonhold.cli.join import standing
 from commonhold.home import LendingTerms
 
+from ..conftest import performed
+
 
 def a_status(**more):
     known = {
@@ -69,8 +71,8 @@ def test_join_without_a_code_asks_for_it(terminal, home):
 
 
 @pytest.mark.parametrize("line", [b"", b"\n", b"\xff\xfe\n", b"7" * 100_000])
-def test_join_without_a_code_and_without_one_on_standard_input_is_wrong_usage(process, line):
-    seen = process("join", input=line.decode(errors="surrogateescape"), errors="surrogateescape")
+def test_join_without_a_code_and_without_one_on_standard_input_is_wrong_usage(home, line):
+    seen = performed(["join"], line.decode(errors="surrogateescape"))
     assert seen.code == 2
     assert seen.out == ""
     assert seen.err.startswith("commonhold: That is no code")

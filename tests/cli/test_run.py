@@ -12,11 +12,11 @@ from msgspec import structs
 
 from commonhold.cli.jobs import age, details, drawing, row, table
 from commonhold.cli.lists import divided, listed, require_in_front
-from commonhold.cli.log import heading
+from commonhold.cli.log import heading, tried
 from commonhold.cli.progress import Tally, fetched
 from commonhold.cli.run import Underway, ending, failure, tally, tell_packages
 from commonhold.compute.environment import Packages
-from commonhold.compute.job import Job, State, Task
+from commonhold.compute.job import Attempt, Job, State, Task
 from commonhold.errors import WrongUsage
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -281,3 +281,19 @@ class Told:
 
     def remark(self, line):
         self.lines.append(line)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [("--forget",), ("3", "--forget", "--older", "30d"), ("--older", "30d"), ("3", "--yes"), ("-3", "--forget")],
+)
+def test_which_jobs_are_forgotten_is_said(cli, typed):
+    assert cli("jobs", *typed).code == 2
+
+
+def test_of_a_task_that_was_tried_more_than_once_each_earlier_try_is_told():
+    task = Task(
+        12, 3, State.DONE, tries=3, earlier=(Attempt(1, "desk", "desk was lost"), Attempt(2, "", "exit status 1"))
+    )
+    assert tried(task) == ["It was tried 3 times.", "  try 1 at desk: desk was lost", "  try 2: exit status 1"]
+    assert tried(Task(12, 4, State.DONE, tries=1)) == []

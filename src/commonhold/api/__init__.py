@@ -23,6 +23,7 @@ from commonhold.api.keeping import Keeping
 from commonhold.api.lending import Lends
 from commonhold.api.people import Persons
 from commonhold.api.planning import Planning
+from commonhold.api.reaching import Reaching
 from commonhold.home import Home
 
 __all__ = ["Network", "connect"]
@@ -37,5 +38,5 @@ def connect(home: str | Path | Home | None = None) -> Network:
     return Network(home if isinstance(home, Home) else Home.find(str(home) if home is not None else None))
 
 
-class Network(History, Guarding, Keeping, Persons, Lends, Computing, Planning):
+class Network(History, Guarding, Keeping, Persons, Lends, Computing, Planning, Reaching):
     """One network, as this computer's person may use it. A context manager; `close` ends its connections."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 from commonhold.answers import Place
-from commonhold.errors import Damaged, Refused, Unreachable
+from commonhold.errors import Damaged, Refused
 from commonhold.home import Home
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.keys import Key
@@ -16,7 +15,6 @@ from commonhold.transport import Caller, LocalCaller, LoopThread, Peer
 from commonhold.wire import convert
 
 T = TypeVar("T")
-PATIENCE = 30.0  # seconds: a node that is well answers within milliseconds, a very busy one later
 
 
 class Asking:
@@ -27,7 +25,7 @@ class Asking:
         self._computer = home.settings().computer
         key, certificate = Key.load(home.key), _certificate(home)
         self._loop = LoopThread()
-        self._node = LocalCaller(card.url, card.secret)
+        self._node = LocalCaller(card.url, card.secret, self._computer)
         self._caller = Caller(key, certificate)
 
     def __enter__(self) -> Self:
@@ -42,19 +40,6 @@ class Asking:
             self._loop.run(self._caller.close())
             self._loop.run(self._node.close())
             self._loop.close()
-
-    def _ask_whether_well(self, path: str, *, answer: type[T]) -> T:
-        """For what is asked when something is wrong: it waits for no node that hangs. Raises Unreachable."""
-
-        async def asked() -> Any:
-            async with asyncio.timeout(PATIENCE):
-                return await self._node.ask("GET", path)
-
-        try:
-            return convert(self._loop.run(asked()), answer)
-        except TimeoutError as error:
-            hint = "commonhold down ends it, also when it hangs; then commonhold up"
-            raise Unreachable(f"The node of {self._computer} runs, and does not answer.", hint) from error
 
     def _ask(self, method: str, path: str, body: object = None, *, answer: type[T]) -> T:
         return convert(self._loop.run(self._node.ask(method, path, body)), answer)

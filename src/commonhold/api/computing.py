@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from commonhold.api.asking import Asking
 from commonhold.compute.environment import Packages
-from commonhold.compute.job import Job, JobSpec, Plan, State, Task
+from commonhold.compute.job import Forgotten, Job, JobSpec, Plan, State, Task
 from commonhold.compute.said import Said
 from commonhold.compute.submitter.holding import Holding
 from commonhold.compute.submitter.requirements import Requirements
@@ -145,6 +145,13 @@ class Computing(Asking):
         Of a job that never had all its local inputs, what is missing is brought.
         """
         return self._loop.run(self._submitter.again(job, wait, progress))
+
+    def forget_job(self, job: int) -> Forgotten:
+        """Let go all that is kept of an ended job at its hub, for good: its folder, what its tasks said, that it was.
+
+        Raises NotFound, Conflict for a job that has not ended, and Refused for another person's.
+        """
+        return self._loop.run(self._submitter.forget(job))
 
     def log(self, job: int, task: int | None = None, *, state: str | None = None, said: bool = False) -> list[Task]:
         """What the tasks of a job printed, and how they ended: all, one, those in a `state`, or that `said` something.

@@ -56,4 +56,4 @@ class Guarding(Asking):
 
     def doctor(self) -> list[Trouble]:
         """What is wrong or could be better, the gravest first, each with its cure; nothing when all is well."""
-        return self._ask_whether_well("/api/health", answer=list[Trouble])
+        return self._ask("GET", "/api/health", answer=list[Trouble])

@@ -22,7 +22,7 @@ class Membership(Asking):
 
     def status(self) -> Status:
         """This computer, its node, what it shares and lends."""
-        return self._ask_whether_well("/api/status", answer=Status)
+        return self._ask("GET", "/api/status", answer=Status)
 
     def members(self) -> list[KnownComputer]:
         """Every computer of the network."""

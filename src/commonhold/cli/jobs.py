@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,10 +11,13 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.cli.output import aligned, local
+from commonhold.cli.output import aligned, counted, local, size
+from commonhold.cli.words import Past
+from commonhold.errors import CommonholdError, PartlyFailed, WrongUsage
 
 if TYPE_CHECKING:
-    from commonhold.compute.job import Job
+    from commonhold.api import Network
+    from commonhold.compute.job import Forgotten, Job
 
 HEADS = ("JOB", "STATE", "DONE", "FAILED", "COMPUTERS", "AGE", "COMMAND")
 WIDEST = 60  # characters of a command in the table
@@ -22,14 +26,30 @@ BAR = 10  # characters
 AGES = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
-@declare("jobs", "commonhold jobs", "commonhold jobs 12", "commonhold --json jobs")
+@declare(
+    "jobs",
+    "commonhold jobs",
+    "commonhold jobs 12",
+    "commonhold jobs 12 --forget",
+    "commonhold jobs --forget --older 30d --yes",
+    "commonhold --json jobs",
+)
 @click.argument("job", type=click.IntRange(min=1), required=False)
-def command(invocation: Invocation, job: int | None) -> None:
+@click.option("--forget", is_flag=True, help="Remove for good its folder, what its tasks printed, and that it was.")
+@click.option("--older", type=Past(), help="With --forget and no JOB: all of yours that ended so long ago, like 30d.")
+@click.option("--yes", is_flag=True, help="Forget without asking.")
+def command(invocation: Invocation, job: int | None, forget: bool, older: datetime | None, yes: bool) -> None:
     """Those of this computer's person, the newest last; of one JOB all that there is to say.
 
     A server's owner sees everybody's there, and whose each is. What its tasks printed is told by `commonhold log`.
+    All is kept until it is forgotten, which only the job's person can do, and only of one that has ended.
     """
     out, now = invocation.out, datetime.now(UTC)
+    if forget:
+        _forget(invocation, job, older, yes)
+        return
+    if older or yes:
+        raise WrongUsage("--older and --yes are for --forget.", "commonhold jobs --forget --older 30d")
     with invocation.network() as network:
         if job is not None:
             found = network.job(job)
@@ -37,6 +57,43 @@ def command(invocation: Invocation, job: int | None) -> None:
             return
         jobs = network.jobs()
     out.table(jobs, *table(jobs, now, bar=out.terminal), "There are no jobs.")
+
+
+def _forget(invocation: Invocation, number: int | None, older: datetime | None, yes: bool) -> None:
+    """One job, or those that ended before then; what cannot be forgotten keeps no other."""
+    if (number is None) == (older is None):
+        raise WrongUsage("Either one job is forgotten, or those that are older.", "commonhold jobs 12 --forget")
+    with invocation.network() as network:
+        chosen = [network.job(number)] if number is not None else _ended_before(network, older)
+        if chosen and not yes:
+            _ask(invocation, chosen)
+        gone: list[Forgotten] = []
+        failed: list[CommonholdError] = []
+        for job in chosen:
+            try:
+                gone.append(network.forget_job(job.job))
+            except CommonholdError as error:
+                failed.append(error)
+    if failed and not gone:
+        raise failed[0]
+    sentence = f"{counted(len(gone), 'job')} forgotten" if number is None else f"Job {number} is forgotten"
+    room = f"{counted(sum(each.files for each in gone), 'file')}, {size(sum(each.bytes for each in gone))}"
+    invocation.out.answer(gone if number is None else gone[0], f"{sentence}: {room} given back.")
+    if failed:
+        raise PartlyFailed(f"{counted(len(failed), 'job')} could not be: {failed[0].sentence}", failed[0].hint)
+
+
+def _ended_before(network: Network, moment: datetime | None) -> list[Job]:
+    me = network.status().person
+    return [job for job in network.jobs() if job.person == me and job.ended and moment and job.ended < moment]
+
+
+def _ask(invocation: Invocation, chosen: Sequence[Job]) -> None:
+    if invocation.out.json or not sys.stdin.isatty():
+        raise WrongUsage("Forgetting asks first, and nobody is here to answer.", "give --yes")
+    what = f"job {chosen[0].job}" if len(chosen) == 1 else f"{len(chosen)} jobs"
+    if not click.confirm(f"Remove for good the folder and the log of {what}?", err=True):
+        raise CommonholdError("Nothing was forgotten.")
 
 
 def table(jobs: Sequence[Job], now: datetime, bar: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -59,6 +59,13 @@ def command(
     invocation.out.answer(now, *_lines(now))
 
 
+BEHIND = {  # how guests give way
+    "group": ", and have 1 % of a core that you want",
+    "class": ", and have 1.5 % of a core that you want",
+    "share": ", and may have half of a core that you want (commonhold doctor)",
+}
+
+
 def _amount(typed: int | Default | None) -> int | None:
     return DEFAULT if typed == "default" else typed
 
@@ -68,7 +75,7 @@ def _lines(now: LendingNow) -> list[str]:
         lines = [f"{now.computer} lends nothing: commonhold lend --when always"]
     else:
         lines = [
-            f"{now.computer} lends {terms(now)}; tasks are held by {now.sandbox}.",
+            f"{now.computer} lends {terms(now)}; tasks are held by {now.sandbox}{BEHIND.get(now.precedence, '')}.",
             f"Who may: {', '.join(now.people)}." if now.people else "Nobody may: commonhold lend --for WHO",
         ]
     if now.reason and now.when != "never":

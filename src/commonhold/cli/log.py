@@ -8,7 +8,7 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.cli.output import Output, counted
+from commonhold.cli.output import Output, counted, local
 from commonhold.cli.run import tally
 from commonhold.errors import Interrupted
 
@@ -25,7 +25,8 @@ LONGEST = 8_192  # characters of a line that has no end yet: then what there is 
 @click.argument("task", type=click.IntRange(min=1), required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what they print as they print it, until they end.")
 def command(invocation: Invocation, job: int, task: int | None, follow: bool) -> None:
-    """Those that failed come first. Of one TASK it prints just that: output to standard output, errors to the other.
+    """Those that failed come first. Of one TASK it prints just that: output to standard output, errors to the other,
+    and there, of one that was tried more than once, at which computers, and why the earlier tries ended.
 
     With -f lines of several tasks follow one another as they come, each behind its task's input and a tab (as of
     GNU parallel with --tag); how each task ended is told on standard error. Ctrl-C ends the following, and no job.
@@ -49,6 +50,8 @@ def command(invocation: Invocation, job: int, task: int | None, follow: bool) ->
             out.text(record.error, err=True, closed=False)
             if record.state == "failed":
                 out.remark(heading(record))
+            for line in tried(record):
+                out.remark(line)
 
 
 def _tell(network: Network, out: Output, number: int) -> None:
@@ -128,3 +131,15 @@ def heading(task: Task) -> str:
     if task.exit:
         words.append(f"with exit status {task.exit}")
     return " ".join(word for word in words if word) + (f": {task.problem}" if task.problem else "")
+
+
+def tried(task: Task) -> list[str]:
+    """What there is to say of a task's tries, when one of them was not the last."""
+    if not task.earlier:
+        return []
+    lines = [f"It was tried {counted(task.tries, 'time')}."]
+    for each in task.earlier:
+        where = f" at {each.computer}" if each.computer else ""
+        when = f", {local(each.ended)}" if each.ended else ""
+        lines.append(f"  try {each.number}{where}{when}: {each.why}")
+    return lines

@@ -102,6 +102,19 @@ def job_progress(out: Output) -> Iterator[Callable[[JobEvent], None] | None]:
         yield show
 
 
+@contextmanager
+def steps_progress(out: Output) -> Iterator[Callable[[str], None]]:
+    """What is being done now: one line with a turning mark on a terminal, else a line for each step, none with
+
+    `--json`.
+    """
+    if not out.watched:
+        yield lambda step: out.remark(f"{step} …")
+        return
+    with out.console().status("") as status:
+        yield lambda step: status.update(shown(step))
+
+
 def _lines(out: Output, tally: Tally) -> Callable[[JobEvent], None]:
     said = time.monotonic()
 

@@ -51,7 +51,12 @@ GROUPS: dict[str, dict[str, str]] = {
         "again": "Run what failed of a job once more.",
     },
     "Advice": {
+        "measure": "Measure processors, disks, links, and what serving costs.",
+        "compare": "Let the same people ask the same in both shapes.",
         "advise": "Say which shape suits this network, or one that you think of.",
+        "model": "Predict waits, loads and costs in both shapes.",
+        "report": "Put what was measured, and the advice, on one page of pictures.",
+        "expose": "Show who could read or destroy what, worst first.",
     },
 }
 PURPOSES: dict[str, str] = {name: purpose for group in GROUPS.values() for name, purpose in group.items()}

@@ -12,8 +12,9 @@ import psutil
 
 from commonhold.api import Network
 from commonhold.compute.job import Job
-from commonhold.demo.stage import Computer, Stage, digests, library, refused, wait_until
+from commonhold.demo.stage import Stage, digests, library, refused, wait_until
 from commonhold.demo.steps import Steps, require
+from commonhold.node.computer import Computer
 
 COMPRESSED = 200  # files of the job
 COMPRESS = "gzip -9 -c {} > {}.gz"

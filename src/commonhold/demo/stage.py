@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import socket
 import sysconfig
 import tempfile
 import time
@@ -16,48 +15,11 @@ from typing import Self
 
 import psutil
 
-from commonhold.api import Network, connect
 from commonhold.demo.steps import DemoFailed, require
 from commonhold.errors import CommonholdError, Refused
-from commonhold.home import Home
-from commonhold.node import background, founding
-from commonhold.transport import DEFAULT_PORT
+from commonhold.node.computer import Computer, free_address
 
 PATIENCE = 10.0  # seconds until all computers must have heard of something
-
-
-class Computer:
-    """One of the three: its home, its node, and its person's view of the network."""
-
-    def __init__(self, folder: Path, computer: str, person: str, address: str) -> None:
-        self.name = computer
-        self.person = person
-        self.address = address
-        self.folder = folder
-        self.home = Home(folder / "home")
-        self.net: Network = None  # type: ignore[assignment] # from `create` or `join` on
-        self.pid = 0
-
-    def create(self, network: str, shape: str = "peer-to-peer", trusting: bool = False) -> None:
-        founding.create(self.home, network, shape, trusting, self.person, self.name, [self.address])
-        self.up()
-
-    def join(self, inviter: Computer) -> None:
-        """By a code that the inviter's computer prints, at its address."""
-        code = inviter.net.invite().code
-        founding.join(self.home, f"{code}@{inviter.address}", self.person, self.name, [self.address])
-        self.up()
-
-    def up(self) -> None:
-        background.start(self.home)
-        self.net = connect(self.home)
-        self.pid = self.net.status().pid
-
-    def down(self) -> None:
-        if self.net is not None:
-            self.net.close()
-        if background.running(self.home):
-            background.stop(self.home)
 
 
 class Stage:
@@ -78,7 +40,7 @@ class Stage:
 
     def computer(self, computer: str, person: str) -> Computer:
         number = len(self.computers)
-        made = Computer(self.folder / f"{number}-{computer}", computer, person, _free_address(number % 3))
+        made = Computer(self.folder / f"{number}-{computer}", computer, person, free_address(number % 3))
         made.folder.mkdir()
         self.computers.append(made)
         return made
@@ -94,20 +56,6 @@ class Stage:
             require(not psutil.pid_exists(computer.pid), f"the node of {computer.name} still runs")
         require(not psutil.Process().children(recursive=True), "a process of the demo still runs")
         require(not self.folder.exists(), f"{self.folder} was not removed")
-
-
-def _free_address(number: int) -> str:
-    """127.0.0.2, .3 or .4 where the platform has them, else 127.0.0.1; a port that is free now."""
-    for host in (f"127.0.0.{number + 2}", "127.0.0.1"):
-        for port in (DEFAULT_PORT, 0):
-            with socket.socket() as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    trial.bind((host, port))
-                except OSError:
-                    continue
-                return f"{host}:{trial.getsockname()[1]}"
-    raise DemoFailed("This machine has no free port on loopback.")
 
 
 def library(folder: Path) -> Path:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from commonhold.demo import acts
 from commonhold.demo.stage import Stage
 from commonhold.demo.steps import DemoFailed, Step, Steps
+from commonhold.node.computer import ended_alike
 
 
 def play(say: Callable[[str], None]) -> list[Step]:
@@ -20,7 +19,7 @@ def play(say: Callable[[str], None]) -> list[Step]:
     if shutil.which("gzip") is None:
         raise DemoFailed("The demo compresses files with gzip, which is not on this computer.", "install gzip")
     steps = Steps(say)
-    with _ended_alike(), Stage() as stage:
+    with ended_alike(), Stage() as stage:
         acts.peer_to_peer(stage, steps)
         acts.trusting(stage, steps)
         acts.client_server(stage, steps)
@@ -28,13 +27,3 @@ def play(say: Callable[[str], None]) -> list[Step]:
         stage.require_nothing_left()
         step.verified = "no node runs, no file is left"
     return steps.done
-
-
-@contextmanager
-def _ended_alike() -> Iterator[None]:
-    """Within, SIGTERM is what Ctrl-C is: by itself it would end this process and leave the nodes running."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

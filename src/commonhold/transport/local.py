@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from commonhold.errors import NodeNotRunning
+from commonhold.errors import NodeNotRunning, Unreachable
 from commonhold.names import Address
 from commonhold.transport.addresses import bind
 from commonhold.transport.answers import json_lines, problem_of_handshake, read_json
@@ -20,6 +20,7 @@ from commonhold.transport.connections import Runner
 from commonhold.wire import to_json
 
 LOOPBACK = "127.0.0.1"
+PATIENCE = 30.0  # seconds: a node that is well answers within milliseconds, a very busy one later
 
 
 class Gateway:
@@ -103,12 +104,36 @@ class LocalCaller:
             raise NodeNotRunning(f"The node of {self._of} stopped before it answered.", "commonhold up") from error
 
     async def ask(self, method: str, path: str, body: object = None) -> Any:
-        """JSON in, JSON out (None for an empty answer)."""
+        """JSON in, JSON out (None for an empty answer). Raises Unreachable when the node hangs meanwhile.
+
+        An answer may take long; a node that is well says meanwhile that it is there.
+        """
+        asking = asyncio.create_task(self._ask(method, path, body))
+        try:
+            while not (await asyncio.wait({asking}, timeout=PATIENCE))[0]:
+                await self._require_alive()
+            return asking.result()
+        finally:
+            asking.cancel()
+
+    async def _ask(self, method: str, path: str, body: object) -> Any:
         async with self.request(method, path, data=None if body is None else to_json(body)) as answer:
             return await read_json(answer)
 
+    async def _require_alive(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE), self.request("GET", "/", ok=range(100, 600)):
+                pass
+        except TimeoutError as error:
+            hint = "commonhold down ends it, also when it hangs; then commonhold up"
+            raise Unreachable(f"The node of {self._of} runs, and does not answer.", hint) from error
+
     async def stream(self, method: str, path: str, body: object = None) -> AsyncGenerator[Any, None]:
-        """The JSON documents of a long answer, one a line, as they come; raises the error that ended them."""
+        """The JSON documents of a long answer, one a line, as they come; raises the error that ended them.
+
+        Raises Unreachable for a node that hangs when it is asked.
+        """
+        await self._require_alive()
         async with self.request(method, path, data=None if body is None else to_json(body)) as answer:
             async for item in json_lines(answer):
                 yield item
