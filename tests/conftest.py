@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,16 +20,31 @@ from typing import Any
 
 import psutil
 import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from commonhold.api import connect
-from commonhold.demo import stage
+from commonhold.cli.main import perform
+from commonhold.compute.lender import backrow
 from commonhold.errors import CommonholdError
 from commonhold.node import background
+from commonhold.node import computer as alone
 
 settings.register_profile("fuzz", max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+# How long an example takes tells how busy the machine is: no test fails for that.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)  # when certificates of attackers begin
 PATIENCE = 40.0  # seconds: bounds a wait, and says nothing about how long it takes
+IN_PROCESS = {"alone", "town", "warm", "unboxed", "boxed", "lent"}  # computers of tests/compute
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file may share computers that run in their own process, so they share the loop, too."""
+    for item in items:
+        there = item.path.parent.name in {"compute", "attacks"} and pytest_asyncio.is_async_test(item)
+        if there and IN_PROCESS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -89,8 +105,34 @@ class Ran:
         return next((line.removeprefix("hint: ") for line in self.err.splitlines() if line.startswith("hint: ")), "")
 
 
-class Computer(stage.Computer):
-    """One computer: `net` is its person's API, `cli` the commands typed there, each a process of its own."""
+def performed(words: list[str], typed: str = "", together: bool = False) -> Ran:
+    """A command in this process, with pipes, or one pipe: the libraries are loaded once, not for each."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(typed.encode(errors="surrogateescape")), "utf-8")
+    try:
+        with redirect_stdout(out), redirect_stderr(out if together else err):
+            code = perform(words)
+    finally:
+        sys.stdin = before
+    return Ran(code, *(each.buffer.getvalue().decode() for each in (out, err)))  # type: ignore[attr-defined]
+
+
+def evened(node: int) -> None:
+    """That node's guests weigh as much as everybody else, where each group of processes has a weight.
+
+    On a busy machine they would hardly move: most tests say what they do, and not how long that takes.
+    """
+    mounted = backrow.groups()
+    for place in mounted.places() if mounted else ():
+        for group in place.glob(f"{backrow.NAME}{node}-*"):
+            for name, weight in (("cpu.shares", "1024"), ("cpu.weight", "100")):
+                if (group / name).exists():
+                    (group / name).write_text(weight)
+
+
+class Computer(alone.Computer):
+    """One computer: `net` is its person's API, `typed` a command that is performed in this process, where the
+    libraries are loaded already, `cli` one that is a process of its own, for what shows itself only so."""
 
     def words(self, *words: object, json_: bool = False) -> list[str]:
         program = [sys.executable, "-m", "commonhold", "--home", str(self.home), *(["--json"] if json_ else [])]
@@ -103,8 +145,13 @@ class Computer(stage.Computer):
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return Ran(done.returncode, done.stdout, done.stderr)
 
+    def typed(self, *words: object, code: int = 0, json_: bool = False, input: str = "") -> Ran:  # noqa: A002
+        ran = performed(self.words(*words, json_=json_)[3:], input)
+        assert ran.code == code, f"{words}: {ran.code}\n{ran.out}{ran.err}"
+        return ran
+
     def json(self, *words: object, code: int = 0) -> Any:
-        return self.cli(*words, code=code, json_=True).document
+        return self.typed(*words, code=code, json_=True).document
 
     def up(self) -> None:
         """Start the node, again if it was up before."""
@@ -117,6 +164,7 @@ class Computer(stage.Computer):
         """Connect to the node, which somebody else may have started."""
         self.net = connect(self.home)
         self.pid = self.net.status().pid
+        evened(self.pid)
 
     def kill(self) -> None:
         """As a power cut would, for the node."""

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from commonhold.identity.certificate import Certificate
 from commonhold.identity.keys import Key
+from commonhold.node import founding
 from commonhold.transport import Address, Caller, Peer
 
-from ..conftest import Computer
+from ..conftest import Computer, until
 
 
 class Answer(NamedTuple):
@@ -53,6 +54,14 @@ class As:
                 return Answer(answer.status, dict(answer.headers), await answer.read())
         finally:
             await caller.close()
+
+
+def enrol(computer: Computer, inviter: Computer, person: str | None = None) -> None:
+    """It joins, and stays asleep: of whoever has only a key to show no node is needed."""
+    code = inviter.net.invite(person=person).code
+    founding.join(computer.home, f"{code}@{inviter.address}", computer.person, computer.name, [computer.address])
+    asking = As(inviter, computer)
+    until(lambda: asking("GET", "/roster").status == 200, "the door knows the new certificate")
 
 
 def context(key: Key | None = None, certificates: Iterable[Certificate | bytes] = ()) -> ssl.SSLContext:

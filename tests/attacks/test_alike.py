@@ -14,7 +14,7 @@ import pytest
 from commonhold.identity.keys import Key
 
 from ..conftest import town
-from .reach import certificate_of, connected, context
+from .reach import certificate_of, connected, context, enrol
 
 PLAIN = "Host: tower\r\nUser-Agent: p\r\n"
 OTHER = PLAIN + "X-Other: 1\r\n"  # a header that makes a request like no other
@@ -76,7 +76,7 @@ def network(tmp_path_factory):
     with town(folder) as make:
         tower, desk = make("tower", "ann"), make("desk", "bob")
         tower.create("casa")
-        desk.join(tower)
+        enrol(desk, tower)
         for name in ("photos", "secret"):
             (folder / name).mkdir()
             for number in range(6):
@@ -192,11 +192,11 @@ def test_a_password_that_is_over_opens_nothing_and_nobody_elses_headers_count(tm
     with town(tmp_path) as make:
         tower, desk = make("tower", "ann"), make("desk", "bob")
         tower.create("office", shape="client-server")
-        desk.join(tower)
+        enrol(desk, tower)
         (tmp_path / "photos").mkdir()
         (tmp_path / "photos" / "a").write_text("picture")
         tower.net.share(tmp_path / "photos")
-        tower.cli("person", "add", "dora", input=f"{PASSWORD}\n{PASSWORD}\n")
+        tower.typed("person", "add", "dora", input=f"{PASSWORD}\n{PASSWORD}\n")
         tower.net.allow("dora", "read", "photos")
         before, after = _basic(PASSWORD), _basic(NEXT)
         with Line(tower) as line, Line(tower, desk) as bobs:
@@ -209,10 +209,10 @@ def test_a_password_that_is_over_opens_nothing_and_nobody_elses_headers_count(tm
             assert line.status("photos/a", before) == 403
             tower.net.allow("dora", "read", "photos")
             assert [line.status("photos/a", before) for _ in range(2)] == [200, 200]
-            tower.cli("person", "passwd", "dora", input=f"{NEXT}\n{NEXT}\n")
+            tower.typed("person", "passwd", "dora", input=f"{NEXT}\n{NEXT}\n")
             assert line.status("photos/a", before) == 401
             assert [line.status("photos/a", after) for _ in range(2)] == [200, 200]
-            tower.cli("person", "remove", "dora", "--yes")
+            tower.typed("person", "remove", "dora", "--yes")
             assert line.status("photos/a", after) == 401
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from commonhold.errors import Conflict
-from commonhold.node import founding
 
 from ..conftest import town
-from .reach import As
+from .reach import As, enrol
 
 
 @pytest.fixture(scope="module")
@@ -19,15 +18,13 @@ def network(tmp_path_factory):
     with town(folder) as make:
         tower, laptop = make("tower", "ann"), make("laptop", "bob")
         tower.create("casa")
-        laptop.join(tower)
+        enrol(laptop, tower)
         tower.net.group_add("family", "bob")
         tower.net.share(folder / "Diaries", to="family", verb="read")
         tower.net.allow("bob", "read", "Diaries")
         bob, family = make("bob", "mallory", "m1"), make("family", "mallory", "m2")
-        bob.join(tower)
-        code = f"{tower.net.invite(person='mallory').code}@{tower.address}"
-        founding.join(family.home, code, "mallory", "family", [family.address])
-        family.up()
+        enrol(bob, tower)
+        enrol(family, tower, "mallory")
         yield tower, bob, make("pew", "choir")
 
 
@@ -50,9 +47,7 @@ def test_a_newcomer_that_takes_the_name_of_a_group_is_not_given_what_the_group_i
     (tmp_path / "hymns" / "one.txt").write_text("sing\n")
     tower.net.share(tmp_path / "hymns")
     tower.net.group_add("choir", "bob")
-    code = f"{tower.net.invite().code}@{tower.address}"
-    founding.join(mallory.home, code, "choir", "pew", [mallory.address])
-    mallory.up()
+    enrol(mallory, tower)
     with pytest.raises(Conflict, match="a group here and also a person"):
         tower.net.allow("choir", "read", "hymns")
     tower.net.allow("group:choir", "read", "hymns")

@@ -25,7 +25,7 @@ from commonhold.transport.connections import LOOK_EVERY, STRANGERS
 from commonhold.wire import to_json
 
 from ..conftest import NOON, town, until
-from .reach import As, certificate_of, connected, context, get, said, status
+from .reach import As, certificate_of, connected, context, enrol, get, said, status
 
 LATER = "2100-01-01T00:00:00Z"
 REMOVE = next(kind for kind in KINDS if "remove" in kind)
@@ -45,7 +45,7 @@ def network(tmp_path_factory):
         tower, desk, laptop = make("tower", "ann"), make("desk", "mallory"), make("laptop", "bob")
         tower.create("casa")
         for each in (desk, laptop):
-            each.join(tower)
+            enrol(each, tower)
         tower.knows("tower", "desk", "laptop")
         tower.net.share(folder / "open", to="mallory", verb="read")
         tower.net.share(folder / "closed")
@@ -119,7 +119,7 @@ def test_older_tls_is_refused_by_a_real_node(tower):
 def test_a_removed_computer_resumes_nothing_and_is_refused_on_its_open_connection(tower, tmp_path):
     with town(tmp_path) as make:
         phone = make("phone", "eve")
-        phone.join(tower)
+        enrol(phone, tower)
         shows = context(Key.load(phone.home.key), [certificate_of(phone)])
         first = connected(tower, shows)
         assert status(said(first, get("/roster"))) == 200
@@ -144,9 +144,8 @@ def test_a_removed_computer_cannot_use_up_a_nodes_connections(tower, tmp_path):
     """Its certificate still completes the handshake, so that it hears why; what it opened before counts too."""
     with town(tmp_path) as make:
         phone = make("tablet", "zoe")
-        phone.join(tower)
+        enrol(phone, tower)
         shows = context(Key.load(phone.home.key), [certificate_of(phone)])
-        phone.down()
         before = psutil.Process(tower.pid).num_fds()
         held = [connected(tower, shows) for _ in range(2 * STRANGERS)]
         time.sleep(2 * LOOK_EVERY)

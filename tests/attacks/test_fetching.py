@@ -14,7 +14,7 @@ import pytest
 from commonhold.files.fetchwords import FETCH, MOST
 
 from ..conftest import town, until
-from .reach import As
+from .reach import As, enrol
 
 COPY = "0123456789abcdef"
 SECRET = "not for mallory"
@@ -27,9 +27,10 @@ def network(tmp_path_factory):
         tower, nas, laptop = make("tower", "ann"), make("nas", "carol"), make("laptop", "bob")
         desk = make("desk", "mallory")
         tower.create("casa")
-        for one in (nas, laptop, desk):
-            one.join(tower)
-        for one in (tower, nas, laptop, desk):
+        nas.join(tower)
+        for one in (laptop, desk):
+            enrol(one, tower)
+        for one in (tower, nas):
             one.knows("tower", "nas", "laptop", "desk")
         for share, text in (("diary", SECRET), ("open", "for all")):
             (folder / share).mkdir()

@@ -46,7 +46,7 @@ def office(tmp_path_factory):
     with town(tmp_path_factory.mktemp("office")) as make:
         made = make("server", "ann")
         made.create("vineyard", "client-server")
-        made.cli("person", "add", "gwendolyn", input="four words not alike\n")
+        made.typed("person", "add", "gwendolyn", input="four words not alike\n")
         share = made.folder / "ledgers"
         share.mkdir()
         made.net.share(share, to="gwendolyn", verb="read")

@@ -91,7 +91,7 @@ def test_what_a_guard_signs_after_it_was_thrown_out_is_void_and_what_it_did_befo
         phone.join(nas)  # nas admits her, honestly
         tower.knows("tower", "nas", "laptop", "phone")
         before, thief = roster_of(nas), Key.load(nas.home.key)
-        tower.cli("recover", "--remove", "nas", "--yes", input=f"{recovery}\n")
+        tower.typed("recover", "--remove", "nas", "--yes", input=f"{recovery}\n")
         for each in (tower, laptop):
             each.knows("tower", "laptop", "phone")
         stranger = Key.generate()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..conftest import Make
-from .reach import As
+from .reach import As, enrol
 
 
 def test_whoever_may_read_every_share_but_one_does_not_find_that_one_out(computer: Make, tmp_path):
     tower, desk = computer("tower", "ann"), computer("desk", "mallory")
     tower.create("casa", trusting=True)
-    desk.join(tower)
+    enrol(desk, tower)
     for name in ("secret", "photos"):
         (tmp_path / name).mkdir()
         tower.net.share(tmp_path / name)

@@ -237,7 +237,7 @@ def test_a_relay_between_two_real_computers_is_found_out_on_both_sides(tower, co
     before = len(events(tower, "wrong code"))
     with town(tmp_path) as make, Relay(tower.address) as relay:
         laptop = make("laptop", "bob")
-        said = laptop.cli(
+        said = laptop.typed(
             "join",
             f"{code}@{relay.address}",
             "--person",

@@ -24,6 +24,7 @@ from commonhold.transport import Address, Caller, Peer
 from commonhold.trees import erase
 
 from ..conftest import town
+from .reach import enrol
 
 DEEP = 1500  # folders one in the other: more than Python calls itself
 LATER = "2100-01-01T00:00:00Z"
@@ -35,7 +36,7 @@ def network(tmp_path_factory):
     with town(tmp_path_factory.mktemp("casa")) as make:
         tower, desk = make("tower", "ann"), make("desk", "mallory")
         tower.create("casa")
-        desk.join(tower)
+        enrol(desk, tower)
         tower.knows("tower", "desk")
         yield tower, desk
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..conftest import town
-from .reach import As
+from .reach import As, enrol
 
 QUOTA = 10_000
 PIECE = b"x" * 4_000
@@ -17,7 +17,7 @@ def network(tmp_path_factory):
     with town(folder) as make:
         tower, desk = make("tower", "ann"), make("desk", "mallory")
         tower.create("casa")
-        desk.join(tower)
+        enrol(desk, tower)
         for name, verb in (("common", "write"), ("inbox", "add")):
             (folder / name).mkdir()
             tower.net.share(folder / name, to="mallory", verb=verb)

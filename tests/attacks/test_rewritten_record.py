@@ -47,14 +47,14 @@ def test_a_rewritten_record_is_found_out_and_reported(office):
     whole = record.read_bytes()
     forged(record, 1, b'"joined"', b'"jailed"')
     assert verify(record).broken is None, "the chain alone fits"
-    found = laptop.cli("audit", "verify", code=1)
+    found = laptop.typed("audit", "verify", code=1)
     assert "Line 1 of the record is not what it was: it is not what server saw on " in found.err
 
     # Without the signed heads the forger is safe for as long as nobody asks the server.
     kept = laptop.home.heads.rename(laptop.home.folder / "aside")
     assert laptop.json("audit", "verify")["witnessed"] == 0
     laptop.up()
-    assert "it is not what server saw" in laptop.cli("audit", "verify", code=1).err
+    assert "it is not what server saw" in laptop.typed("audit", "verify", code=1).err
     laptop.down()
     until(lambda: server.json("audit", "--event", "record rewritten", "--computer", "laptop"), "the server's alarm")
     assert "laptop: its record was rewritten" in server.json("status")["alarm"]
@@ -67,46 +67,44 @@ def test_a_rewritten_record_is_found_out_and_reported(office):
     assert laptop.json("audit", "verify", code=1)["verdict"]["broken"]["n"] == 1
 
 
-def test_a_record_that_was_cut_short_is_missed(office):
+@pytest.fixture(scope="module")
+def phone(office):
+    """carol's, asleep."""
     server, _ = office
     with town(server.folder / "phones") as make:
-        phone = make("phone", "carol")
-        phone.join(server)
-        phone.down()
-        record = phone.home.audit
-        lines = record.read_bytes().splitlines(keepends=True)
-        record.write_bytes(b"".join(lines[:-1]))
-        found = phone.cli("audit", "verify", code=1).err
-        assert f"Line {len(lines)} of the record is not what it was: it is missing: server saw" in found
-        record.unlink()
-        assert phone.json("audit", "verify", code=1)["verdict"]["lines"] == 0
+        made = make("phone", "carol")
+        made.join(server)
+        made.down()
+        yield made
 
 
-def test_heads_that_nobody_signed_count_for_nothing(office):
+def test_a_killed_node_s_record_is_not_taken_for_a_rewritten_one(office, phone):
     server, _ = office
-    with town(server.folder / "tablets") as make:
-        tablet = make("tablet", "dora")
-        tablet.join(server)
-        tablet.down()
-        good = tablet.home.heads.read_bytes()
-        envelope = msgspec.json.decode(good.splitlines()[0])
-        envelope["payload"] = envelope["payload"][:-8] + "AAAAAAAA"
-        tablet.home.heads.write_bytes(good + msgspec.json.encode(envelope) + b"\nnonsense\n")
-        said = tablet.cli("audit", "verify")
-        assert "2 lines of " in said.err
-        assert "bear nobody's signature" in said.err
-        assert "guards have seen" in said.out
+    phone.up()
+    phone.kill()
+    phone.up()
+    phone.down()
+    assert phone.json("audit", "verify")["broken"] is None
+    assert not server.json("audit", "--event", "record rewritten", "--computer", "phone")
 
 
-def test_a_killed_node_s_record_is_not_taken_for_a_rewritten_one(office):
-    server, _ = office
-    with town(server.folder / "desks") as make:
-        desk = make("desk", "erin")
-        desk.join(server)
-        desk.down()
-        desk.up()
-        desk.kill()
-        desk.up()
-        desk.down()
-        assert desk.json("audit", "verify")["broken"] is None
-        assert not server.json("audit", "--event", "record rewritten", "--computer", "desk")
+def test_heads_that_nobody_signed_count_for_nothing(phone):
+    good = phone.home.heads.read_bytes()
+    envelope = msgspec.json.decode(good.splitlines()[0])
+    envelope["payload"] = envelope["payload"][:-8] + "AAAAAAAA"
+    phone.home.heads.write_bytes(good + msgspec.json.encode(envelope) + b"\nnonsense\n")
+    said = phone.typed("audit", "verify")
+    assert "2 lines of " in said.err
+    assert "bear nobody's signature" in said.err
+    assert "guards have seen" in said.out
+    phone.home.heads.write_bytes(good)
+
+
+def test_a_record_that_was_cut_short_is_missed(phone):
+    record = phone.home.audit
+    lines = record.read_bytes().splitlines(keepends=True)
+    record.write_bytes(b"".join(lines[:-1]))
+    found = phone.typed("audit", "verify", code=1).err
+    assert f"Line {len(lines)} of the record is not what it was: it is missing: server saw" in found
+    record.unlink()
+    assert phone.json("audit", "verify", code=1)["verdict"]["lines"] == 0

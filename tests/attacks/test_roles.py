@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..conftest import town
-from .reach import As
+from .reach import As, enrol
 
 LATER = "2100-01-01T00:00:00Z"
 GOVERNING = (
@@ -26,7 +26,7 @@ def office(tmp_path_factory):
         server, laptop, desk = make("server", "ann"), make("laptop", "bob"), make("desk", "mallory")
         server.create("office", "client-server")
         for each in (laptop, desk):
-            each.join(server)
+            enrol(each, server)
         server.net.share(folder / "plans")
         yield server, As(server, laptop), As(server, desk)
 
@@ -41,9 +41,9 @@ def test_a_member_does_nothing_that_is_the_owners(office, method, path, body):
 
 def test_a_role_that_was_taken_away_opens_nothing_from_the_next_request_on(office):
     server, bob, _ = office
-    server.cli("group", "add", "admins", "bob")
+    server.typed("group", "add", "admins", "bob")
     assert bob("GET", "/rules").status == 200
-    server.cli("group", "remove", "admins", "bob")
+    server.typed("group", "remove", "admins", "bob")
     for method, path, body in GOVERNING:
         assert bob(method, path, body).status in {403, 404}, path
     assert "admins" not in str(server.net.rules())
@@ -52,7 +52,7 @@ def test_a_role_that_was_taken_away_opens_nothing_from_the_next_request_on(offic
 def test_an_admin_does_not_become_the_owner(office):
     """With the owner's password, or by removing the owner, an admin would read everything."""
     server, bob, _ = office
-    server.cli("group", "add", "admins", "bob")
+    server.typed("group", "add", "admins", "bob")
     try:
         assert bob("PUT", "/persons/ann/password", {"password": "seven brave lanterns"}).status == 403
         assert bob("DELETE", "/persons/ann").status in {403, 404, 409}
@@ -61,7 +61,7 @@ def test_an_admin_does_not_become_the_owner(office):
         )
         assert {member.person for member in server.net.members()} == {"ann", "bob", "mallory"}
     finally:
-        server.cli("group", "remove", "admins", "bob")
+        server.typed("group", "remove", "admins", "bob")
 
 
 def test_a_job_of_somebody_who_may_not_run_leaves_nothing_at_the_server(office):
@@ -105,7 +105,7 @@ def test_refusals_without_end_do_not_fill_the_record(office):
 
 def test_a_member_learns_no_group_from_asking_who_may(office):
     server, _, mallory = office
-    server.cli("group", "add", "board", "bob")
+    server.typed("group", "add", "board", "bob")
 
     def answers(name):
         answer = mallory("GET", f"/explanation?who={name}&verb=read&door=plans")

@@ -31,7 +31,7 @@ LEADS_TO = ("", "secret", f"{HIDDEN}/secret", "%2ecommonhold%2fsecret", "../secr
 SECRET = b"nobody may read this"
 JSON = {"Content-Type": "application/json"}
 PASSWORD = "harbour lamp otter"
-SPELLINGS = 240  # over the real door, with each method
+SPELLINGS = 150  # over the real door, with each method
 
 
 def ways(longest):

@@ -7,7 +7,7 @@ import pytest
 from commonhold.compute.job import Input, words_for
 
 from .documents import ROOT, blocks
-from .test_readme import TYPED, Desk, follow
+from .test_readme import TYPED, NearDesk, follow
 
 DOCUMENT = ROOT / "docs" / "jobs.md"
 
@@ -15,7 +15,7 @@ DOCUMENT = ROOT / "docs" / "jobs.md"
 @pytest.fixture
 def bob(tmp_path):
     """tower is ann's and shares photos; laptop is bob's; both compute for bob."""
-    desk = Desk(tmp_path)
+    desk = NearDesk(tmp_path)
     (tmp_path / "tower" / "photos").mkdir(exist_ok=True)
     for file in (tmp_path / "tower" / "photos").rglob("*.jpg"):
         file.rename(file.with_suffix(".txt"))

@@ -10,16 +10,19 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ..conftest import Ran, performed
 from .documents import ROOT, blocks, free_address
 
 README = ROOT / "README.md"
 CODE = "7-orange-velvet"  # the code that README shows
 TYPED = re.compile(r"(?P<computer>\w+)\$ (?P<line>.+)")
 ADDRESSES = {"tower": 2, "laptop": 3}
+PASSWORD = "a password that is typed\n"
 FILES = {  # what lies at each computer before
     "tower": {"photos/cat.jpg": "miau\n", "photos/dog.jpg": "woof\n", "photos/2026/lake.jpg": "splash!\n"},
     "laptop": {"report.txt": "All went well.\n"},
@@ -48,9 +51,16 @@ class Desk:
 
     def type(self, computer: str, line: str, check: bool = True) -> str:
         """What the line prints, on either stream."""
+        done = self.perform(computer, self.translated(computer, line))
+        assert not check or done.code == 0, f"{computer}$ {line}\n{done.out}"
+        if line.startswith("commonhold invite"):
+            self.code = re.search(r"^    (\S+)$", done.out, re.MULTILINE)[1]
+        return done.out.replace(self.code, CODE)
+
+    def perform(self, computer: str, line: str) -> Ran:
         done = subprocess.run(
-            ["sh", "-c", self.translated(computer, line)],
-            input="a password that is typed\n",
+            ["sh", "-c", line],
+            input=PASSWORD,
             cwd=self.folder / computer,
             env=self.environment(computer),
             stdout=subprocess.PIPE,
@@ -59,10 +69,7 @@ class Desk:
             timeout=60,
             check=False,
         )
-        assert not check or done.returncode == 0, f"{computer}$ {line}\n{done.stdout}"
-        if line.startswith("commonhold invite"):
-            self.code = re.search(r"^    (\S+)$", done.stdout, re.MULTILINE)[1]
-        return done.stdout.replace(self.code, CODE)
+        return Ran(done.returncode, done.stdout, "")
 
     def translated(self, computer: str, line: str) -> str:
         if re.match(r"commonhold (create|join) ", line):
@@ -74,13 +81,33 @@ class Desk:
             self.type(computer, "commonhold down", check=False)
 
 
+class NearDesk(Desk):
+    """The shell says what the words of a command are, and this process performs it."""
+
+    def perform(self, computer: str, line: str) -> Ran:
+        if not line.startswith("commonhold "):
+            return super().perform(computer, line)
+        words = super().perform(computer, line.replace("commonhold", r"printf '%s\0'", 1)).out.split("\0")[:-1]
+        with pytest.MonkeyPatch.context() as there:
+            there.chdir(self.folder / computer)
+            environment = self.environment(computer)
+            for name in os.environ.keys() - environment.keys():
+                there.delenv(name)
+            for name, value in environment.items():
+                there.setenv(name, value)
+            return performed(words, PASSWORD, together=True)
+
+
 @pytest.fixture
 def desk(tmp_path):
-    desk = Desk(tmp_path)
-    try:
+    with closing(Desk(tmp_path)) as desk:
         yield desk
-    finally:
-        desk.close()
+
+
+@pytest.fixture
+def near_desk(tmp_path):
+    with closing(NearDesk(tmp_path)) as desk:
+        yield desk
 
 
 def marked(mark):
@@ -111,7 +138,8 @@ def test_the_first_network_works_in_five_lines(desk):
         assert (desk.folder / "laptop" / path).read_text() == text
 
 
-def test_the_network_with_a_server_its_job_and_the_lines_of_python(desk):
+def test_the_network_with_a_server_its_job_and_the_lines_of_python(near_desk):
+    desk = near_desk
     before, job = marked("server")
     follow(desk, before)
     assert (desk.folder / "tower/projects/report.txt").read_text() == "All went well.\n"

@@ -22,7 +22,7 @@ def network(tmp_path_factory):
         )  # fmt: skip
         server.attach()
         code = server.net.invite().code
-        first.joined = first.cli(
+        first.joined = first.typed(
             "join", f"{code}@{server.address}", "--computer", "client1", "--person", "bob", "--listen", first.address
         ).out
         first.attach()
@@ -78,7 +78,7 @@ def test_joining_says_what_a_client_is(server, first):
 
 def test_joining_with_a_folder_says_that_the_client_has_joined_and_shares_nothing(server, computer, tmp_path):
     van, code = computer("van", "vic"), server.net.invite().code
-    seen = van.cli(
+    seen = van.typed(
         "join", f"{code}@{server.address}", "--computer", "van", "--person", "vic", "--share", tmp_path, code=8
     )
     assert seen.err.startswith("commonhold: van has joined office, but as a client it shares nothing.")
@@ -135,8 +135,8 @@ def test_people_have_the_rights_that_the_server_says(server, first, second, proj
 def test_a_file_goes_from_client_to_client_through_the_server(first, second, projects, tmp_path):
     letter = tmp_path / "Für Carol, été.txt"
     letter.write_bytes(b"Through the server.\n" * 10_000)
-    assert first.cli("put", letter, "server:projects").out == "1 file copied, 200.0 kB.\n"
-    second.cli("get", f"server:projects/{letter.name}", tmp_path / "arrived.txt")
+    assert first.typed("put", letter, "server:projects").out == "1 file copied, 200.0 kB.\n"
+    second.typed("get", f"server:projects/{letter.name}", tmp_path / "arrived.txt")
     assert (tmp_path / "arrived.txt").read_bytes() == letter.read_bytes()
 
 
@@ -159,7 +159,7 @@ def test_clients_compute_on_the_server_when_a_rule_says_so(server, first, second
     assert job.job in mine
     assert mine < {each.job for each in server.net.jobs()}
     assert job.job not in {each.job for each in second.net.jobs()}
-    assert second.cli("log", job.job, code=3).err.startswith(f"commonhold: There is no job {job.job}.")
+    assert second.typed("log", job.job, code=3).err.startswith(f"commonhold: There is no job {job.job}.")
     with pytest.raises(Refused):
         second.net.ls(f"server:{job.share}")
 
@@ -171,15 +171,15 @@ def test_a_removed_client_is_refused_at_its_next_request(server, first, projects
     assert guest.net.ls("server:projects")
     removal = server.json("remove", "gus", "--yes")
     assert (removal["person"], removal["computers"]) == ("gus", ["guest"])
-    seen = guest.cli("ls", "server:projects", code=4)
+    seen = guest.typed("ls", "server:projects", code=4)
     assert seen.err.startswith("commonhold: guest was removed from the network office.\nhint: ")
     first.knows("server", "client1", "client2")  # it asked the server something, and heard
 
 
 def test_the_server_away_is_unreachable_and_back_again(server, first, projects):
-    server.cli("down")
+    server.typed("down")
     try:
-        seen = first.cli("ls", "server:projects", code=5)
+        seen = first.typed("ls", "server:projects", code=5)
         assert "server does not answer" in seen.err
     finally:
         server.up()

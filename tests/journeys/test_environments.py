@@ -97,9 +97,9 @@ def test_a_command_line_with_a_file_of_requirements(network, tmp_path):
     tower, _ = network
     file = tmp_path / "my packages.txt"
     file.write_text("gem<2  # the old one\n")
-    done = tower.cli("run", "--env", file, "--on", "all", "gem > out{#}.txt")
+    done = tower.typed("run", "--env", file, "--on", "all", "gem > out{#}.txt")
     assert "2 done" in done.out
-    tower.cli("get", "-r", f"tower:.job-{tower.net.jobs()[-1].job}/out", tmp_path / "got")
+    tower.typed("get", "-r", f"tower:.job-{tower.net.jobs()[-1].job}/out", tmp_path / "got")
     assert {path.read_text() for path in (tmp_path / "got").rglob("*.txt")} == {"gem 1.0\n"}
 
 
@@ -108,7 +108,7 @@ def test_a_plan_says_what_would_travel(network, tmp_path):
     file = tmp_path / "requirements.txt"
     file.write_text("gem\n")
     jobs = len(tower.net.jobs())
-    told = tower.cli("run", "--dry-run", "--env", file, "gem {}", ":::", "1", "2")
+    told = tower.typed("run", "--dry-run", "--env", file, "gem {}", ":::", "1", "2")
     assert "Its environment: gem 2.0; " in told.err
     assert f"for Python {PYTHON} on {platform.machine()}." in told.err
     assert "All of it is at tower" in told.err
@@ -124,10 +124,10 @@ def test_a_package_that_nobody_has_stops_everything_before_it_starts(network, tm
     file = tmp_path / "requirements.txt"
     file.write_text("no-such-gem\n")
     jobs = len(tower.net.jobs())
-    ran = tower.cli("run", "--env", file, "true", code=3)
+    ran = tower.typed("run", "--env", file, "true", code=3)
     assert "There is no wheel of no-such-gem for Python" in ran.err
     assert ran.hint
-    ran = tower.cli("run", "--env", tmp_path / "gone.txt", "true", code=3)
+    ran = tower.typed("run", "--env", tmp_path / "gone.txt", "true", code=3)
     assert "There is no file" in ran.err
     with pytest.raises(NotFound):
         tower.net.executor(env=["no-such-gem"])
@@ -153,5 +153,5 @@ def test_a_client_sends_it_to_the_server_once(tmp_path_factory, tmp_path):
         assert client.net.packages(["gem"]).to_send == 0
         # bob has it there for himself: the server's owner finds nothing of it.
         assert [each.name for each in server.home.wheels.iterdir()] != ["own"]
-        with client.net.executor(env=["gem==1.0"]) as executor:
-            assert executor.submit(version_of, 0).result() == "1.0"
+        with client.net.executor(env=["gem"]) as executor:
+            assert executor.submit(version_of, 0).result() == "2.0"

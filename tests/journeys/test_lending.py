@@ -10,6 +10,7 @@ from datetime import datetime
 import pytest
 
 from commonhold.errors import NotFound, Refused, WrongUsage
+from commonhold.node import founding
 
 from ..conftest import commands, lives, town, until
 
@@ -42,7 +43,7 @@ def laptop(network):
 
 def test_without_options_it_shows_the_terms_and_changes_nothing(laptop):
     before = laptop.settings()
-    seen = laptop.cli("lend")
+    seen = laptop.typed("lend")
     assert seen.out.splitlines()[1:] == ["Who may: ann.", "Nobody computes here now."]
     assert seen.out.startswith(
         "laptop lends always: all cores, half of its memory, half of what is free on its disk; tasks are held by "
@@ -58,7 +59,7 @@ def test_without_options_it_shows_the_terms_and_changes_nothing(laptop):
 
 
 def test_terms_are_kept_over_a_restart_and_recorded(laptop):
-    laptop.cli("lend", "--cores", 1, "--memory", "1GiB", "--disk", "2GB", "--hours", "0:00-24")
+    laptop.typed("lend", "--cores", 1, "--memory", "1GiB", "--disk", "2GB", "--hours", "0:00-24")
     assert laptop.settings()["lend"] == {
         "when": "always",
         "cores": 1,
@@ -73,7 +74,7 @@ def test_terms_are_kept_over_a_restart_and_recorded(laptop):
     assert laptop.net.status().lend.cores == 1
     line = [each for each in laptop.json("audit") if each["event"] == "lending"][-1]
     assert (line["by"], line["cores"], line["hours"]) == ("bob", 1, "0-24")
-    laptop.cli("lend", "--cores", "default")
+    laptop.typed("lend", "--cores", "default")
     assert laptop.net.lend().cores == 0
     assert laptop.net.lend().memory == GIB, "what is not named stays"
 
@@ -81,8 +82,8 @@ def test_terms_are_kept_over_a_restart_and_recorded(laptop):
 def test_for_says_the_rule_that_allow_would_say(laptop):
     laptop.net.deny("ann", "run", "compute")
     assert laptop.net.lend().people == ()
-    assert "Nobody may: commonhold lend --for WHO" in laptop.cli("lend").out
-    seen = laptop.cli("lend", "--for", "ann", "--for", "members")
+    assert "Nobody may: commonhold lend --for WHO" in laptop.typed("lend").out
+    seen = laptop.typed("lend", "--for", "ann", "--for", "members")
     assert "Who may: ann, members." in seen.out
     assert laptop.net.explain("ann", "run", "compute").rule == "allow ann run compute"
     laptop.net.deny("members", "run", "compute")
@@ -90,7 +91,7 @@ def test_for_says_the_rule_that_allow_would_say(laptop):
 
 
 def test_somebody_whom_nobody_knows_changes_nothing(laptop):
-    seen = laptop.cli("lend", "--cores", 1, "--for", "eve", code=3)
+    seen = laptop.typed("lend", "--cores", 1, "--for", "eve", code=3)
     assert "There is nobody called “eve”" in seen.err
     assert laptop.net.lend().cores == 0
     with pytest.raises(NotFound):
@@ -111,7 +112,7 @@ def test_somebody_whom_nobody_knows_changes_nothing(laptop):
 )
 def test_terms_that_cannot_be_are_refused_in_one_sentence_and_nothing_changes(laptop, words, sentence):
     before = laptop.settings()
-    seen = laptop.cli("lend", *words, code=2)
+    seen = laptop.typed("lend", *words, code=2)
     assert seen.err.splitlines()[0].endswith(sentence)
     assert seen.hint
     assert laptop.settings() == before
@@ -119,7 +120,7 @@ def test_terms_that_cannot_be_are_refused_in_one_sentence_and_nothing_changes(la
 
 @pytest.mark.parametrize("words", [("--cores", "none"), ("--cores", "0"), ("--memory", "much"), ("--when", "seldom")])
 def test_what_is_no_term_at_all_is_wrong_usage(laptop, words):
-    laptop.cli("lend", *words, code=2)
+    laptop.typed("lend", *words, code=2)
 
 
 def test_the_api_checks_what_the_command_would_have(laptop):
@@ -134,7 +135,7 @@ def test_a_client_of_a_server_lends_nothing_and_says_so(tmp_path):
         server.create("office", shape="client-server")
         client.join(server)
         for words in (("lend",), ("lend", "--cores", 1)):
-            seen = client.cli(*words, code=4)
+            seen = client.typed(*words, code=4)
             assert "client is a client: it lends nothing." in seen.err
             assert "commonhold lend" in seen.hint
         assert server.net.lend("bob", cores=1).people == ("bob",)
@@ -152,7 +153,7 @@ def test_who_computes_here_is_seen_with_the_command_made_harmless(tower, laptop)
         [guest] = until(lambda: [each for each in laptop.net.status().guests if each.commands], "ann computes there")
         assert (guest.person, guest.computer, guest.state) == ("ann", "tower", "running")
         assert guest.commands == (f"sleep {word}; : '\x1b[31m' {{}}",)
-        for shown in (laptop.cli("lend").out, laptop.cli("status").out):
+        for shown in (laptop.typed("lend").out, laptop.typed("status").out):
             [line] = [each for each in shown.splitlines() if word in each]
             assert "ann (tower)" in line
             assert "\x1b" not in line
@@ -186,7 +187,7 @@ def test_never_ends_what_runs_within_a_second(tower, laptop):
     until(lambda: not lives(process), "it is ended", AT_ONCE + SLACK)
     assert time.monotonic() - told < AT_ONCE + SLACK
     assert laptop.net.status().guests == ()
-    assert laptop.cli("lend").out.splitlines()[0] == "laptop lends nothing: commonhold lend --when always"
+    assert laptop.typed("lend").out.splitlines()[0] == "laptop lends nothing: commonhold lend --when always"
     until(lambda: any("gave its tasks back" in note for note in tower.net.job(job).notes), "its person is told why")
     laptop.net.lend(when="always")
     until(lambda: commands(f"sleep 71{os.getpid()}"), "it runs again when laptop lends again")
@@ -194,18 +195,18 @@ def test_never_ends_what_runs_within_a_second(tower, laptop):
 
 
 def test_hours_that_end_freeze_what_runs_and_it_goes_on_when_they_come_back(tower, laptop):
-    job = tower.net.run(COUNTS, ["100"], on="laptop", wait=False)
+    job = tower.net.run(COUNTS, ["60"], on="laptop", wait=False)
     until(lambda: any(each.commands for each in laptop.net.status().guests), "it runs")
-    laptop.cli("lend", "--hours", later())
+    laptop.typed("lend", "--hours", later())
     [guest] = until(lambda: [each for each in laptop.net.status().guests if each.state == "frozen"], "it is frozen")
     assert guest.person == "ann"
-    assert "frozen" in laptop.cli("status").out
+    assert "frozen" in laptop.typed("status").out
     time.sleep(1)
-    laptop.cli("lend", "--hours", "always")
+    laptop.typed("lend", "--hours", "always")
     ended = tower.net.follow(job.job)
     assert (ended.state, ended.done) == ("done", 1)
     [task] = tower.net.log(job.job)
-    assert task.output.split() == [str(number) for number in range(1, 101)]
+    assert task.output.split() == [str(number) for number in range(1, 61)]
     assert any("what runs there waits, for a minute at most" in note for note in ended.notes)
 
 
@@ -255,10 +256,10 @@ def test_idle_lends_to_nobody_while_somebody_types(tower, laptop):
     try:
         os.write(ours, b"x\n")
         os.read(theirs, 10)
-        laptop.cli("lend", "--when", "idle")
+        laptop.typed("lend", "--when", "idle")
         now = laptop.net.lend()
         assert (now.lends, now.use) == (False, "somebody typed here within the last 3 minutes")
-        seen = laptop.cli("lend").out
+        seen = laptop.typed("lend").out
         assert seen.startswith("laptop lends while nobody uses it: all cores, ")
         assert "At present it is in use, and lends only while it is not: somebody typed here within" in seen
         with pytest.raises(Refused) as refused:
@@ -272,9 +273,8 @@ def test_idle_lends_to_nobody_while_somebody_types(tower, laptop):
 
 def test_terms_that_were_damaged_by_hand_are_told_when_the_node_starts(computer):
     one = computer("one")
-    one.create("casa")
-    one.down()
+    founding.create(one.home, "casa", person="ann", computer="one", listen=[one.address])
     text = one.home.settings_file.read_text()
     one.home.settings_file.write_text(text.replace('"hours": ""', '"hours": "9-9"'))
-    failed = one.cli("up", code=1)
+    failed = one.typed("up", code=1)
     assert "settings.json is damaged: “9-9” are no hours." in failed.err

@@ -27,18 +27,18 @@ def test_a_lock_by_password_holds_for_a_certificate_and_after_a_kill_until_its_p
 
         locked = Visitor(server, "bob", PASSWORD).ask("LOCK", "/dav/work/plan.txt", WISH, Depth="0")
         assert locked.status == 200
-        assert "is locked by bob until" in desk.cli("put", text, "tower:work/plan.txt", code=6).err
+        assert "is locked by bob until" in desk.typed("put", text, "tower:work/plan.txt", code=6).err
 
         server.kill()
         server.up()
-        told = desk.cli("put", text, "tower:work/plan.txt", code=6)
+        told = desk.typed("put", text, "tower:work/plan.txt", code=6)
         assert "is locked by bob until" in told.err
         assert "or wait until then" in told.hint
-        desk.cli("rm", "tower:work/plan.txt", code=6)
+        desk.typed("rm", "tower:work/plan.txt", code=6)
         token = locked.headers["Lock-Token"]
         mine = Visitor(server, "bob", PASSWORD).ask("PUT", "/dav/work/plan.txt", b"bob's\n", If=f"({token})")
         assert mine.status == 204
 
         server.net.remove_person("bob")
-        desk.cli("put", text, "tower:work/plan.txt")
+        desk.typed("put", text, "tower:work/plan.txt")
         assert (folder / "plan.txt").read_text() == "carol's\n"

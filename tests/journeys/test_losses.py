@@ -13,16 +13,15 @@ from commonhold.node import background
 
 from ..conftest import processes_of, town, until
 
-COUNT = 40
 COMMAND = "sleep 0.7; seq {} 2000 > {}.txt"
 OWNERS = {"tower": "ann", "laptop": "bob", "desk": "carol"}
 GIVEN_UP, SLACK = 20.0, 15.0  # seconds: promised; and for a machine that does other things besides
 
 
-@pytest.fixture
-def network(tmp_path):
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
     """ann's tower, where she submits and takes the outputs; laptop and desk lend to her."""
-    with town(tmp_path) as make:
+    with town(tmp_path_factory.mktemp("casa")) as make:
         tower, *others = [
             make(name, person) for name, person in (("tower", "ann"), ("laptop", "bob"), ("desk", "carol"))
         ]
@@ -32,9 +31,15 @@ def network(tmp_path):
         for one in others:
             one.knows("tower", "laptop", "desk")
             one.net.allow("ann", "run", "compute")
-        (tower.folder / "out").mkdir()
-        tower.net.share(tower.folder / "out")
         yield [tower, *others]
+
+
+@pytest.fixture
+def out(network, tmp_path):
+    """Of tower: takes the outputs of one job."""
+    network[0].net.share(tmp_path, "out")
+    yield tmp_path
+    network[0].net.unshare("out")
 
 
 def program(one, place: str) -> psutil.Process:
@@ -53,33 +58,45 @@ def done(one, job: int) -> int:
     return one.net.job(job).done
 
 
-def progress(one, job: int, more: int = 2) -> None:
-    """Until so many more of its tasks are done."""
+def progress(one, job: int) -> None:
+    """Until two more of its tasks are done."""
     before = done(one, job)
-    until(lambda: done(one, job) >= min(before + more, COUNT), f"{more} more tasks")
+    until(lambda: done(one, job) >= before + 2 or one.net.job(job).ended, "two more tasks")
 
 
-def whole(tower, job: int, *, once: bool = True):
+def whole(tower, job: int, out, *, count: int, once: bool = True):
     """Every task is done, every output is right, and was stored once."""
     found = tower.net.job(job)
-    assert (found.state, found.done, found.failed) == ("done", COUNT, 0), (found, tower.net.log(job))
-    for number in range(1, COUNT + 1):
+    assert (found.state, found.done, found.failed) == ("done", count, 0), (found, tower.net.log(job))
+    for number in range(1, count + 1):
         right = "".join(f"{each}\n" for each in range(number, 2001))
-        assert (tower.folder / "out" / f"{number}.txt").read_text() == right
+        assert (out / f"{number}.txt").read_text() == right
         assert not once or tower.net.history(f"tower:out/{number}.txt") == [], "nothing was overwritten"
-    assert len(list((tower.folder / "out").glob("*.txt"))) == COUNT
+    assert len(list(out.glob("*.txt"))) == count
     return found
 
 
-def begun(tower) -> int:
-    job = tower.net.run(COMMAND, [str(number) for number in range(1, COUNT + 1)], into="tower:out", wait=False)
+def begun(tower, count: int) -> int:
+    job = tower.net.run(COMMAND, [str(number) for number in range(1, count + 1)], into="tower:out", wait=False)
     until(lambda: {task.computer for task in tower.net.log(job.job)} >= {"laptop", "desk"}, "all take part")
     return job.job
 
 
-def test_each_part_is_killed_in_turn_and_nothing_is_lost(network):
+def test_a_job_is_cancelled_and_run_again_over_the_gateway(network, out):
+    tower, laptop, _desk = network
+    job = begun(tower, 24)
+    progress(tower, job)
+    kept = done(tower, job)
+    assert ask(tower, job, "cancel")["state"] == "cancelled"
+    until(lambda: not [each for each in commands(laptop) if "sleep" in each], "its commands are killed", 2)
+    assert ask(tower, job, "again")["done"] >= kept
+    until(lambda: tower.net.job(job).ended, "the job ends")
+    whole(tower, job, out, count=24, once=False)  # what was being stored when it was cancelled was not done
+
+
+def test_each_part_is_killed_in_turn_and_nothing_is_lost(network, out):
     tower, laptop, desk = network
-    job = begun(tower)
+    job = begun(tower, 40)
     program(laptop, "lent").kill()
     progress(tower, job)
     desk.kill()
@@ -91,7 +108,7 @@ def test_each_part_is_killed_in_turn_and_nothing_is_lost(network):
     tower.attach()
     desk.up()
     until(lambda: tower.net.job(job).ended, "the job ends", 120)
-    notes = " ".join(whole(tower, job).notes)
+    notes = " ".join(whole(tower, job, out, count=40).notes)
     for told in (
         "The worker on laptop was killed by signal 9",
         "desk was lost",
@@ -101,9 +118,9 @@ def test_each_part_is_killed_in_turn_and_nothing_is_lost(network):
         assert told in notes
 
 
-def test_a_lender_that_is_frozen_is_given_up_and_stores_nothing_when_it_wakes(network):
+def test_a_lender_that_is_frozen_is_given_up_and_stores_nothing_when_it_wakes(network, out):
     tower, laptop, _desk = network
-    job = begun(tower)
+    job = begun(tower, 16)
     frozen = [psutil.Process(laptop.pid), *psutil.Process(laptop.pid).children(recursive=True)]
     for process in frozen:
         os.kill(process.pid, signal.SIGSTOP)
@@ -116,25 +133,13 @@ def test_a_lender_that_is_frozen_is_given_up_and_stores_nothing_when_it_wakes(ne
         )
         assert "silent" in note
         until(lambda: tower.net.job(job).ended, "the job ends without it")
-        assert time.monotonic() - began < GIVEN_UP + SLACK + COUNT * 0.7
-        whole(tower, job)
+        assert time.monotonic() - began < GIVEN_UP + SLACK + 16 * 0.7
+        whole(tower, job, out, count=16)
     finally:
         for process in frozen:
             os.kill(process.pid, signal.SIGCONT)
     until(lambda: not any(process.is_running() for process in frozen[1:]), "what ran there ends")
-    whole(tower, job)
-
-
-def test_a_job_is_cancelled_and_run_again_over_the_gateway(network):
-    tower, laptop, _desk = network
-    job = begun(tower)
-    progress(tower, job)
-    kept = done(tower, job)
-    assert ask(tower, job, "cancel")["state"] == "cancelled"
-    until(lambda: not [each for each in commands(laptop) if "sleep" in each], "its commands are killed", 2)
-    assert ask(tower, job, "again")["done"] >= kept
-    until(lambda: tower.net.job(job).ended, "the job ends")
-    whole(tower, job, once=False)  # what was being stored when it was cancelled was not done
+    whole(tower, job, out, count=16)
 
 
 def ask(one, job: int, word: str):

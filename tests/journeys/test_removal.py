@@ -1,4 +1,4 @@
-"""A right that ends bites at once, at every computer in contact: five nodes, and a server.
+"""A right that ends bites at once, at every computer in contact: four nodes, and a server.
 
 `gus` has a computer, van, which downloads from, uploads to and computes on all the others when its right ends.
 """
@@ -27,7 +27,7 @@ BOUND = 5.0  # seconds: promised
 SLACK = 5.0  # for a machine that does other things besides
 SMALL = os.urandom(2**20)  # of it a little is read before the right of somebody else ends, and the rest afterwards
 NUMBERS = itertools.count(1)
-OWNERS = {"tower": "ann", "laptop": "bob", "desk": "carol", "attic": "dora"}
+OWNERS = {"tower": "ann", "laptop": "bob", "desk": "carol"}
 
 
 def furnish(one):
@@ -48,7 +48,7 @@ def let(one, person):
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    """tower (a guard), laptop, desk and attic, each of somebody else; who comes and goes is another matter."""
+    """tower (a guard), laptop and desk, each of somebody else; who comes and goes is another matter."""
     with town(tmp_path_factory.mktemp("casa")) as make:
         computers = [make(name, person) for name, person in OWNERS.items()]
         tower, *others = computers
@@ -63,17 +63,29 @@ def network(tmp_path_factory):
         yield computers
 
 
-@pytest.fixture
-def van(network):
-    """A fifth computer, of a gus, which may do everything everywhere; each test has another."""
+def driven(network):
+    """A fourth computer, of a gus, which may do everything everywhere; each time another."""
     number = next(NUMBERS)
     van = network[0].make(f"van{number}", f"gus{number}")
     van.join(network[0])
     for one in network:
         until(lambda one=one: van.name in {m.computer for m in one.net.members()}, f"{one.name} knows {van.name}")
         let(one, van.person)
+    return van
+
+
+@pytest.fixture
+def van(network):
+    """One that a test may remove."""
+    van = driven(network)
     yield van
     van.down()
+
+
+@pytest.fixture(scope="module")
+def staying(network):
+    """One from which tests take this and that; the last of them removes it."""
+    return driven(network)
 
 
 class Traffic:
@@ -192,8 +204,7 @@ async def compute(van, at) -> int:
     return job
 
 
-@pytest.mark.parametrize("whom", ["computer", "person"])
-async def test_a_removal_ends_all_that_a_computer_does_at_every_other(network, van, whom):
+async def test_a_removal_ends_all_that_a_computer_does_at_every_other(network, van):
     tower, *_ = network
     carol = Traffic(network[2])
     traffic = Traffic(van)
@@ -204,22 +215,38 @@ async def test_a_removal_ends_all_that_a_computer_does_at_every_other(network, v
     assert all(map(stays, network))
     async with cut(traffic, network) as clock:
         clock[0] = time.monotonic()
-        removal = await asyncio.to_thread(tower.net.remove, van.name if whom == "computer" else van.person)
+        removal = await asyncio.to_thread(tower.net.remove, van.name)
         assert set(removal.told) == set(OWNERS) - {"tower"}
     await eventually(lambda: not any(map(stays, network)))
     assert time.monotonic() - clock[0] < BOUND + SLACK, "its tasks are ended too"
-    whose = f"{van.person}'s computer " if whom == "computer" else ""  # a person who is gone has no name any more
-    sentence = f"{whose}{van.name} was removed from the network casa."
+    sentence = f"{van.person}'s computer {van.name} was removed from the network casa."
     for there in network:
         assert await traffic.refusal(there) == sentence
-        lines = [line for line in there.home.audit.read_text().splitlines() if '"cut"' in line and van.name in line]
-        assert {"download" if '"GET /dav/box/long"' in line else "other" for line in lines} == {"download", "other"}
+        recorded(there, van)
     ended = await asyncio.to_thread(van.net.follow, job)
     assert any(sentence in note for note in ended.notes), ended.notes
     go_on.set()
     whole = hashlib.sha256(SMALL).hexdigest()
     assert await asyncio.gather(*others) == [whole] * len(others), "others' transfers end right"
     await carol.caller.close()
+    await traffic.caller.close()
+
+
+def recorded(there, van):
+    """What was cut stands in the record."""
+    lines = [line for line in there.home.audit.read_text().splitlines() if '"cut"' in line and van.name in line]
+    assert {"download" if '"GET /dav/box/long"' in line else "other" for line in lines} == {"download", "other"}
+
+
+async def test_the_removal_of_a_person_ends_what_their_computer_does_at_every_other(network, van):
+    traffic = Traffic(van)
+    async with cut(traffic, network) as clock:
+        clock[0] = time.monotonic()
+        removal = await asyncio.to_thread(network[0].net.remove, van.person)
+        assert set(removal.told) == set(OWNERS) - {"tower"}
+    for there in network:  # a person who is gone has no name any more
+        assert await traffic.refusal(there) == f"{van.name} was removed from the network casa."
+        recorded(there, van)
     await traffic.caller.close()
 
 
@@ -232,12 +259,12 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("how", CHANGES)
-async def test_what_one_owner_takes_back_ends_there_and_nowhere_else(network, van, how):
-    tower, laptop, *_ = network
-    traffic = Traffic(van)
+async def test_what_one_owner_takes_back_ends_there_and_nowhere_else(network, staying, how):
+    tower, laptop, _ = network
+    traffic = Traffic(staying)
     try:
         async with cut(traffic, [tower], [laptop]):
-            await asyncio.to_thread(CHANGES[how], tower, van)
+            await asyncio.to_thread(CHANGES[how], tower, staying)
         with pytest.raises(CommonholdError):
             await traffic.caller.ask(traffic.peer(tower), "GET", "/dav/box/short")
     finally:
@@ -245,13 +272,17 @@ async def test_what_one_owner_takes_back_ends_there_and_nowhere_else(network, va
         if how == "an unshare":
             tower.net.share(tower.box)
             tower.net.allow("carol", "write", "box")
+        if how == "a deny of the computer":
+            tower.net.allow(staying.name, "write", "box")  # and back again: no rule names it any more
+            tower.net.deny(staying.name, "write", "box")
+        let(tower, staying.person)
 
 
-async def test_the_end_of_a_rule_ends_what_it_opened(network, van):
-    tower, laptop, *_ = network
-    traffic = Traffic(van)
-    end = datetime.now(UTC) + timedelta(seconds=6)
-    tower.net.allow(van.person, "write", "box", until=end)
+async def test_the_end_of_a_rule_ends_what_it_opened(network, staying):
+    tower, laptop, _ = network
+    traffic = Traffic(staying)
+    end = datetime.now(UTC) + timedelta(seconds=4)
+    tower.net.allow(staying.person, "write", "box", until=end)
     async with cut(traffic, [tower], [laptop]) as clock:
         assert datetime.now(UTC) < end, "all of it ran before"
         clock[0] = time.monotonic() + (end - datetime.now(UTC)).total_seconds()
@@ -259,28 +290,29 @@ async def test_the_end_of_a_rule_ends_what_it_opened(network, van):
     await traffic.caller.close()
 
 
-async def test_to_take_the_processors_back_ends_the_tasks_there_and_says_so(network, van):
-    tower, laptop, *_ = network
-    job = await compute(van, network)
+async def test_to_take_the_processors_back_ends_the_tasks_there_and_says_so(network, staying):
+    tower, laptop, _ = network
+    job = await compute(staying, network)
     began = time.monotonic()
-    tower.net.deny(van.person, "run", "compute")
+    tower.net.deny(staying.person, "run", "compute")
     await eventually(lambda: not stays(tower))
     assert time.monotonic() - began < BOUND + SLACK
     assert stays(laptop)
-    refused = f"tower refused: {van.person} may not run jobs on compute"
-    await eventually(lambda: any(task.state == "failed" and refused in task.problem for task in van.net.log(job)))
-    assert any(note.startswith(refused) for note in van.net.job(job).notes)
-    assert van.net.job(job).running == len(network), "at all others, and its own computer, it goes on"
+    refused = f"tower refused: {staying.person} may not run jobs on compute"
+    await eventually(lambda: any(task.state == "failed" and refused in task.problem for task in staying.net.log(job)))
+    assert any(note.startswith(refused) for note in staying.net.job(job).notes)
+    assert staying.net.job(job).running == len(network), "at all others, and its own computer, it goes on"
+    staying.net.cancel(job)
 
 
-async def test_a_computer_that_is_cut_off_serves_the_removed_one_until_it_hears(network, van):
-    """desk is down while van is removed, and meets nobody when it is back; then tower comes, and tells it."""
-    tower, laptop, desk, attic = network
-    traffic = Traffic(van)
-    for one in (desk, van):  # van's own node would hear of it, and tell desk when the two greet: a thief's would not
+async def test_a_computer_that_is_cut_off_serves_the_removed_one_until_it_hears(network, staying):
+    """desk is down while the van is removed, and meets nobody when it is back; then tower comes, and tells it."""
+    tower, laptop, desk = network
+    traffic = Traffic(staying)
+    for one in (desk, staying):  # its own node would hear of it, and tell desk when the two greet: a thief's would not
         one.down()
-    tower.net.remove(van.name)
-    for one in (tower, laptop, attic):
+    tower.net.remove(staying.name)
+    for one in (tower, laptop):
         one.down()
     desk.up()
     try:
@@ -288,8 +320,8 @@ async def test_a_computer_that_is_cut_off_serves_the_removed_one_until_it_hears(
             await asyncio.to_thread(tower.up)
     finally:
         laptop.up()
-        attic.up()
-    assert await traffic.refusal(desk) == f"{van.person}'s computer {van.name} was removed from the network casa."
+    which = f"{staying.person}'s computer {staying.name}"
+    assert await traffic.refusal(desk) == f"{which} was removed from the network casa."
     await traffic.caller.close()
 
 

@@ -148,7 +148,7 @@ def test_a_laptop_that_goes_away_finds_its_job_done_when_it_is_back(network):
     bob.up()
     listed = bob.json("jobs")
     assert [(each["state"], each["done"]) for each in listed if each["job"] == job] == [("done", 12)]
-    assert {task["state"] for task in json.loads(bob.cli("log", job, json_=True).out)} == {"done"}
-    bob.cli("get", "-r", "server:bob/kept", bob.folder / "kept")
+    assert {task["state"] for task in json.loads(bob.typed("log", job, json_=True).out)} == {"done"}
+    bob.typed("get", "-r", "server:bob/kept", bob.folder / "kept")
     found = {path.name: path.read_text() for path in (bob.folder / "kept").rglob("*.txt")}
     assert found == {f"{number}.txt": f"{number}\n" for number in range(1, 13)}

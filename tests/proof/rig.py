@@ -16,7 +16,7 @@ from commonhold.files.unfinished import PREFIX
 from commonhold.identity.keys import Key
 from commonhold.transport import Address, Caller, Peer
 
-from ..attacks.reach import certificate_of
+from ..attacks.reach import certificate_of, enrol
 from ..conftest import Computer, Make
 from .wishes import Part, Shelf, Wish
 
@@ -30,8 +30,7 @@ class Rig:
         self.tower: Computer = make("tower", "ann")
         self.tower.create("casa")
         self.laptop = laptop = make("laptop", "bob")
-        laptop.join(self.tower)
-        laptop.down()
+        enrol(laptop, self.tower)
         self.key, self.certificate = Key.load(laptop.home.key), certificate_of(laptop)
         theirs = certificate_of(self.tower)
         self.peer = Peer("tower", theirs.fingerprint, theirs, (Address.parse(self.tower.address),))

@@ -12,7 +12,7 @@ from commonhold.files.renaming import exchange
 from .rig import Rig, Vanishing
 from .torture import Torture
 
-KILLS = int(os.environ.get("KILLS", "25"))  # `make torture`: 1,000
+KILLS = int(os.environ.get("KILLS", "12"))  # `make torture`: 1,000
 SEED = int(os.environ.get("SEED") or secrets.randbelow(2**32))
 
 
