@@ -11,10 +11,10 @@ READY := .venv/.ready
 demo: $(READY)
 	@$(BIN)/commonhold demo
 
-# Those that need the machine to themselves, then all others three at a time, since most wait for nodes.
+# Those that need the machine to themselves, then all others four at a time, since most wait for nodes.
 test: $(READY) programs
 	$(BIN)/pytest -m alone
-	$(BIN)/pytest -n 3 --dist loadfile -m "not alone"
+	$(BIN)/pytest -n 4 --dist loadfile -m "not alone"
 
 # What is parsed before anybody is known, with a hundred times the rubbish: about an hour.
 fuzz: $(READY)
@@ -83,7 +83,7 @@ peers:
 	done
 
 lock:
-	uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \
+	uv pip compile pyproject.toml --group dev --extra plan --universal --generate-hashes --python-version 3.11 \
 	  --no-header --no-emit-index-url --upgrade -o requirements.lock
 
 clean:
