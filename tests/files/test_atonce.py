@@ -6,7 +6,6 @@ The fixture's middleware shuts the usual way: what is answered with 200 behind i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import mmap
 import os
@@ -188,21 +187,35 @@ def only_on_disk(file):
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def waits(file):
+    """Whether the system says that a reader would wait for the disk. It begins to read all the same (measured: one
+    time in twenty a fast disk has then brought the file before the answer), so that each file is asked once."""
+    with file.open("rb") as opened:
+        try:
+            return os.preadv(opened.fileno(), [bytearray(40_000)], 0, os.RWF_NOWAIT) < 40_000
+        except BlockingIOError:
+            return True
+
+
 def test_a_file_that_is_only_on_the_disk_is_not_waited_for(folder, tmp_path):
-    trial = tmp_path / "trial"
-    trial.write_bytes(os.urandom(40_000))
-    only_on_disk(trial)
-    with trial.open("rb") as opened, contextlib.suppress(BlockingIOError):
-        if os.preadv(opened.fileno(), [bytearray(40_000)], 0, os.RWF_NOWAIT) == 40_000:
-            pytest.skip("this disk keeps everything in memory")
-    folder.put("cold", os.urandom(40_000))
-    only_on_disk(folder.root / "cold")
-    permit = folder.permit(Verb.READ, "cold")
-    assert folder.share.hand.read(permit, 65536) is None
-    content = folder.read("cold")
-    at_hand = folder.share.hand.read(permit, 65536)
-    assert at_hand is not None
-    assert at_hand.data == content
+    trials = [tmp_path / str(number) for number in range(12)]
+    for trial in trials:
+        trial.write_bytes(os.urandom(40_000))
+        only_on_disk(trial)
+    if not any(waits(trial) for trial in trials):
+        pytest.skip("this disk keeps everything in memory")
+    left = []
+    for name in (str(number) for number in range(12)):
+        folder.put(name, os.urandom(40_000))
+        only_on_disk(folder.root / name)
+        permit = folder.permit(Verb.READ, name)
+        if folder.share.hand.read(permit, 65536) is None:
+            left.append(name)
+        content = folder.read(name)
+        at_hand = folder.share.hand.read(permit, 65536)
+        assert at_hand is not None
+        assert at_hand.data == content
+    assert left  # to wait for the disk would have brought every one of them
 
 
 def test_what_is_at_hand_opens_with_a_permit_for_that_door_only(folder, tmp_path):
