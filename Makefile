@@ -53,6 +53,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --without-pip --clear .venv
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements.lock
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q src  # else each node does it, where containers set PYTHONDONTWRITEBYTECODE: 0.6 s
 	@touch $@
 
 # Programs of the system that the tests use where they may be installed. Without bubblewrap the tests
