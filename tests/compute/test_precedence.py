@@ -184,6 +184,7 @@ async def test_the_owners_own_jobs_run_on_whatever_terms(town: Town):
     assert (await laptop.run("true")).state is State.DONE, "and in a session that begins now, too"
 
 
+@pytest.mark.alone
 async def test_a_guest_that_starts_processes_without_end_is_frozen_or_ended(lent: Town):
     tower, laptop = lender(lent)
     laptop.lends(when="idle")

@@ -46,6 +46,7 @@ def demo(tmp_path):
     return Demo(tmp_path / "stage")
 
 
+@pytest.mark.alone  # its guests have the weight that guests have: beside four tests they got next to nothing
 @pytest.mark.timeout(200)
 def test_it_ends_well_and_leaves_nothing(demo):
     process = demo.start()

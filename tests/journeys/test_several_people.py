@@ -25,7 +25,10 @@ def look(path):
     except (OSError, ValueError):
         pass
 for top in ("/session", "/tmp", "/run", "/home", "/root", "/var", "/dev/shm", "/mnt", "/srv", os.getcwd()):
-    for folder, _, names in os.walk(top):
+    for folder, below, names in os.walk(top):
+        if folder in (sys.prefix, sys.base_prefix):  # Python's own ten thousand files, which nobody here can write
+            below.clear()
+            continue
         for name in names:
             path = pathlib.Path(folder, name)
             if path.is_file():
