@@ -15,7 +15,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import dask
 import msgspec
@@ -25,7 +25,6 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.metrics import time
 from distributed.scheduler import TaskState, WorkerState
 
-from commonhold.compute.certificates import Papers
 from commonhold.compute.channel import SCHEDULER, Channel, Orders
 from commonhold.compute.job import parts_of
 from commonhold.compute.said import Listening
@@ -33,6 +32,9 @@ from commonhold.compute.sandboxed import task
 from commonhold.compute.sandboxed.comm import SCHEME, Wiring, participant, register
 from commonhold.compute.sandboxed.series import MOMENT, Series, Word, size_of
 from commonhold.compute.sandboxed.stock import Label, Lot, Stock
+
+if TYPE_CHECKING:  # it loads what makes certificates: a tenth of the time in which this process starts
+    from commonhold.compute.certificates import Papers
 
 OUTCOMES = "outcomes"  # the topic of the events that carry them
 # Seconds. Changes are told in batches, each of them one transaction in the node's journal: one commit can
