@@ -173,12 +173,13 @@ def open_(facilities: Sequence[Facility], route: Route, between: Draw, *, reques
     """
     lines = [_line(facility, inf) for facility in facilities]
     records = _Records(lines, requests)
+    takes, add, length = [line.take for line in lines], records.add, len(route.visits)
     heap: list[_Event] = [(between(), 0, 0, 0.0, route.visits)]
     born = 0
     while True:
         now, who, step, asked, visits = heap[0]
-        if step == len(visits):
-            if records.add(asked, now):
+        if step == length:
+            if add(asked, now):
                 return records.sample(now)
             heappop(heap)
             continue
@@ -186,7 +187,7 @@ def open_(facilities: Sequence[Facility], route: Route, between: Draw, *, reques
             asked, born = now, born + 1
             heappush(heap, (now + between(), born, 0, 0.0, visits))
         facility, draw = visits[step]
-        heapreplace(heap, (lines[facility].take(now, draw), who, step + 1, asked, visits))
+        heapreplace(heap, (takes[facility](now, draw), who, step + 1, asked, visits))
 
 
 # When, who, at which step, asked when, of which visits. A crowd's next departure: its number below 0, and which.
@@ -195,40 +196,43 @@ _Visitor = tuple[int, int, float, tuple[tuple[int, Draw], ...]]
 
 
 class _Line:
-    """One facility, and since when each of its servers is free again."""
+    """One facility that is always there, and since when each of its servers is free again."""
 
-    __slots__ = ("_back", "_free", "_patience", "_presence", "busy", "held", "servers", "taken")
+    __slots__ = ("_free", "busy", "held", "servers", "taken")
 
-    def __init__(self, facility: Facility, patience: float) -> None:
+    def __init__(self, facility: Facility) -> None:
         self.servers = facility.servers
         self._free = [0.0] * facility.servers
-        self._presence = _Presence(facility.absence) if facility.absence else None
-        self._back = 0.0  # from the last absence in which somebody came
-        self._patience = patience
         self.busy = 0.0
         self.taken = 0
         self.held = array("d")
 
     def take(self, now: float, draw: Draw) -> float:
         """When a request that comes now leaves; never, when it is given up."""
-        start = max(now, self._free[0])
-        seconds = draw()
-        if self._presence is None:
-            leaves = start + seconds
-        else:
-            leaves = self._interrupted(now, start, seconds, self._presence)
-            if leaves == inf:
-                return inf
+        free, seconds = self._free[0], draw()
         self.taken += 1
         self.busy += seconds
-        if len(self._free) == 1:
-            self._free[0] = leaves
-        else:
-            heapreplace(self._free, leaves)
+        leaves = (free if free > now else now) + seconds  # what `max` does, in half of its time
+        heapreplace(self._free, leaves)
         return leaves
 
-    def _interrupted(self, now: float, start: float, seconds: float, presence: _Presence) -> float:
+
+class _Interrupted(_Line):
+    """One facility that goes away as a whole, or whose owner comes back."""
+
+    __slots__ = ("_back", "_patience", "_presence")
+
+    def __init__(self, facility: Facility, absence: Absence, patience: float) -> None:
+        super().__init__(facility)
+        self._presence = _Presence(absence)
+        self._back = 0.0  # from the last absence in which somebody came
+        self._patience = patience
+
+    def take(self, now: float, draw: Draw) -> float:
+        """As above."""
+        seconds, presence = draw(), self._presence
         presence.forget(now)
+        start = max(now, self._free[0])
         begins = presence.begins(start)
         if begins > start:
             if begins - now > self._patience:
@@ -240,16 +244,20 @@ class _Line:
         if presence.stops and leaves - begins - seconds > self._patience:
             heapreplace(self._free, presence.leaves(begins))
             return inf
+        self.taken += 1
+        self.busy += seconds
+        heapreplace(self._free, leaves)
         return leaves
 
 
 class _Scattered(_Line):
     """One facility whose servers go away each by itself."""
 
-    __slots__ = ("_each",)
+    __slots__ = ("_each", "_patience")
 
     def __init__(self, facility: Facility, absence: Absence, patience: float) -> None:
-        super().__init__(facility, patience)
+        super().__init__(facility)
+        self._patience = patience
         presences = [_Presence(absence) for _ in range(-(-facility.servers // facility.together))]
         self._each = [presences[number // facility.together] for number in range(facility.servers)]
 
@@ -379,9 +387,9 @@ class _Crowd:
 
 
 def _line(facility: Facility, patience: float) -> _Line:
-    if facility.together and facility.absence is not None:
-        return _Scattered(facility, facility.absence, patience)
-    return _Line(facility, patience)
+    if facility.absence is None:
+        return _Line(facility)
+    return (_Scattered if facility.together else _Interrupted)(facility, facility.absence, patience)
 
 
 class _Records:
