@@ -9,9 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from commonhold.lab.comparing import saturated
+
 from ..conftest import lives, processes_of, until
+from ..plan.trials import SERVER, simulated
 
 FEW = [
     "--loopback",
@@ -94,3 +98,11 @@ def require_sense(trial: dict) -> None:
         server, *others = repeat["served"]
         assert server["requests"] > 0 or point["arrangement"]["shape"] == "peer-to-peer"
         assert point["arrangement"]["shape"] == "peer-to-peer" or not any(each["bytes"] for each in others)
+
+
+def test_more_people_are_tried_until_something_is_busy_or_they_only_wait_longer():
+    points = simulated(people=(1, 2, 4, 8, 16, 32, 64), arrangements=(SERVER,), repeats=2).points
+    assert [saturated(points[:so_far]) for so_far in range(1, 6)] == [False] * 4 + [True]
+    replace = msgspec.structs.replace
+    unseen = [replace(each, repeats=tuple(replace(one, served=()) for one in each.repeats)) for each in points]
+    assert [saturated(unseen[:so_far]) for so_far in range(1, 8)] == [False] * 6 + [True]
