@@ -14,10 +14,11 @@ READY := .venv/.ready
 demo: $(READY)
 	@$(BIN)/commonhold demo
 
-# Those that need the machine to themselves, then all others four at a time, since most wait for nodes.
+# Those that need the machine to themselves, then all others four at a time, since most wait for nodes. Left to
+# itself the plugin begins with the files of many tests, and ends with one processor at those of few and long ones.
 test: $(READY) programs
 	$(BIN)/pytest -m alone
-	$(BIN)/pytest -n 4 --dist loadfile -m "not alone"
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
 
 # What is parsed before anybody is known, with a hundred times the rubbish: about an hour.
 fuzz: $(READY)
