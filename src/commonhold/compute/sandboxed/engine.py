@@ -33,7 +33,7 @@ from commonhold.compute.sandboxed.comm import SCHEME, Wiring, participant, regis
 from commonhold.compute.sandboxed.series import MOMENT, Series, Word, size_of
 from commonhold.compute.sandboxed.stock import Label, Lot, Stock
 
-if TYPE_CHECKING:  # it loads what makes certificates: a tenth of the time in which this process starts
+if TYPE_CHECKING:  # it loads what makes certificates: a fifth of the time in which this process starts
     from commonhold.compute.certificates import Papers
 
 OUTCOMES = "outcomes"  # the topic of the events that carry them
