@@ -99,10 +99,11 @@ async def test_no_guest_computes_on_when_its_owner_comes(town: Town, way: str): 
 
     await until(lambda: size() > 20)
     tower.use = "somebody typed here"
-    await until(lambda: held.frozen is not None or held.closed)
+    # Who could not be stopped for half a second, twice, is killed, and its folder goes: 1.1 s when nobody computes.
+    await until(lambda: held.frozen is not None or not moves.exists(), 5)
     before = size()
     await asyncio.sleep(1.5)
-    assert size() <= before, "its folder goes when it has ended"
+    assert size() == before, (held.frozen, held.closed)
     await laptop.cluster.cancel(job)
 
 

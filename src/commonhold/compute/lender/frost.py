@@ -1,7 +1,10 @@
 """Freezes a guest's processes, all of them, and lets them go on.
 
 A process that is stopped can start no other and wake no other; so they are stopped again and again until two looks in
-a row find nothing that moves. That no process can refuse, and inside a sandbox nobody is left who could undo it.
+a row find the same ones, and nothing that moves. That no process can refuse, and inside a sandbox nobody is left who
+could undo it. One that lives on in a child every 10 ms was missed twice in a row more often than not while all
+processes of the system were asked who their parent is (5 ms); so parents are asked for their children (0.3 ms), and
+one that is gone when it is looked at has moved.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from commonhold.compute.sandbox import PROGRAM, Kind, end_session
 
 WITHIN = 0.5  # seconds: who starts processes faster than they are stopped is not frozen
 PAUSE = 0.002  # seconds until what was told to stop has done so
+_CHILDREN = Path("/proc/thread-self/children")
 STILL = frozenset("TtZXx")  # states: stopped, traced by one that is stopped, dead
 
 
@@ -28,18 +32,20 @@ def freeze(outer: int, kind: Kind) -> bool:
     May be called again. Blocks for some milliseconds.
     """
     deadline = time.monotonic() + WITHIN
-    still, told = 0, set[int]()
-    while still < 2:
-        moving = [process for process in inside(outer, kind) if _moves(process)]
-        still = 0 if moving else still + 1
+    known, told = None, set[int]()
+    while True:
+        found = set(inside(outer, kind))
+        moving = {process for process in found if _moves(process)}
+        if not moving and found == known:
+            return True
         if moving and time.monotonic() > deadline:
             # Who was told and got no processor since, because others want it, stops before anything else, and starts
             # no process: fork(2) gives way to a signal that waits.
             return told.issuperset(moving)
         _signal(moving, signal.SIGSTOP)
-        told.update(moving)
+        told |= moving
+        known = found
         time.sleep(PAUSE)
-    return True
 
 
 def thaw(outer: int, kind: Kind) -> None:
@@ -60,14 +66,27 @@ def end_forgotten(folder: Path) -> None:
 
 
 def inside(outer: int, kind: Kind) -> list[int]:
-    """The processes in that sandbox. With bubblewrap all descend from the outer one, which is none of them."""
-    try:
-        below = [each.pid for each in psutil.Process(outer).children(recursive=True)]
-    except psutil.Error:
-        return []
+    """The processes in that sandbox, and some that just were. With bubblewrap all descend from the outer one, which is
+    none of them.
+    """
+    below = list(_below(outer))
     if kind is Kind.BUBBLEWRAP:
         return below
-    return list({outer, *below, *(each for each in psutil.pids() if _session(each) == outer)})
+    itself = [outer] if psutil.pid_exists(outer) else []
+    return list({*itself, *below, *(each for each in psutil.pids() if _session(each) == outer)})
+
+
+def _below(process: int) -> Iterator[int]:
+    """All that descend from it: by proc(5)'s `children`, of each thread; slowly where there is no such thing."""
+    if not _CHILDREN.exists():
+        with suppress(psutil.Error):
+            yield from (each.pid for each in psutil.Process(process).children(recursive=True))
+        return
+    with suppress(OSError):  # it has just ended
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            for child in map(int, (thread / "children").read_text().split()):
+                yield child
+                yield from _below(child)
 
 
 def _session(process: int) -> int:
@@ -77,21 +96,19 @@ def _session(process: int) -> int:
 
 
 def _moves(process: int) -> bool:
-    """Whether any of its threads may run: the first one may have ended while others go on."""
+    """Whether any of its threads may run, or just ended: the first one may have ended while others go on."""
     threads = Path(f"/proc/{process}/task")
     if not threads.exists():
         with suppress(psutil.Error):
             return psutil.Process(process).status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
-        return False
-    with suppress(OSError):
+        return True
+    with suppress(OSError, IndexError):
         return any(_state(thread) not in STILL for thread in threads.iterdir())
-    return False
+    return True
 
 
 def _state(thread: Path) -> str:
-    with suppress(OSError, IndexError):
-        return (thread / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-    return "X"
+    return (thread / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
 
 
 def _signal(processes: Iterable[int], what: signal.Signals) -> None:
