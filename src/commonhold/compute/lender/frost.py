@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,7 @@ from commonhold.compute.sandbox import PROGRAM, Kind, end_session
 
 WITHIN = 0.5  # seconds: who starts processes faster than they are stopped is not frozen
 PAUSE = 0.002  # seconds until what was told to stop has done so
+MOST = 10_000  # processes that are asked for their children in one look
 _CHILDREN = Path("/proc/thread-self/children")
 STILL = frozenset("TtZXx")  # states: stopped, traced by one that is stopped, dead
 
@@ -69,24 +71,25 @@ def inside(outer: int, kind: Kind) -> list[int]:
     """The processes in that sandbox, and some that just were. With bubblewrap all descend from the outer one, which is
     none of them.
     """
-    below = list(_below(outer))
+    below = _below(outer)
     if kind is Kind.BUBBLEWRAP:
         return below
     itself = [outer] if psutil.pid_exists(outer) else []
     return list({*itself, *below, *(each for each in psutil.pids() if _session(each) == outer)})
 
 
-def _below(process: int) -> Iterator[int]:
-    """All that descend from it: by proc(5)'s `children`, of each thread; slowly where there is no such thing."""
+def _below(process: int) -> list[int]:
+    """All that descend from it, however deep: by proc(5)'s `children`, of each thread; else by psutil, slowly."""
     if not _CHILDREN.exists():
         with suppress(psutil.Error):
-            yield from (each.pid for each in psutil.Process(process).children(recursive=True))
-        return
-    with suppress(OSError):  # it has just ended
-        for thread in Path(f"/proc/{process}/task").iterdir():
-            for child in map(int, (thread / "children").read_text().split()):
-                yield child
-                yield from _below(child)
+            return [each.pid for each in psutil.Process(process).children(recursive=True)]
+        return []
+    found = [process]
+    for each in islice(found, MOST):  # which grows meanwhile, with a fork bomb as fast as it is read
+        with suppress(OSError):  # it has just ended
+            for thread in Path(f"/proc/{each}/task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
+    return found[1:]
 
 
 def _session(process: int) -> int:
