@@ -313,6 +313,7 @@ def test_a_removed_computer_is_refused_at_every_door_from_its_next_request_on(ne
     assert guest.net.ls("laptop:shelf") == []
     with pytest.raises(Refused, match="no guard"):
         laptop.net.remove("guest")
+    until(lambda: any(each.addresses for each in tower.net.members() if each.computer == "guest"), "where to tell it")
     removal = tower.net.remove("guest")
     assert removal.computers == ("guest",)
     assert set(removal.told) == {"laptop", "desk"}

@@ -19,6 +19,7 @@ MOST_BLAMED = 8  # units of one guest that are ended at once
 WORTH = 128 * 2**20  # bytes: who holds less is not ended because the computer is short of memory
 FLOOR, FLOOR_PART = 512 * 2**20, 20  # the owner's programs keep so many bytes of memory, or that part of it
 RESERVE, RESERVE_PART = 5 * 2**30, 20  # and of the disk
+NEARLY_PART = 20  # of the memory that is lent: who holds all but that is told of no others
 OWN = 128 * 2**20  # bytes of memory: a worker, and some room
 THREADS, THREADS_EACH = 256, 64  # processes and threads of one guest: in all, and for each of its cores
 
@@ -209,7 +210,7 @@ def _hungry(uses: Sequence[Use], bounds: Lent, lender: str, whom: str = "") -> l
     workers = sum(use.own for use in uses)  # what runs the tasks is part of what is lent
 
     def why(held: int) -> str:
-        if held + workers > bounds.memory:
+        if held + workers > bounds.memory - bounds.memory // NEARLY_PART:
             return f"It used more than {lent}, which is what {lender} lends{whom}."
         return (
             f"What was running on {lender} used more than {lent} together, which is what {lender} lends{whom};"
