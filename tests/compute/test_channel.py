@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commonhold.compute.channel import LONGEST_LINE, Channel
+from commonhold.compute.channel import LONGEST_LINE, Channel, Handler
 from commonhold.errors import CommonholdError, NotFound, Unreachable
 
 
@@ -25,9 +25,9 @@ async def answers(what: str, words: dict[str, Any]) -> Any:
     raise KeyError(what)
 
 
-async def end_of(pair: socket.socket) -> Channel:
+async def end_of(pair: socket.socket, handler: Handler = answers) -> Channel:
     reader, writer = await asyncio.open_unix_connection(sock=pair, limit=LONGEST_LINE)
-    return Channel(reader, writer, answers)
+    return Channel(reader, writer, handler)
 
 
 @pytest.fixture

@@ -35,12 +35,17 @@ def whole(computer: Computer, job: int, town: Town) -> None:
         assert (computer.shelf("out") / f"{number}.txt").read_text().startswith(f"{number} of ")
 
 
-async def begun(town: Town) -> tuple[Computer, int]:
-    """A job of which laptop has done something, and runs a part at this moment."""
+async def shared(town: Town) -> tuple[Computer, int]:
+    """A job for tower and laptop. Both are ready: else tower may be through before laptop begins."""
     tower = town.computers["tower"]
     tower.share("out")
-    assert (await tower.run("true", on="all")).done == 2  # else tower may be through before laptop is ready
-    job = await tower.begin(WRITES, inputs=TEN, into="tower:out")
+    assert (await tower.run("true", on="all")).done == 2
+    return tower, await tower.begin(WRITES, inputs=TEN, into="tower:out")
+
+
+async def begun(town: Town) -> tuple[Computer, int]:
+    """Laptop has done something of it, and runs a part at this moment."""
+    tower, job = await shared(town)
     async for _ in tower.cluster.news.of(job):
         states = {task.state for task in tower.journal.tasks(job) if task.computer == "laptop"}
         if {State.DONE, State.RUNNING} <= states:
@@ -81,7 +86,7 @@ async def test_what_was_stored_before_its_worker_died_is_done_and_does_not_run_a
             laptop.worker().kill()
 
     lent.on_stored = kill
-    tower, job = await begun(lent)
+    tower, job = await shared(lent)
     await tower.ended(job)
     assert killed
     whole(tower, job, lent)

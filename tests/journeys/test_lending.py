@@ -232,7 +232,7 @@ def test_a_minute_after_the_hours_have_ended_the_tasks_run_elsewhere(tower, lapt
     if held:
         assert time.monotonic() - told > 55
     assert {task.computer for task in tower.net.log(job) if task.task in held} <= {"tower", "laptop"}
-    assert not any("given up" in note or "lost" in note for note in ended.notes)
+    assert not any("given up" in note or "lost" in note for note in ended.notes), ended.notes
     assert laptop.net.status().guests == ()
 
 

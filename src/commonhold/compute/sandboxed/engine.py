@@ -150,7 +150,7 @@ class SchedulerSide:
         self._client = await Client(inner, **words)  # type: ignore[no-untyped-call]
         kept = self._scheduler, channel, self._stock, self._futures
         self._observer = self._scheduler.observer = Observer(*kept, self._client.id, self._give)
-        self._scheduler.add_plugin(self._observer)
+        self._observer.begin()
         self._working = [
             asyncio.create_task(self._observer.report()),
             asyncio.create_task(self._observer.listen(self._orders.patience)),
@@ -227,6 +227,12 @@ class Observer(SchedulerPlugin):
         self._some = asyncio.Event()
         self._excused: dict[str, float] = {}  # workers that are, or were, frozen: until when, by the same clock
         self._silent = ""  # the worker that is just being given up
+
+    def begin(self) -> None:
+        """See all from now on; and the workers that came before, while the client was still connecting."""
+        self._scheduler.add_plugin(self)
+        for worker in self._scheduler.workers:
+            self.add_worker(self._scheduler, worker)
 
     def log_event(self, topic: str, msg: Any) -> None:
         if topic != OUTCOMES:
