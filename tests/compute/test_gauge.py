@@ -25,7 +25,7 @@ HOLDS = f"{sys.executable} -c 'import time; held = bytearray(80 << 20); time.sle
 
 @pytest.fixture(params=Kind)
 def begin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Gauge]]:
-    """Start a command in a sandbox of each kind -> its gauge."""
+    """Start a command in a sandbox of each kind -> its gauge. Its input ends when that is there."""
     if request.param is Kind.BUBBLEWRAP and asyncio.run(here()) is not request.param:
         pytest.skip("bubblewrap does not work here")
     (tmp_path / TEMPORARY).mkdir()
@@ -35,13 +35,15 @@ def begin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
     def begun(command: str) -> Gauge:
         prefix = _wrapped(tmp_path) if request.param is Kind.BUBBLEWRAP else []
         kind = NamespaceGauge if request.param is Kind.BUBBLEWRAP else TreeGauge
-        process = subprocess.Popen([*prefix, "bash", "-c", command], start_new_session=True, cwd=tmp_path)
+        words = [*prefix, "bash", "-c", command]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True, cwd=tmp_path)
         started.append(process)
         while True:
             try:
                 gauges.append(kind(process.pid))
             except (OSError, ValueError):
                 continue
+            process.stdin.close()
             return gauges[-1]
 
     yield begun
@@ -123,7 +125,7 @@ def test_who_is_in_a_folder_is_found(begin: Callable[[str], Gauge], tmp_path: Pa
 
 
 def test_what_has_ended_uses_nothing(begin: Callable[[str], Gauge]):
-    gauge = begin("true")
+    gauge = begin("read")
     until(gauge, lambda use: use.memory == 0)
     gauge.end(Unit(7, True, 0, 0))
 
