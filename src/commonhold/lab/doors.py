@@ -14,6 +14,7 @@ from typing import Self
 import psutil
 
 from commonhold.compute.job import Job
+from commonhold.compute.lender.frost import processor_seconds
 from commonhold.errors import CommonholdError, Conflict
 from commonhold.lab import leftovers, probes
 from commonhold.node.computer import Computer, free_address
@@ -166,11 +167,3 @@ class Stand:
         with self._job("while :; do :; done", cores) as number:
             self._wait(number, lambda job: job.running == cores)
             yield
-
-
-def processor_seconds(pid: int) -> float:
-    """That a process has used so far: to the nanosecond where the system has a clock for it, else to its tick."""
-    try:
-        return time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3), on Linux
-    except (OSError, AttributeError):
-        return float(sum(psutil.Process(pid).cpu_times()[:2]))

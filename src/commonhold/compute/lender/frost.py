@@ -1,10 +1,13 @@
 """Freezes a guest's processes, all of them, and lets them go on.
 
-A process that is stopped can start no other and wake no other; so they are stopped again and again until two looks in
-a row find the same ones, and nothing that moves. That no process can refuse, and inside a sandbox nobody is left who
-could undo it. One that lives on in a child every 10 ms was missed twice in a row more often than not while all
-processes of the system were asked who their parent is (5 ms); so parents are asked for their children (0.3 ms), and
-one that is gone when it is looked at has moved.
+A process that is stopped can start no other and signal no other; so they are stopped again and again until two looks
+in a row find the same ones, and nothing that moves. That no process can refuse. What it set up before may still wake
+it, a timer whose signal is SIGCONT: so who freezes looks later what processors they have had since (`spent`), and
+ends what does not stay frozen (precedence.py).
+
+One that lives on in a child every 10 ms was missed twice in a row more often than not while all processes of the
+system were asked who their parent is (5 ms); so parents are asked for their children (0.3 ms), and one that is gone
+when it is looked at has moved.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from commonhold.compute.sandbox import PROGRAM, Kind, end_session
 
 WITHIN = 0.5  # seconds: who starts processes faster than they are stopped is not frozen
 PAUSE = 0.002  # seconds until what was told to stop has done so
+LITTLE = 0.005  # seconds of processor: who has more of them after it was told to stop does not
 MOST = 10_000  # processes that are asked for their children in one look
 _CHILDREN = Path("/proc/thread-self/children")
 STILL = frozenset("TtZXx")  # states: stopped, traced by one that is stopped, dead
@@ -34,7 +38,7 @@ def freeze(outer: int, kind: Kind) -> bool:
     May be called again. Blocks for some milliseconds.
     """
     deadline = time.monotonic() + WITHIN
-    known, told = None, set[int]()
+    known, told = None, dict[int, float]()
     while True:
         found = set(inside(outer, kind))
         moving = {process for process in found if _moves(process)}
@@ -43,9 +47,9 @@ def freeze(outer: int, kind: Kind) -> bool:
         if moving and time.monotonic() > deadline:
             # Who was told and got no processor since, because others want it, stops before anything else, and starts
             # no process: fork(2) gives way to a signal that waits.
-            return told.issuperset(moving)
+            return all(each in told and _had(each) - told[each] < LITTLE for each in moving)
         _signal(moving, signal.SIGSTOP)
-        told |= moving
+        told |= {each: _had(each) for each in moving - told.keys()}
         known = found
         time.sleep(PAUSE)
 
@@ -53,6 +57,28 @@ def freeze(outer: int, kind: Kind) -> bool:
 def thaw(outer: int, kind: Kind) -> None:
     """Let them go on."""
     _signal(inside(outer, kind), signal.SIGCONT)
+
+
+def spent(outer: int, kind: Kind) -> dict[int, float]:
+    """Seconds of processor that each process there has had."""
+    return {each: _had(each) for each in inside(outer, kind)}
+
+
+def processor_seconds(process: int) -> float:
+    """That it has used so far: to the nanosecond where the system has a clock for it, else to its tick.
+
+    Raises psutil.Error when there is no such process.
+    """
+    try:
+        return time.clock_gettime((~process << 3) | 2)  # clock_getcpuclockid(3), on Linux
+    except (OSError, AttributeError):
+        return float(sum(psutil.Process(process).cpu_times()[:2]))
+
+
+def _had(process: int) -> float:
+    with suppress(psutil.Error):
+        return processor_seconds(process)
+    return 0.0
 
 
 def end_forgotten(folder: Path) -> None:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 LOOK, REST = 0.3, 5.0  # seconds between two looks while somebody computes here, and while nobody does
 AGAIN = 1.0  # seconds between two looks whether what is frozen is so still: each costs 9 ms
+STIRS = 0.02  # seconds of processor that tell who goes on from who stops
 HELD = 60.0  # seconds that a guest is kept frozen
 DISMISSED_WITHIN = 2.0  # seconds that a hub has to come for what a computer that stops has to say
 HUB_WITHIN = 0.4  # seconds that its hub has to take tasks back, before they are ended
@@ -121,12 +122,15 @@ class Precedence:
                 await self._thaw(stay)
         elif fewer or terms.when == "never" or (stay.frozen is not None and now - stay.frozen >= self.held):
             await self._give_back(key, stay, why or fewer)
-        elif stay.frozen is None or now - stay.looked_at >= AGAIN:
+        elif stay.frozen is None or stay.stirred or now - stay.looked_at >= AGAIN:
             await self._freeze(key, stay, why)
 
     async def _freeze(self, key: Key, stay: Stay, why: str) -> None:
-        """Again at each look: it may only just have begun, and a signal may have come from elsewhere."""
-        if not await self._still(stay):
+        """Again at each look: it may only just have begun, and a signal may have come from elsewhere.
+
+        Once: what wakes a second time has seen to that itself.
+        """
+        if not await self._still(stay) or await self._stirs(stay) > 1:
             await self._give_back(key, stay, why)
             return
         stay.looked_at = asyncio.get_running_loop().time()
@@ -134,6 +138,16 @@ class Precedence:
             stay.frozen = stay.looked_at
             log.info("session %s is frozen: this computer %s", key[0], why)
             self._spawn(self._tell(stay, Rest("frozen", why, self.held)))
+
+    async def _stirs(self, stay: Stay) -> int:
+        """How often it has moved since it was frozen. What it does in short moments adds up."""
+        assert stay.box is not None  # noqa: S101 - it began
+        spent = await asyncio.to_thread(frost.spent, stay.box.pid, stay.box.kind)
+        if stay.frozen is None:
+            stay.stirred, stay.spent = 0, spent
+        elif sum(max(0.0, now - stay.spent.get(process, 0.0)) for process, now in spent.items()) > STIRS:
+            stay.stirred, stay.spent = stay.stirred + 1, spent
+        return stay.stirred
 
     async def _thaw(self, stay: Stay) -> None:
         stay.frozen = None

@@ -71,6 +71,8 @@ class Stay:
         self.frozen: float | None = None  # since when, by the loop's clock
         self.waits = False  # for processors, which its owner needs; its hub is to hear of it
         self.looked_at = 0.0  # when it was last made sure of, by the same clock
+        self.stirred = 0  # how often it has moved since
+        self.spent: dict[int, float] = {}  # seconds of processor that each of its processes had had by the last time
         self.closed = ""  # why nothing is lent to it any more
         self.tell: Callable[[Rest], Awaitable[None]] = _unheard  # its hub
         self.elsewhere = False  # its hub is another computer
