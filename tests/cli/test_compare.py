@@ -16,6 +16,9 @@ NONSENSE = [
     (["--people", "2,0"], "“2,0” are no numbers of people; write 2,4,8, each from 1 to 2000."),
     (["--people", "some"], "“some” are no numbers of people"),
     (["--people", "2,,4"], "“2,,4” are no numbers of people"),
+    (["--people", "2,123456789"], "“2,123456789” are no numbers of people"),
+    (["--power", "nan"], "“nan” is no number."),
+    (["--think", "nan"], "“nan” is no number."),
     (["--link", "fast"], "“fast” is no rate; write 20Mbit, 1Gbit, or a number of Mbit/s."),
     (["--link", "-3"], "“-3” is no rate"),
     (["--power", "-1"], "0<=x<=64"),
@@ -57,6 +60,7 @@ def test_what_is_there_and_no_comparison_is_not_replaced(cli, tmp_path):
     assert "is there already, and is no comparison." in told.err
     assert file.read_text() == "mine\n"
     assert "there is no folder for it" in cli("compare", "--save", tmp_path / "no" / "trial.json").err
+    assert "/dev/zero is no file." in cli("compare", "--save", "/dev/zero").err
 
 
 def test_a_band_shows_as_many_digits_as_it_has():

@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,6 +132,10 @@ class Shelves:
         return found
 
 
+async def _answered(asked: Computer, what: str) -> None:
+    """Before an answer leaves: nothing happens to it."""
+
+
 class Computer:
     even = False  # its guests weigh as much as everybody else here
 
@@ -215,7 +219,9 @@ class Computer:
         @web.middleware
         async def hear(request: web.Request, handler: Any) -> web.StreamResponse:
             self.heard.append(f"{request.method} {request.path}")
-            return await handler(request)
+            answer = await handler(request)
+            await self.town.on_answer(self, self.heard[-1])
+            return answer
 
         app = web.Application(middlewares=[problems, gate(self.watch), hear])
         jobs = Jobs(self.cluster, self.owner)
@@ -334,6 +340,7 @@ class Town:
         self.roster = self._roster(names)
         self.stored: list[str] = []  # each upload that a door took
         self.on_stored: Callable[[Computer, str], object] = lambda lender, path: None
+        self.on_answer: Callable[[Computer, str], Awaitable[None]] = _answered
         self.computers = {name: Computer(self, name, folder) for name in names}
 
     def _roster(self, names: Sequence[str]) -> Roster:

@@ -14,8 +14,9 @@ from tests.conftest import commands
 
 from commonhold.authority import roster as rosters
 from commonhold.authority.authority import Verb
+from commonhold.compute.hub import seating
 from commonhold.compute.job import Input, JobSpec, State
-from commonhold.errors import Conflict, NotFound
+from commonhold.errors import Conflict, NotFound, Refused, Unreachable
 
 TEN = values(*map(str, range(10)))
 WRITES = "sleep 0.3; echo {} of $(date +%s%N) > {}.txt"  # no two runs of it write the same
@@ -182,6 +183,60 @@ async def test_a_job_waits_for_a_lender_that_was_lost_and_goes_on_when_it_is_bac
     await laptop.open()
     await tower.ended(job)
     whole(tower, job, town)
+
+
+async def test_a_lender_that_lends_no_more_before_its_worker_came_is_not_waited_for(town: Town):
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    began = time.monotonic()
+    job = await tower.begin("true", on="laptop")
+    laptop.lends(when="never")
+    await asyncio.sleep(1)
+    laptop.lends(when="always")
+    assert (await tower.ended(job)).state is State.DONE
+    assert time.monotonic() - began < seating.APPEARS_WITHIN
+
+
+async def test_a_lender_whose_yes_was_lost_is_asked_again(town: Town):
+    """Its answer did not arrive: what it began is over before it begins anew."""
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    lost: list[str] = []
+
+    async def lose(asked: Computer, what: str) -> None:
+        if what == "POST /sessions" and not lost:
+            lost.append(what)
+            raise Unreachable("The answer of laptop was lost.")
+
+    town.on_answer = lose
+    with pytest.raises(Refused, match="was lost"):
+        await tower.begin("true", on="laptop")
+    assert (await tower.run("true", on="laptop")).state is State.DONE
+
+
+async def test_a_worker_that_comes_late_to_a_second_stay_is_not_taken_for_one_that_missed_the_first(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    """The first ended before its worker came, and its time runs out when that of the second has just begun."""
+    monkeypatch.setattr(seating, "APPEARS_WITHIN", 5.0)
+    tower, laptop = town.computers["tower"], town.computers["laptop"]
+    laptop.allow(ANN, Verb.RUN)
+    broken = 0.0
+
+    async def break_off(asked: Computer, what: str) -> None:
+        nonlocal broken
+        if what.endswith("/jobs/1") and not broken:
+            broken = time.monotonic()
+            raise Unreachable("The line broke.")
+        if what == "POST /sessions/inquiry" and broken and time.monotonic() - broken < 4.3:
+            raise Unreachable("It is broken still.")
+
+    town.on_answer = break_off
+    job = await tower.begin("sleep 0.2; : {}", inputs=values(*map(str, range(60))))
+    ended = await tower.ended(job)
+    assert broken
+    assert ended.state is State.DONE
+    assert not any("silent" in note for note in ended.notes), ended.notes
 
 
 async def test_a_lender_that_comes_while_a_job_runs_is_given_tasks(town: Town):

@@ -8,13 +8,16 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
-from commonhold.errors import Conflict, NodeNotRunning, WrongCode
+from commonhold.errors import Conflict, NodeNotRunning, NoSpace, WrongCode
 from commonhold.home import Home
+from commonhold.lab.kept import TrialFile
 from commonhold.node import background, founding
 
 from ..conftest import free_address, processes_of, town, until
+from ..plan.made import made
 
 SECONDS = 8  # the promise is 5 s; a busy machine starts the command's process late
 
@@ -279,6 +282,17 @@ def fill(folder):
                 file.write(bytes(4096))
         except OSError:
             return
+
+
+def test_a_comparison_that_has_no_room_says_where_and_keeps_what_it_had(small_disk):
+    kept = TrialFile(small_disk / "comparison.json")
+    trial = made((1, 12), requests=40, repeats=2)
+    kept.save(trial)
+    fill(small_disk)
+    with pytest.raises(NoSpace, match=r"comparison\.json cannot be written: No space left on device"):
+        kept.save(msgspec.structs.replace(trial, points=trial.points * 100))
+    assert [each.name for each in small_disk.iterdir() if each.name != "filler"] == ["comparison.json"]
+    assert kept.begun(trial.circumstances) == trial
 
 
 def test_a_full_disk_is_told_and_no_half_network_stays(small_disk, newcomer, tower):

@@ -15,7 +15,7 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
-from commonhold.cli.measures import Crowds, Placement, Rate
+from commonhold.cli.measures import Crowds, Number, Placement, Rate
 from commonhold.cli.output import counted
 from commonhold.cli.scenarios import read_scenario
 from commonhold.errors import Interrupted, WrongUsage
@@ -48,14 +48,10 @@ FEWEST_COMPUTERS, MOST_COMPUTERS = 3, 200
     "--people", type=Crowds(), metavar="N,N…", help="How many ask at once.  [default: 1,2,4… to all computers]"
 )
 @click.option("--link", type=Rate(), metavar="RATE", help="Each computer's link, each way.  [default: 20Mbit]")
-@click.option(
-    "--power", type=click.FloatRange(0, 64), metavar="CORES", help="Each one's processor; 0: no cap.  [default: 0]"
-)
-@click.option("--strength", type=click.FloatRange(0.1, 100), metavar="X", help="How many times as much the server has.")
+@click.option("--power", type=Number(0, 64), metavar="CORES", help="Each one's processor; 0: no cap.  [default: 0]")
+@click.option("--strength", type=Number(0.1, 100), metavar="X", help="How many times as much the server has.")
 @click.option("--workload", metavar="NAME|FILE", help=f"{', '.join(WORKLOADS)}, or a scenario.  [default: fileserver]")
-@click.option(
-    "--think", type=click.FloatRange(0, 3600), metavar="S", help="Seconds between an answer and the next request."
-)
+@click.option("--think", type=Number(0, 3600), metavar="S", help="Seconds between an answer and the next request.")
 @click.option(
     "--placement",
     "placements",

@@ -10,6 +10,7 @@ import click
 from commonhold.cli.admitting import admit_by_asking
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
+from commonhold.cli.measures import Number
 from commonhold.cli.output import counted, local
 from commonhold.errors import WrongUsage
 
@@ -28,7 +29,7 @@ DAY = 24 * 60.0  # minutes
     "commonhold invite --withdraw 7",
 )
 @click.option("--person", metavar="NAME", help="Whose computer will join.  [default: whoever joins says]")
-@click.option("--minutes", type=click.FloatRange(min=0.1), help="How long it lives.  [default: 10, a file's a day]")
+@click.option("--minutes", type=Number(min=0.1), help="How long it lives.  [default: 10, a file's a day]")
 @click.option("--uses", type=click.IntRange(min=1), default=1, show_default=True, help="How many computers may use it.")
 @click.option("--yes", is_flag=True, help="Do not ask: admit whoever has the code, and return at once.")
 @click.option("--file", metavar="FILE", help="Write the invitation into a new file, for a machine without a keyboard.")

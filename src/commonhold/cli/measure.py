@@ -10,6 +10,7 @@ import click
 
 from commonhold.cli.command import command as declare
 from commonhold.cli.invocation import Invocation
+from commonhold.cli.measures import Number
 from commonhold.cli.output import counted, size
 from commonhold.cli.progress import steps_progress
 from commonhold.cli.scenarios import write_new
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--only", type=click.Choice(["here", "others"]), help="Only this computer, or only the others.")
 @click.option("--yes", is_flag=True, help="Do not ask before other people's computers are given work.")
-@click.option(
-    "--seconds", type=click.FloatRange(0.1, 60), default=4.0, show_default=True, help="For each probe, about."
-)
+@click.option("--seconds", type=Number(0.1, 60), default=4.0, show_default=True, help="For each probe, about.")
 @click.option("--save", metavar="FILE", help="Keep what was found as a scenario's file, too.")
 def command(invocation: Invocation, only: str | None, yes: bool, seconds: float, save: str | None) -> None:
     """How fast this network is: processor, disk and links, what reading, storing, listing and the start of a task cost

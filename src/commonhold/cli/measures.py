@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 import click
@@ -25,6 +26,16 @@ class Rate(click.ParamType[float]):
         return float(found[1]) * {"k": 1e-3, "m": 1.0, "g": 1e3}[(found[2] or "m").lower()]
 
 
+class Number(click.FloatRange):
+    """A number within bounds: what is none (nan) lies within any, for click."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"“{value}” is no number.", param, ctx)
+        return number
+
+
 class Crowds(click.ParamType[tuple[int, ...]]):
     """Numbers of people, by commas."""
 
@@ -34,7 +45,7 @@ class Crowds(click.ParamType[tuple[int, ...]]):
         if isinstance(value, tuple):
             return value
         words = [each.strip() for each in value.split(",")]
-        if not all(each.isdecimal() and 0 < int(each) <= MOST_PEOPLE for each in words if len(each) < 9) or not words:
+        if not all(len(each) < 9 and each.isdecimal() and 0 < int(each) <= MOST_PEOPLE for each in words):
             self.fail(f"“{value}” are no numbers of people; write 2,4,8, each from 1 to {MOST_PEOPLE}.", param, ctx)
         return tuple(sorted({int(each) for each in words}))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
+import stat
 import tempfile
 from pathlib import Path
 
-from commonhold.errors import Conflict, NotFound, WrongUsage
+from commonhold.errors import CommonholdError, Conflict, NoSpace, NotFound, WrongUsage
 from commonhold.plan.trials import trial as trials
 from commonhold.plan.trials.trial import Circumstances, Trial
 
@@ -27,9 +29,12 @@ class TrialFile:
         """What it has of this very comparison. Raises Conflict when it is there, and anything else."""
         hint = f"another name, or first: rm {shlex.quote(str(self._path))}"
         try:
-            if self._path.stat().st_size > LARGEST:
+            found = self._path.stat()
+            if not stat.S_ISREG(found.st_mode):  # a device has no size, and no end
+                raise Conflict(f"{self._path} is no file.", "another name")
+            if found.st_size > LARGEST:
                 raise WrongUsage("It is too large.")
-            found = trials.read(self._path.read_bytes())
+            kept = trials.read(self._path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -37,17 +42,26 @@ class TrialFile:
         except WrongUsage:
             raise Conflict(f"{self._path} is there already, and is no comparison.", hint) from None
         for name in Circumstances.__struct_fields__:
-            was, wanted = getattr(found.circumstances, name), getattr(circumstances, name)
+            was, wanted = getattr(kept.circumstances, name), getattr(circumstances, name)
             if was != wanted and name not in ABOUT:
                 raise Conflict(f"{self._path} has another comparison: its {name} is {was}, not {wanted}.", hint)
-        return found
+        return kept
 
     def save(self, trial: Trial) -> None:
-        """In the place of what was there, whole or not at all."""
+        """In the place of what was there, whole or not at all. Raises NoSpace, or why it cannot be written."""
+        try:
+            self._replace(trials.written(trial))
+        except OSError as error:
+            kind = NoSpace if error.errno == errno.ENOSPC else CommonholdError
+            raise kind(
+                f"{self._path} cannot be written: {error.strerror}.", "what it holds stays, and is taken up"
+            ) from None
+
+    def _replace(self, data: bytes) -> None:
         handle, beside = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(trials.written(trial))
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             Path(beside).chmod(0o644)

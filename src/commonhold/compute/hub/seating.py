@@ -140,6 +140,7 @@ class Seating:
                         await self._dismiss(seat)
                     accepted = _accepted(await self._ask(seat.peer, "POST", "/sessions", offer))
             except CommonholdError as error:
+                seat.lingers = seat.lingers or isinstance(error, Unreachable)  # only its answer may be lost
                 self._refused(seat, error)
                 return
             seat.accepted, seat.refusal, seat.denied, seat.company = accepted, "", False, company
@@ -154,10 +155,12 @@ class Seating:
 
     async def _appears(self, seat: Seat, seconds: float) -> None:
         """Nobody waits for a lender that said yes and never came."""
+        stay = seat.stays
         try:
             await asyncio.wait_for(seat.joined.wait(), seconds)
         except TimeoutError:
-            self._left(seat, [], silent=True)
+            if seat.stays == stay:  # else it was asked anew since, and has time anew
+                self._left(seat, [], silent=True)
 
     def _asked(self, seat: Seat) -> dict[str, Any]:
         person = {"person": self._subject.person, "person_name": self._subject.person_name}
@@ -232,6 +235,8 @@ class Seating:
                 seat.noted = seat.stays
                 self._listener.note(f"{seat.name} {rest.reason}: what runs there waits, for a minute at most.")
             await self._listener.rest(seat, rest)
+            if seat.leaving and not seat.processes:  # its worker has not come yet, and will not
+                self._left(seat, [], silent=False)
 
     def _left(self, seat: Seat, keys: list[str], *, silent: bool) -> None:
         if not self._over:
