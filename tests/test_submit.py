@@ -124,6 +124,8 @@ async def test_local_files_keep_their_folders_below_what_they_share(tmp_path):
         ("docs/gone.txt", "There is no file “docs/gone.txt” here"),
         ("docs/*.png", "No file here fits “docs/*.png”"),
         ("*.png", "No file here fits"),
+        ("gone.pdf", "There is no file “gone.pdf” here"),
+        ("example.com", ""),
         ("nas:photos/a.jpg", "There is no computer nas in the network"),
         ("http://nas/photos/a.jpg", ""),
         ("nowhere/at/all", ""),

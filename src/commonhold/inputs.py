@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import glob
 import itertools
+import mimetypes
 import os
 import re
 import stat
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from commonhold.compute.job import MOST_INPUTS, Found, Input, file_inputs
@@ -195,9 +197,16 @@ def doubt(value: str) -> str:
         return ""
     if WILD & set(value) and {"/", "."} & set(value):
         return f"No file here fits “{value}”: it is taken as a plain value."
-    if "/" in value.strip("/") and os.path.isdir(os.path.dirname(os.path.expanduser(value))):  # noqa: PTH111, PTH112, PTH120
+    near = "/" in value.strip("/") and os.path.isdir(os.path.dirname(os.path.expanduser(value)))  # noqa: PTH111, PTH112, PTH120
+    if near or ("/" not in value and _types().guess_type(value)[0]):
         return f"There is no file “{value}” here: it is taken as a plain value."
     return ""
+
+
+@cache
+def _types() -> mimetypes.MimeTypes:
+    """Python's own: a system's know `.com`, too, and a host is no file."""
+    return mimetypes.MimeTypes()
 
 
 def _local(path: str, depth: int | None = None) -> Found:

@@ -219,7 +219,8 @@ def _component_trouble(part: str) -> str:
         (not part, "it is empty"),
         (part in {".", ".."}, "it would lead elsewhere"),
         ("/" in part or "\\" in part, "it has a slash or a backslash"),
-        (any(unicodedata.category(c) in {"Cc", "Cs"} for c in part), "it has control characters"),
+        (any(unicodedata.category(c) == "Cs" for c in part), "it is no UTF-8"),
+        (any(unicodedata.category(c) == "Cc" for c in part), "it has control characters"),
         (len(part.encode(errors="replace")) > LONGEST_COMPONENT, f"it is longer than {LONGEST_COMPONENT} bytes"),
     )
     return next((sentence for broken, sentence in rules if broken), "")

@@ -135,10 +135,11 @@ FILLERS = {
 @pytest.mark.parametrize("how", FILLERS)
 async def test_a_task_that_fills_the_disk_ends_and_the_others_go_on(boxed: Computer, how: str):
     lends(boxed, disk=60 * MIB)
-    beside = await boxed.begin(("sleep", "600"))
+    beside, stored = await boxed.begin(("sleep", "600")), len(boxed.town.stored)
     job = await boxed.run(FILLERS[how])
     [task] = boxed.journal.tasks(job.job)
     assert task.problem == "It took more than 60 MiB of the disk, which is what tower lends."
+    assert len(boxed.town.stored) == stored, "what was too much here is not to fill another disk"
     await goes_on(boxed, beside)
 
 

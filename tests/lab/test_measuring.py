@@ -141,6 +141,34 @@ def test_a_file_of_measurements_that_is_damaged_is_named(casa):
     assert warning.startswith("sync: measured more than 183 days ago")
 
 
+def test_where_nothing_can_be_kept_nothing_is_measured(casa, tmp_path):
+    tower, _ = casa
+    (tmp_path / "mine.toml").write_text("mine\n")
+    for file, code, told in (("mine.toml", 6, "is there already"), ("no/such.toml", 3, "there is no folder for it")):
+        seen = tower.typed("measure", *QUICK, "--save", tmp_path / file, code=code)
+        assert told in seen.err
+        assert "the processor" not in seen.err
+    assert (tmp_path / "mine.toml").read_text() == "mine\n"
+
+
+def test_a_network_of_another_size_has_not_this_ones_people(casa):
+    tower, _ = casa
+    assert tower.net.scenario().value("people").number == 2
+    assert tower.net.scenario(numbers={"computers": 12}).value("people").number == 12
+    for flags, people in (([], 2), (["--computers", "12"], 12), (["--computers", "12", "--people", "3"], 3)):
+        assert f"{people} people" in tower.typed("advise", *flags).out.splitlines()[0]
+
+
+def test_a_network_that_could_not_be_asked_is_no_network_of_five_without_a_word(casa):
+    tower, _ = casa
+    tower.typed("down")
+    try:
+        assert "its node is not running" in tower.typed("advise").err
+    finally:
+        tower.up()
+        tower.attach()
+
+
 @pytest.mark.timeout(300)  # guests come last: on a machine that is busy with other tests they wait
 def test_this_computer_is_measured_and_advice_rests_on_what_was_found(casa, elsewhere, tmp_path):
     tower, nas = casa

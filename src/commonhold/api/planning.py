@@ -33,11 +33,14 @@ class Planning(Membership):
     def scenario(self, workload: str = "office", numbers: Mapping[str, float] | None = None) -> Scenario:
         """This network: what is told in `numbers` (plan/values/fields.py), else what was measured, else assumptions.
 
-        Its computers and people are counted. Raises WrongUsage for a number that makes no sense, Damaged.
+        Its computers and people are counted, the people only where no other `computers` are told: one of twelve is
+        no network of these. Raises WrongUsage for a number that makes no sense, Damaged.
         """
         members = self.members()
         people = {folded(each.person) for each in members}
-        counted = {"computers": _counted(len(members)), "people": _counted(len(people))}
+        counted = {"computers": _counted(len(members))}
+        if "computers" not in (numbers or {}):
+            counted["people"] = _counted(len(people))
         return Scenario(self.measured() | counted | told(numbers or {}), workload)
 
     def advise(self, workload: str = "office", **numbers: float) -> Advice:

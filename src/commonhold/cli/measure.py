@@ -13,7 +13,7 @@ from commonhold.cli.invocation import Invocation
 from commonhold.cli.measures import Number
 from commonhold.cli.output import counted, size
 from commonhold.cli.progress import steps_progress
-from commonhold.cli.scenarios import write_new
+from commonhold.cli.scenarios import require_new, write_new
 from commonhold.errors import NodeNotRunning, WrongUsage
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def command(invocation: Invocation, only: str | None, yes: bool, seconds: float,
     from commonhold.node.computer import ended_alike  # noqa: PLC0415
     from commonhold.plan.values.measured import written  # noqa: PLC0415
 
+    if save is not None:
+        require_new(save)  # not after a minute of work
     measuring = Measuring(invocation.home, today(), seconds)
     network = _network(invocation, must=only == "others")
     with network or nullcontext():
@@ -99,7 +101,7 @@ def _wanted(
     if must and not asked:
         raise WrongUsage("It asks before it gives others' computers work, and nobody is here.", "add --yes")
     if not asked:
-        invocation.out.remark(f"Only this computer is measured: without --yes, {names} are left alone.")
+        invocation.out.remark(f"Only this computer is measured: without --yes, nobody else is ({names}).")
     measuring.notes.append("the others: nobody said yes, so only this computer was measured")
     return []
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     "commonhold run 'gzip -9 -c {} > {}.gz' ::: 'tower:logs/*.log'",
     "commonhold run --into tower:small 'convert {} -resize 25% {.}.jpg' ::: tower:photos",
     "commonhold run --env requirements.txt 'python {} > {.}.txt' ::: analysis/*.py",
-    "commonhold run --on tower ./simulate --seed {} ::: 1 2 3",
+    "commonhold run --on tower factor {} ::: 600851475143 1000000007",
     "commonhold run --dry-run 'wc -l < {}' :::: files.txt",
     "commonhold run -0 'flac {}' :::: recordings.list",
-    "commonhold run --memory 2GiB --on tower ./render {} ::: tower:scenes",
+    "commonhold run --memory 2GiB --on tower 'blender -b {} -a' ::: tower:scenes",
     "commonhold run --on all uname -a",
     allow_interspersed_args=False,  # what follows the first word belongs to the command, options too
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ParamSpec
@@ -19,7 +20,7 @@ from commonhold.plan.values.scenario import Provenance, Scenario, Value, parse, 
 P = ParamSpec("P")
 LONGEST = 2**16  # bytes of a scenario; what takes TOML a minute, with a hundred thousand dots, is longer
 LONGEST_TRIAL = 2**26
-
+ANOTHER = "choose another name"
 
 OPTIONS = (
     click.argument("file", required=False),
@@ -52,20 +53,24 @@ def said(
     numbers = {name: float(number) for name, number in flags.items() if number is not None} | _assigned(assigned)
     if file is not None:
         return read_scenario(file, workload, numbers)
-    counted = known(invocation)
+    counted = known(invocation, numbers)
     if ask and not numbers and workload is None and invocation.out.watched:
         workload, numbers = _asked(counted)
     return Scenario(counted | told(numbers), workload or "office")
 
 
-def known(invocation: Invocation) -> dict[str, Value]:
-    """What this computer's network is, if its node runs; what was measured from here, in any case."""
+def known(invocation: Invocation, numbers: Mapping[str, float] | None = None) -> dict[str, Value]:
+    """What this computer's network is, if its node runs, beside the numbers that are told; what was measured from
+    here, in any case.
+    """
     try:
         with invocation.network() as network:
-            return {name: value for name, value in network.scenario() if value.origin is not Provenance.ASSUMED}
+            found = network.scenario(numbers=numbers)
+            return {name: value for name, value in found if value.origin is not Provenance.ASSUMED}
     except NodeNotRunning:
         from commonhold.api.planning import measured  # noqa: PLC0415 - late: most who ask have a node that runs
 
+        invocation.out.remark("This network was not asked how large it is: its node is not running (commonhold up).")
         return measured(invocation.home)
     except NotFound:
         return {}
@@ -86,7 +91,16 @@ def read_trial(file: str) -> trial.Trial:
     return trial.read(_read(file, "comparison", LONGEST_TRIAL, "commonhold compare --save FILE writes one"))
 
 
-def write_new(file: str, text: str, hint: str = "choose another name", *, replace: bool = False) -> None:
+def require_new(file: str) -> None:
+    """Raise what `write_new` would, while there is nothing to write yet."""
+    place = Path(file).expanduser()
+    if place.exists():
+        raise Conflict(f"{file} is there already.", ANOTHER)
+    if not place.parent.is_dir() or not os.access(place.parent, os.W_OK):
+        raise NotFound(f"{file} cannot be written: there is no folder for it, or none of yours.", ANOTHER)
+
+
+def write_new(file: str, text: str, hint: str = ANOTHER, *, replace: bool = False) -> None:
     """Write a file that is not there yet; one that is, only with `replace`. Raises Conflict, NotFound."""
     place = Path(file).expanduser()
     try:
@@ -98,7 +112,7 @@ def write_new(file: str, text: str, hint: str = "choose another name", *, replac
     except FileExistsError:
         raise Conflict(f"{file} is there already.", hint) from None
     except OSError as error:
-        raise NotFound(f"{file} cannot be written: {error.strerror}.") from None
+        raise NotFound(f"{file} cannot be written: {error.strerror}.", ANOTHER) from None
 
 
 def _read(file: str, what: str, most: int, hint: str) -> bytes:

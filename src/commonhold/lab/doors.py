@@ -109,9 +109,7 @@ class Stand:
 
     def _run(self, count: int) -> None:
         with self._job("true", count) as number:
-            self._wait(number, lambda job: job.done + job.failed == count)
-            if failed := self.asking.net.job(number).failed:
-                raise CommonholdError(f"{failed} of {count} tasks that do nothing failed.")
+            self._wait(number, lambda job: job.done == count)
 
     @contextmanager
     def _job(self, command: str, count: int) -> Iterator[int]:
@@ -126,7 +124,9 @@ class Stand:
 
     def _wait(self, number: int, condition: Callable[[Job], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not condition(self.asking.net.job(number)):
+        while not condition(job := self.asking.net.job(number)):
+            if job.failed:
+                raise CommonholdError(f"{job.failed} of {job.total} tasks that were to be measured failed.")
             if time.monotonic() > deadline:
                 raise CommonholdError(f"This computer had no processor free for guests within {PATIENCE:.0f} s.")
             time.sleep(0.02)
@@ -164,6 +164,6 @@ class Stand:
     def computing(self) -> Iterator[None]:
         """Within, guests compute on every processor that is lent."""
         cores = os.cpu_count() or 1
-        with self._job("while :; do :; done", cores) as number:
+        with self._job("while :; do :; done # {}", cores) as number:
             self._wait(number, lambda job: job.running == cores)
             yield

@@ -23,7 +23,7 @@ class TrialFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-            raise NotFound(f"{path} cannot be written: there is no folder for it, or none of yours.")
+            raise NotFound(f"{path} cannot be written: there is no folder for it, or none of yours.", "another name")
 
     def begun(self, circumstances: Circumstances) -> Trial | None:
         """What it has of this very comparison. Raises Conflict when it is there, and anything else."""

@@ -202,7 +202,8 @@ def perform(node: LenderLine, spec: dict[str, Any]) -> dict[str, Any]:
             if spec["fetch"]:
                 node.ask("fetch", key=key)
             outcome |= _run(node, spec, folder)
-            if any(folder.iterdir()):
+            # What a lender ended for taking too much is not to fill another disk: it is why there is a bound.
+            if not outcome.pop("ended", False) and any(folder.iterdir()):
                 outcome["outputs"] = node.ask("store", key=key, outcome=outcome)
         except CommonholdError as error:
             trouble = next((word for kind, word in TROUBLES if isinstance(error, kind)), "")
@@ -259,5 +260,5 @@ def _exit_of(node: LenderLine, spec: dict[str, Any], folder: Path, output: Print
         except subprocess.TimeoutExpired:
             return {"exit": None, "problem": f"It was stopped after {timeout:g} s, as the job says."}
     if status == -signal.SIGKILL and (why := node.commands.why(key) or node.ask("why", group=process.pid)):
-        return {"exit": None, "problem": why}
+        return {"exit": None, "problem": why, "ended": True}
     return {"exit": status if status >= 0 else 128 - status}  # as shells say it: 128 + signal
