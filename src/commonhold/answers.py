@@ -58,7 +58,7 @@ class Guest(msgspec.Struct, frozen=True):
     computer: str  # from where
     commands: tuple[str, ...]  # none of one that is kept warm, or calls functions
     since: datetime
-    state: Literal["running", "frozen"]
+    state: Literal["running", "frozen", "ending"]
 
 
 class LendingNow(LendingTerms, frozen=True, kw_only=True):

@@ -175,13 +175,14 @@ def test_the_table_shows_how_far_a_job_is_and_where_it_runs():
     assert row(waiting, NOON, bar=True)[2:6] == ("-", "0", "-", "now")
 
 
-def test_the_table_says_whose_jobs_are_only_where_there_are_several_persons():
+def test_the_table_says_whose_jobs_are_only_where_some_are_somebody_elses():
     mine, hers = a_job(done=1), structs.replace(a_job(done=1), person="carol")
-    heads, rows = table([mine, hers], NOON, bar=False)
+    heads, rows = table([mine, hers], NOON, mine.person, bar=False)
     assert heads[:3] == ("JOB", "PERSON", "STATE")
     assert [cells[1] for cells in rows] == ["ann", "carol"]
     assert all(len(cells) == len(heads) for cells in rows)
-    heads, (cells,) = table([mine], NOON, bar=False)
+    assert table([hers], NOON, mine.person, bar=False)[0] == heads
+    heads, (cells,) = table([mine], NOON, mine.person, bar=False)
     assert heads[:2] == ("JOB", "STATE")
     assert len(cells) == len(heads)
 

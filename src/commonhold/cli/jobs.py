@@ -55,8 +55,8 @@ def command(invocation: Invocation, job: int | None, forget: bool, older: dateti
             found = network.job(job)
             out.answer(found, *aligned(details(found)))
             return
-        jobs = network.jobs()
-    out.table(jobs, *table(jobs, now, bar=out.terminal), "There are no jobs.")
+        jobs, me = network.jobs(), network.status().person
+    out.table(jobs, *table(jobs, now, me, bar=out.terminal), "There are no jobs.")
 
 
 def _forget(invocation: Invocation, number: int | None, older: datetime | None, yes: bool) -> None:
@@ -96,10 +96,10 @@ def _ask(invocation: Invocation, chosen: Sequence[Job]) -> None:
         raise CommonholdError("Nothing was forgotten.")
 
 
-def table(jobs: Sequence[Job], now: datetime, bar: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Heads and rows; of several persons' jobs with whose each is."""
+def table(jobs: Sequence[Job], now: datetime, me: str, bar: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Heads and rows; with whose each is, where some are not `me`'s."""
     rows = [row(each, now, bar) for each in jobs]
-    if len({each.person for each in jobs}) < 2:
+    if {each.person for each in jobs} <= {me}:
         return HEADS, rows
     return (HEADS[0], "PERSON", *HEADS[1:]), [
         (cells[0], each.person, *cells[1:]) for each, cells in zip(jobs, rows, strict=True)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 import psutil
@@ -61,17 +62,23 @@ class LendDesk:
 
     def guests(self) -> tuple[Guest, ...]:
         """Whose sessions compute here now, the owner's own too; the longest there first."""
-        processors = self._processors()
+        if (processors := self._processors()) is None:
+            return ()
+        lending = processors.lending
         return tuple(
             Guest(
                 person=stay.subject.person_name,
                 computer=stay.subject.computer_name,
                 commands=tuple(stay.commands.values()),
                 since=stay.since,
-                state="running" if stay.frozen is None else "frozen",
+                state="frozen" if stay.frozen is not None else self._state(lending.is_owner(stay.subject)),
             )
-            for stay in (processors.lending.stays if processors else ())
+            for stay in lending.stays
         )
+
+    def _state(self, owners: bool) -> Literal["running", "ending"]:
+        """Where nothing is lent any more, a guest may be there for a moment yet."""
+        return "ending" if self.terms.when == "never" and not owners else "running"
 
     async def _show(self, request: web.Request) -> web.Response:
         """-> LendingNow."""

@@ -144,8 +144,7 @@ class Seating:
                 self._refused(seat, error)
                 return
             seat.accepted, seat.refusal, seat.denied, seat.company = accepted, "", False, company
-            seat.stays += 1
-            seat.leaving = False
+            seat.stays, seat.leaving = seat.stays + 1, False
             self._await(seat, APPEARS_WITHIN)
         self._listener.seated(seat)
 
