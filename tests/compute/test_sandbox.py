@@ -15,6 +15,7 @@ from tests.conftest import processes_of
 
 from commonhold.compute import sandbox
 from commonhold.compute.job import State
+from commonhold.compute.lender import frost
 
 STARTER = """
 import asyncio, sys
@@ -137,8 +138,9 @@ def test_the_node_itself_loads_neither_dask_nor_anything_that_unpickles():
     assert not {"dask", "distributed", "cloudpickle"} & set(loaded)
 
 
-async def test_what_is_killed_while_it_starts_leaves_nothing(tmp_path: Path):
-    """bubblewrap's own child did not die with it yet, and waited for it for ever."""
+@pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
+async def test_what_is_killed_while_it_starts_leaves_nothing(tmp_path: Path, frozen: bool):
+    """bubblewrap's own child did not die with it yet, and waited for it for ever, or stood still for ever."""
 
     async def deaf(what: str, words: dict[str, object]) -> None: ...
 
@@ -147,6 +149,8 @@ async def test_what_is_killed_while_it_starts_leaves_nothing(tmp_path: Path):
         room.mkdir()
         box = await sandbox.Sandbox.start(room, deaf)
         await asyncio.sleep(number * 0.0003)
+        if frozen:
+            await asyncio.to_thread(frost.freeze, box.pid, box.kind)
         box.kill()
         await box.wait()
     await nobody_left(tmp_path)

@@ -250,8 +250,11 @@ class Sandbox:
         if self.kind is Kind.LIMITS:
             end_session(self.pid)
         if self._process.returncode is None:
-            # Process.kill() would reap it, behind asyncio's back. The group, because a bubblewrap that has only just
-            # begun has a child that does not die with it yet.
+            # Process.kill() would reap it, behind asyncio's back. A bubblewrap that has only just begun has a child
+            # that does not die with it yet: it is in its group, or, frozen a moment later, in a session of its own.
+            for child in _children(self.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
 
@@ -261,6 +264,13 @@ class Sandbox:
         self.channel.close()
         for each in self.streams:
             each.close()
+
+
+def _children(process: int) -> list[int]:
+    """Where the system tells them at once, as it does where bubblewrap runs."""
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return []
 
 
 def end_session(leader: int, spare: int = 0) -> None:
