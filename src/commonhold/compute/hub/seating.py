@@ -229,12 +229,12 @@ class Seating:
         if seat is None or seat.fingerprint != computer:
             raise NotFound("There is no such participant.")
         if seat.accepted is not None:
-            seat.leaving = rest.state == "leaving"
+            seat.leaving, came = rest.state == "leaving", bool(seat.processes)
             if rest.state == "frozen" and seat.noted != seat.stays:
                 seat.noted = seat.stays
                 self._listener.note(f"{seat.name} {rest.reason}: what runs there waits, for a minute at most.")
             await self._listener.rest(seat, rest)
-            if seat.leaving and not seat.processes:  # its worker has not come yet, and will not
+            if seat.leaving and not came:  # its worker has not come yet, and will not
                 self._left(seat, [], silent=False)
 
     def _left(self, seat: Seat, keys: list[str], *, silent: bool) -> None:
