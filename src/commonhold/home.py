@@ -158,6 +158,13 @@ def write_private(path: Path, content: bytes) -> None:
     write_whole(path, content, 0o600)
 
 
+def require_place(path: Path) -> None:
+    """Raise NotFound where no file could be written: before there is anything to write."""
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        hint = "choose another name"
+        raise NotFound(f"{path} cannot be written: there is no folder for it, or none of yours.", hint)
+
+
 def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Replace a file atomically and durably: temporary file, fsync, rename, fsync. Who may read it, the umask says."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ParamSpec
@@ -12,7 +11,7 @@ import click
 from commonhold.cli.invocation import Invocation
 from commonhold.cli.measures import Rate
 from commonhold.errors import Conflict, NodeNotRunning, NotFound, WrongUsage
-from commonhold.home import write_whole
+from commonhold.home import require_place, write_whole
 from commonhold.plan.queues.workload import WORKLOADS
 from commonhold.plan.trials import trial
 from commonhold.plan.values.scenario import Provenance, Scenario, Value, parse, told
@@ -59,7 +58,7 @@ def said(
     return Scenario(counted | told(numbers), workload or "office")
 
 
-def known(invocation: Invocation, numbers: Mapping[str, float] | None = None) -> dict[str, Value]:
+def known(invocation: Invocation, numbers: Mapping[str, float]) -> dict[str, Value]:
     """What this computer's network is, if its node runs, beside the numbers that are told; what was measured from
     here, in any case.
     """
@@ -96,8 +95,7 @@ def require_new(file: str) -> None:
     place = Path(file).expanduser()
     if place.exists():
         raise Conflict(f"{file} is there already.", ANOTHER)
-    if not place.parent.is_dir() or not os.access(place.parent, os.W_OK):
-        raise NotFound(f"{file} cannot be written: there is no folder for it, or none of yours.", ANOTHER)
+    require_place(place)
 
 
 def write_new(file: str, text: str, hint: str = ANOTHER, *, replace: bool = False) -> None:

@@ -252,8 +252,8 @@ class Sandbox:
         if self._process.returncode is None:
             # Process.kill() would reap it, behind asyncio's back. A bubblewrap that has only just begun has a child
             # that does not die with it yet: it is in its group, or, frozen a moment later, in a session of its own.
-            for child in _children(self.pid):
-                with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):  # it has ended, or this system has no such file, and no bubblewrap
+                for child in children(self.pid):
                     os.kill(child, signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -266,11 +266,9 @@ class Sandbox:
             each.close()
 
 
-def _children(process: int) -> list[int]:
-    """Where the system tells them at once, as it does where bubblewrap runs."""
-    with contextlib.suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    return []
+def children(process: int) -> list[int]:
+    """Of its first thread, as Linux tells (proc(5)). Raises OSError where it does not, or there is no such process."""
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def end_session(leader: int, spare: int = 0) -> None:

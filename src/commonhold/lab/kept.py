@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 import shlex
 import stat
-import tempfile
 from pathlib import Path
 
 from commonhold.errors import CommonholdError, Conflict, NoSpace, NotFound, WrongUsage
+from commonhold.home import require_place, write_whole
 from commonhold.plan.trials import trial as trials
 from commonhold.plan.trials.trial import Circumstances, Trial
 
@@ -22,8 +21,7 @@ class TrialFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-            raise NotFound(f"{path} cannot be written: there is no folder for it, or none of yours.", "another name")
+        require_place(path)
 
     def begun(self, circumstances: Circumstances) -> Trial | None:
         """What it has of this very comparison. Raises Conflict when it is there, and anything else."""
@@ -50,22 +48,9 @@ class TrialFile:
     def save(self, trial: Trial) -> None:
         """In the place of what was there, whole or not at all. Raises NoSpace, or why it cannot be written."""
         try:
-            self._replace(trials.written(trial))
+            write_whole(self._path, trials.written(trial))
         except OSError as error:
             kind = NoSpace if error.errno == errno.ENOSPC else CommonholdError
             raise kind(
                 f"{self._path} cannot be written: {error.strerror}.", "what it holds stays, and is taken up"
             ) from None
-
-    def _replace(self, data: bytes) -> None:
-        handle, beside = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside).chmod(0o644)
-            Path(beside).replace(self._path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise

@@ -24,6 +24,7 @@ from commonhold.compute.lender.backrow import stand_back
 from commonhold.compute.lender.bounds import Machine, Unit, Use
 from commonhold.compute.lender.shared import uncounted
 from commonhold.compute.lender.starvation import Starvation
+from commonhold.compute.sandbox import children
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")  # in a second of processor
@@ -101,7 +102,7 @@ class NamespaceGauge(Gauge):
 
     def __init__(self, outer: int) -> None:
         self.group, self.workers, self.starvation = 1, frozenset({1, 2}), Starvation()
-        [inner] = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        [inner] = children(outer)
         self._namespace = os.stat(f"/proc/{inner}/ns/pid").st_ino  # noqa: PTH116 - it is no path
         if self._namespace == os.stat("/proc/self/ns/pid").st_ino:  # noqa: PTH116
             raise FileNotFoundError("It has no namespace yet.")

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from commonhold.compute.sandbox import children
+
 TAKE_IN = 36  # PR_SET_CHILD_SUBREAPER, of prctl(2)
 TASK = "COMMONHOLD_TASK"  # in the environment of each command: its key
 
@@ -33,8 +35,7 @@ def taken_in() -> list[int]:
     """The processes that became this one's, the dead too."""
     if not _known["adopting"]:
         return []
-    me = os.getpid()
-    return [int(word) for word in Path(f"/proc/{me}/task/{me}/children").read_text().split()]
+    return children(os.getpid())
 
 
 def end(processes: Iterable[int], running: Mapping[str, int]) -> None:
