@@ -127,11 +127,9 @@ def _session(process: int) -> int:
 def _moves(process: int) -> bool:
     """Whether any of its threads may run, or just ended: the first one may have ended while others go on."""
     threads = Path(f"/proc/{process}/task")
-    if not threads.exists():
-        with suppress(psutil.Error):
+    with suppress(OSError, IndexError, psutil.Error):  # even to ask whether there is such a folder fails at times
+        if not threads.exists():
             return psutil.Process(process).status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
-        return True
-    with suppress(OSError, IndexError):
         return any(_state(thread) not in STILL for thread in threads.iterdir())
     return True
 
