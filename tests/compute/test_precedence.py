@@ -41,7 +41,15 @@ def guests(computer: Computer) -> list[psutil.Process]:
 
 
 def still(computer: Computer) -> bool:
-    return all(frost._moves(each.pid) is False for each in guests(computer))
+    return all(frost._moves(each.pid) is False or begins(each) for each in guests(computer))
+
+
+def begins(process: psutil.Process) -> bool:
+    """It waits in the kernel until what it begins (vfork(2)), which is stopped, has begun: it can do nothing else."""
+    with suppress(psutil.Error):
+        stopped = any(child.status() == psutil.STATUS_STOPPED for child in process.children())
+        return stopped and process.status() == psutil.STATUS_DISK_SLEEP
+    return False
 
 
 async def within(condition, seconds: float = 30.0) -> float:
